@@ -1,0 +1,186 @@
+/**
+ * The one way out of this process: HTTP/1.1 over `node:http` and `node:https`.
+ *
+ * Short commands run per pull and per signature, so what a module costs to load counts (ADR 0012): `node:http`
+ * is part of Node's own snapshot. Nothing here follows a redirect, keeps a cookie or sends a credential by itself.
+ */
+import type { Agent, IncomingMessage, RequestOptions } from 'node:http'
+import type { AgentOptions } from 'node:https'
+import http from 'node:http'
+import https from 'node:https'
+import { HttpError } from './http-errors.ts'
+
+export type HttpRequest = {
+  readonly url: URL
+  readonly method?: 'GET' | 'HEAD' | 'POST' | 'DELETE'
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: Uint8Array | readonly Uint8Array[]
+  /** Aborting it ends the request with the signal's reason. */
+  readonly signal?: AbortSignal
+  /** Milliseconds without a byte in either direction. */
+  readonly idleTimeout?: number
+}
+
+/** A header sent twice comes joined by `, `, as RFC 9110 5.3 allows. */
+export type HttpResponse = {
+  readonly status: number
+  readonly header: (name: string) => string | undefined
+  /** Each value of a header that was sent several times. */
+  readonly headerValues: (name: string) => readonly string[]
+  /** The raw bytes as they come. Must be read to its end or left by `discard`. */
+  readonly body: AsyncIterable<Uint8Array>
+  /** Drops the rest of the body and its connection. */
+  readonly discard: () => void
+}
+
+export type Http = {
+  readonly send: (request: HttpRequest) => Promise<HttpResponse>
+  readonly close: () => void
+}
+
+export type HttpOptions = {
+  /** PEM of additional certificate authorities, beside the system's. */
+  readonly ca?: string
+  /** Whether plain http may be spoken to this host name and port. Loopback is always allowed. */
+  readonly plainHttp?: (host: string) => boolean
+  readonly userAgent?: string
+}
+
+const DEFAULT_IDLE_MS = 15_000
+
+/** A connection pool; `close` it, or the process waits for its idle sockets. */
+export function openHttp(options: HttpOptions = {}): Http {
+  const agents = new Map<string, Agent>()
+  const agentFor = (protocol: string): Agent => {
+    const known = agents.get(protocol)
+    if (known !== undefined) return known
+    const made = makeAgent(protocol, options.ca)
+    agents.set(protocol, made)
+    return made
+  }
+  return {
+    async send(request) {
+      refusePlainHttp(request.url, options)
+      return await exchange(request, agentFor(request.url.protocol), options.userAgent ?? 'tagseal')
+    },
+    close() {
+      for (const agent of agents.values()) agent.destroy()
+      agents.clear()
+    },
+  }
+}
+
+/** Reads a body whole. Throws TOO_LARGE as soon as it is known: by the announced length, or by the byte too many. */
+export async function readBody(response: HttpResponse, maxBytes: number, what: string): Promise<Uint8Array> {
+  const announced = Number(response.header('content-length') ?? 0)
+  if (announced > maxBytes) {
+    response.discard()
+    throw new HttpError('TOO_LARGE', { what, limit: maxBytes })
+  }
+  const parts: Uint8Array[] = []
+  let size = 0
+  for await (const part of response.body) {
+    size += part.length
+    if (size > maxBytes) {
+      response.discard()
+      throw new HttpError('TOO_LARGE', { what, limit: maxBytes })
+    }
+    parts.push(part)
+  }
+  return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts, size)
+}
+
+/** `localhost`, 127.0.0.0/8 and ::1: the only hosts plain http may reach without being named. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname)
+}
+
+function makeAgent(protocol: string, ca: string | undefined): Agent {
+  const common: AgentOptions = { keepAlive: true, maxSockets: 16, scheduling: 'lifo' }
+  if (protocol === 'http:') return new http.Agent(common)
+  if (ca === undefined) return new https.Agent(common)
+  const { rootCertificates } = process.getBuiltinModule('node:tls')
+  return new https.Agent({ ...common, ca: [...rootCertificates, ca] })
+}
+
+function refusePlainHttp(url: URL, { plainHttp }: HttpOptions): void {
+  if (url.protocol === 'https:') return
+  if (url.protocol !== 'http:') throw new HttpError('SCHEME_REFUSED', { url: url.origin })
+  if (isLoopback(url.hostname) || plainHttp?.(url.host) === true) return
+  throw new HttpError('PLAIN_HTTP_REFUSED', { host: url.host })
+}
+
+function exchange(request: HttpRequest, agent: Agent, userAgent: string): Promise<HttpResponse> {
+  const { url, signal, body } = request
+  const where = `${url.origin}${url.pathname}`
+  const idle = request.idleTimeout ?? DEFAULT_IDLE_MS
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) {
+      reject(asError(signal.reason))
+      return
+    }
+    const outgoing = (url.protocol === 'http:' ? http : https).request(optionsOf(request, agent, userAgent))
+    const abort = () => outgoing.destroy(asError(signal?.reason))
+    signal?.addEventListener('abort', abort, { once: true })
+    outgoing.setTimeout(idle, () => outgoing.destroy(new HttpError('TIMEOUT', { url: where, milliseconds: idle })))
+    outgoing.on('error', (error) => reject(networkError(error, where)))
+    outgoing.on('close', () => signal?.removeEventListener('abort', abort))
+    outgoing.on('response', (incoming) => resolve(responseOf(incoming, where)))
+    for (const part of chunksOf(body)) outgoing.write(part)
+    outgoing.end()
+  })
+}
+
+/** `url.pathname` goes out as it is written: decoding it could name another resource. */
+function optionsOf({ url, method, headers, body }: HttpRequest, agent: Agent, userAgent: string): RequestOptions {
+  const length = chunksOf(body).reduce((sum, part) => sum + part.length, 0)
+  return {
+    agent,
+    method: method ?? 'GET',
+    hostname: url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port,
+    path: url.pathname + url.search,
+    headers: {
+      host: url.host,
+      'user-agent': userAgent,
+      'accept-encoding': 'identity',
+      ...(body === undefined ? {} : { 'content-length': String(length) }),
+      ...headers,
+    },
+  }
+}
+
+function chunksOf(body: HttpRequest['body']): readonly Uint8Array[] {
+  if (body === undefined) return []
+  return body instanceof Uint8Array ? [body] : body
+}
+
+function responseOf(incoming: IncomingMessage, where: string): HttpResponse {
+  return {
+    status: incoming.statusCode ?? 0,
+    header: (name) => incoming.headersDistinct[name]?.join(', '),
+    headerValues: (name) => incoming.headersDistinct[name] ?? [],
+    body: readChunks(incoming, where),
+    discard: () => {
+      incoming.destroy()
+    },
+  }
+}
+
+async function* readChunks(incoming: IncomingMessage, where: string): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    for await (const part of incoming) if (part instanceof Uint8Array) yield part
+  } catch (error) {
+    throw networkError(asError(error), where)
+  }
+}
+
+function networkError(error: Error, where: string): Error {
+  if (error instanceof HttpError || error.name === 'AbortError' || error.name === 'TimeoutError') return error
+  const reason = 'code' in error && typeof error.code === 'string' ? error.code : error.message
+  return new HttpError('NETWORK', { url: where, reason }, { cause: error })
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason))
+}
