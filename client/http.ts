@@ -39,7 +39,7 @@ export type Http = {
 }
 
 export type HttpOptions = {
-  /** PEM of additional certificate authorities, beside the system's. */
+  /** PEM of the certificate authorities to trust instead of the built-in ones, as curl's `--cacert` does. */
   readonly ca?: string
   /** Whether plain http may be spoken to this host name and port. Loopback is always allowed. */
   readonly plainHttp?: (host: string) => boolean
@@ -98,9 +98,7 @@ export function isLoopback(hostname: string): boolean {
 function makeAgent(protocol: string, ca: string | undefined): Agent {
   const common: AgentOptions = { keepAlive: true, maxSockets: 16, scheduling: 'lifo' }
   if (protocol === 'http:') return new http.Agent(common)
-  if (ca === undefined) return new https.Agent(common)
-  const { rootCertificates } = process.getBuiltinModule('node:tls')
-  return new https.Agent({ ...common, ca: [...rootCertificates, ca] })
+  return new https.Agent(ca === undefined ? common : { ...common, ca })
 }
 
 function refusePlainHttp(url: URL, { plainHttp }: HttpOptions): void {
