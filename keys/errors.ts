@@ -1,0 +1,65 @@
+/** What can go wrong with keys and passphrases, and the facts each refusal carries. Never a secret among them. */
+export type KeyFailures = {
+  readonly KEY_NOT_FOUND: { readonly wanted: string; readonly where: string }
+  /** A prefix or name that fits several keys. */
+  readonly KEY_AMBIGUOUS: { readonly wanted: string; readonly ids: readonly string[] }
+  readonly KEY_EXISTS: { readonly id: string; readonly path: string }
+  /** A key file or folder that others could read or replace. `mend` is the command that puts it right. */
+  readonly KEY_PERMISSIONS: { readonly path: string; readonly problem: string; readonly mend: string }
+  /** Not a key of the kind asked for, or not written in the one accepted way. */
+  readonly KEY_MALFORMED: { readonly what: string; readonly why: string }
+  /** Well-formed, and not strong enough to sign anything with. */
+  readonly KEY_WEAK: { readonly what: string; readonly why: string }
+  readonly KEY_CLOSED: { readonly id: string }
+  readonly KEYSTORE_IO: { readonly path: string; readonly why: string }
+  readonly PASSPHRASE_MISSING: { readonly key: string }
+  readonly PASSPHRASE_WRONG: { readonly key: string }
+  /** `source` is a file name or "the terminal". */
+  readonly PASSPHRASE_UNUSABLE: { readonly source: string; readonly why: string }
+  /** No key-encryption key where one was looked for. */
+  readonly KEK_MISSING: { readonly looked: string }
+  readonly KEK_MALFORMED: { readonly source: string; readonly why: string }
+  /** Sealed under another key-encryption key. Both are fingerprints. */
+  readonly SEALED_OTHER_KEK: { readonly sealed: string; readonly have: string }
+  /** Changed since it was sealed, or sealed for another purpose. */
+  readonly SEALED_BROKEN: { readonly what: string }
+}
+export type KeyCode = keyof KeyFailures
+
+const SENTENCE: { readonly [C in KeyCode]: (d: KeyFailures[C]) => string } = {
+  KEY_NOT_FOUND: (d) => `no key ${d.wanted} in ${d.where}`,
+  KEY_AMBIGUOUS: (d) => `${d.wanted} fits ${d.ids.length} keys: ${d.ids.join(', ')}`,
+  KEY_EXISTS: (d) => `the key ${d.id} is already there: ${d.path}`,
+  KEY_PERMISSIONS: (d) => `${d.path} ${d.problem}; mend it with: ${d.mend}`,
+  KEY_MALFORMED: (d) => `malformed ${d.what}: ${d.why}`,
+  KEY_WEAK: (d) => `weak ${d.what}: ${d.why}`,
+  KEY_CLOSED: (d) => `the key ${d.id} was closed and cannot sign any more`,
+  KEYSTORE_IO: (d) => `cannot use ${d.path}: ${d.why}`,
+  PASSPHRASE_MISSING: (d) =>
+    `${d.key} needs a passphrase and there is no terminal to ask on; give --passphrase-file FILE, TAGSEAL_PASSPHRASE_FILE or the systemd credential tagseal-passphrase`,
+  PASSPHRASE_WRONG: (d) => `the passphrase does not open ${d.key}`,
+  PASSPHRASE_UNUSABLE: (d) => `the passphrase from ${d.source} cannot be used: ${d.why}`,
+  KEK_MISSING: (d) => `no key-encryption key: looked for ${d.looked}`,
+  KEK_MALFORMED: (d) => `the key-encryption key from ${d.source} cannot be used: ${d.why}`,
+  SEALED_OTHER_KEK: (d) => `sealed under the key-encryption key ${d.sealed}, and this one is ${d.have}`,
+  SEALED_BROKEN: (d) => `${d.what} does not open: it was changed, or sealed for something else`,
+}
+
+/** A key that cannot be used. Branch on `code`; `detail` says which and why. */
+export class KeyError<C extends KeyCode = KeyCode> extends Error {
+  override readonly name = 'KeyError'
+  readonly code: C
+  readonly detail: KeyFailures[C]
+  constructor(code: C, detail: KeyFailures[C], options?: ErrorOptions) {
+    super(SENTENCE[code](detail), options)
+    this.code = code
+    this.detail = detail
+  }
+}
+
+/** The union to switch over: narrowing on `code` narrows `detail`. */
+export type AnyKeyError = { readonly [C in KeyCode]: KeyError<C> }[KeyCode]
+
+export function isKeyError(error: unknown): error is AnyKeyError {
+  return error instanceof KeyError
+}

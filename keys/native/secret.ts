@@ -1,0 +1,82 @@
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
+import { KeyError } from '../errors.ts'
+import { publicMaterial } from '../schemes/table.ts'
+import type { PublicMaterial, Signer } from '../signer.ts'
+import { OPENSSL } from './openssl.ts'
+
+/**
+ * A private key in memory. `close` wipes its bytes and drops OpenSSL's copy, which OpenSSL wipes when it is freed.
+ * Printing, inspecting or serialising one shows its public half only.
+ */
+export class Secret implements Signer {
+  readonly public: PublicMaterial
+  readonly #pkcs8: Uint8Array
+  #key: KeyObject | undefined
+
+  /** Takes over `pkcs8`: unencrypted DER, wiped on close and when it is refused. */
+  constructor(pkcs8: Uint8Array) {
+    this.#pkcs8 = pkcs8
+    try {
+      this.#key = readPrivate(pkcs8)
+      this.public = publicMaterial(createPublicKey(this.#key).export({ format: 'der', type: 'spki' }))
+      refuseMismatch(this.#key, this.public)
+    } catch (error) {
+      pkcs8.fill(0)
+      throw error
+    }
+  }
+
+  async sign(payload: Uint8Array): Promise<Uint8Array> {
+    return OPENSSL[this.public.algorithm].sign(payload, this.#open())
+  }
+
+  /** Lends the PKCS#8 DER for as long as `use` runs; whoever copies it wipes the copy. */
+  lend<T>(use: (pkcs8: Uint8Array) => T): T {
+    this.#open()
+    return use(this.#pkcs8)
+  }
+
+  close(): void {
+    this.#pkcs8.fill(0)
+    this.#key = undefined
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  toJSON(): object {
+    return { algorithm: this.public.algorithm }
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return `Secret(${this.public.algorithm})`
+  }
+
+  #open(): KeyObject {
+    if (this.#key === undefined) throw new KeyError('KEY_CLOSED', { id: this.public.algorithm })
+    return this.#key
+  }
+}
+
+function readPrivate(pkcs8: Uint8Array): KeyObject {
+  try {
+    return createPrivateKey({ key: Buffer.from(pkcs8.buffer, pkcs8.byteOffset, pkcs8.length), format: 'der', type: 'pkcs8' })
+  } catch {
+    // The reason is OpenSSL's parser state, which says nothing to a user, and must not quote the key.
+    throw new KeyError('KEY_MALFORMED', { what: 'private key', why: 'it is not PKCS#8' })
+  }
+}
+
+/**
+ * EC and RSA keys carry their public half beside the private one, and OpenSSL takes its word. One that lies
+ * would sign what nobody can verify, or leak the private half through its faulty signatures.
+ */
+function refuseMismatch(key: KeyObject, { algorithm, spki }: PublicMaterial): void {
+  const probe = Buffer.from('tagseal key check')
+  const own = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' })
+  const { sign, verify } = OPENSSL[algorithm]
+  if (!verify(probe, own, sign(probe, key))) {
+    throw new KeyError('KEY_MALFORMED', { what: 'private key', why: 'its two halves do not belong together' })
+  }
+}

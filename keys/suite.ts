@@ -1,0 +1,44 @@
+import type { Suite, Verifier } from '../tuf/model/suite.ts'
+import { isKeyError } from './errors.ts'
+import { SCHEMES } from './schemes/table.ts'
+import type { Algorithm, PublicMaterial } from './signer.ts'
+import { fromTufFields, type TufKeyFields } from './tuf-key.ts'
+
+/** The arithmetic of one algorithm: a canonical key in, a check of well-formed signatures out. */
+export type Arithmetic = (spki: Uint8Array) => (payload: Uint8Array, signature: Uint8Array) => boolean
+
+/** What a suite brings of its own. */
+export type SuiteParts = Pick<Suite, 'hash' | 'hasher'> & {
+  readonly arithmetic: Readonly<Record<Algorithm, Arithmetic>>
+}
+
+/** Keys and signatures pass the same strict reading in every suite; only the arithmetic differs. */
+export function makeSuite({ hash, hasher, arithmetic }: SuiteParts): Suite {
+  return {
+    hash,
+    hasher,
+    open(key) {
+      const material = materialOf(key)
+      return material && openVerifier(material)
+    },
+  }
+
+  function openVerifier({ algorithm, spki }: PublicMaterial): Verifier {
+    const wellFormed = SCHEMES[algorithm].signatureForm(spki)
+    const holds = arithmetic[algorithm](spki)
+    return {
+      identity: hash('sha256', spki),
+      verify: (payload, signature) => wellFormed(signature) && holds(payload, signature),
+    }
+  }
+}
+
+/** A key that cannot be read is nobody's key, not a reason to stop: other keys may still meet the threshold. */
+function materialOf(key: TufKeyFields): PublicMaterial | undefined {
+  try {
+    return fromTufFields(key)
+  } catch (error) {
+    if (isKeyError(error)) return undefined
+    throw error
+  }
+}
