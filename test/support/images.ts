@@ -1,0 +1,103 @@
+import { createHash } from 'node:crypto'
+import { gzipSync } from 'node:zlib'
+
+/** Bytes with their names, as a registry keeps them. */
+export type Stored = {
+  readonly mediaType: string
+  readonly digest: string
+  readonly size: number
+  readonly bytes: Uint8Array
+}
+export type BuiltImage = { readonly manifest: Stored; readonly config: Stored; readonly layers: readonly Stored[] }
+export type BuiltIndex = { readonly index: Stored; readonly images: readonly BuiltImage[] }
+export type ImagePlan = {
+  readonly os?: string
+  readonly architecture?: string
+  readonly variant?: string
+  /** docker's own media types instead of OCI's. */
+  readonly docker?: boolean
+  /** One layer per entry: file name to text. */
+  readonly layers?: readonly Readonly<Record<string, string>>[]
+}
+
+const OCI = 'application/vnd.oci.image'
+const DOCKER = 'application/vnd.docker'
+
+/** A real image: gzipped tar layers, a config with their diff ids, and the manifest over both. */
+export function buildImage(plan: ImagePlan = {}): BuiltImage {
+  const { docker = false, layers: files = [{ 'etc/motd': 'hello\n' }, { 'app/run': '#!/bin/sh\necho hi\n' }] } = plan
+  const tars = files.map(tar)
+  const layerType = docker ? `${DOCKER}.image.rootfs.diff.tar.gzip` : `${OCI}.layer.v1.tar+gzip`
+  const layers = tars.map((bytes) => stored(layerType, gzipSync(bytes)))
+  const { os = 'linux', architecture = 'amd64', variant } = plan
+  const platform = { architecture, os, ...(variant === undefined ? {} : { variant }) }
+  const rootfs = { type: 'layers', diff_ids: tars.map((bytes) => sha256(bytes)) }
+  const configType = docker ? `${DOCKER}.container.image.v1+json` : `${OCI}.config.v1+json`
+  const config = json(configType, { ...platform, config: { Cmd: ['/app/run'] }, rootfs, history: [] })
+  const mediaType = docker ? `${DOCKER}.distribution.manifest.v2+json` : `${OCI}.manifest.v1+json`
+  const body = { schemaVersion: 2, mediaType, config: entry(config), layers: layers.map(entry) }
+  return { manifest: json(mediaType, body), config, layers }
+}
+
+/** An index over one image per plan. */
+export function buildIndex(
+  plans: readonly ImagePlan[] = [{ architecture: 'amd64' }, { architecture: 'arm64' }],
+): BuiltIndex {
+  const images = plans.map((plan, at) =>
+    buildImage({ layers: [{ shared: 'same everywhere\n' }, { own: `${at}\n` }], ...plan }),
+  )
+  const manifests = images.map(({ manifest }, at) => {
+    const { os = 'linux', architecture = 'amd64', variant } = plans[at] ?? {}
+    return { ...entry(manifest), platform: { os, architecture, ...(variant === undefined ? {} : { variant }) } }
+  })
+  const docker = plans.every((plan) => plan.docker === true)
+  const mediaType = docker ? `${DOCKER}.distribution.manifest.list.v2+json` : `${OCI}.index.v1+json`
+  return { index: json(mediaType, { schemaVersion: 2, mediaType, manifests }), images }
+}
+
+export function everythingOf(built: BuiltImage | BuiltIndex): readonly Stored[] {
+  if ('index' in built) return [built.index, ...built.images.flatMap(everythingOf)]
+  return [built.manifest, built.config, ...built.layers]
+}
+
+export function topOf(built: BuiltImage | BuiltIndex): Stored {
+  return 'index' in built ? built.index : built.manifest
+}
+
+/** The descriptor of some content. */
+export function entry({ mediaType, digest, size }: Stored): { mediaType: string; digest: string; size: number } {
+  return { mediaType, digest, size }
+}
+
+export function json(mediaType: string, value: unknown): Stored {
+  return stored(mediaType, Buffer.from(JSON.stringify(value)))
+}
+
+export function stored(mediaType: string, bytes: Uint8Array): Stored {
+  return { mediaType, bytes, size: bytes.length, digest: sha256(bytes) }
+}
+
+export function sha256(bytes: Uint8Array): string {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+}
+
+/** A ustar archive of small files, with nothing in it that changes from run to run. */
+function tar(files: Readonly<Record<string, string>>): Uint8Array {
+  const blocks = Object.entries(files).flatMap(([name, text]) => {
+    const content = Buffer.from(text)
+    return [tarHeader(name, content.length), content, Buffer.alloc((512 - (content.length % 512)) % 512)]
+  })
+  return Buffer.concat([...blocks, Buffer.alloc(1024)])
+}
+
+function tarHeader(name: string, size: number): Buffer {
+  const header = Buffer.alloc(512)
+  const octal = (value: number, width: number) => `${value.toString(8).padStart(width - 1, '0')}\0`
+  header.write(name, 0)
+  header.write(octal(0o755, 8) + octal(0, 8) + octal(0, 8) + octal(size, 12) + octal(0, 12), 100)
+  header.write('        0', 148)
+  header.write('ustar\x0000', 257)
+  const sum = header.reduce((total, byte) => total + byte, 0)
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
+  return header
+}
