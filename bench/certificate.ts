@@ -15,6 +15,16 @@ export async function makeCertificate(dir: string): Promise<Certificate> {
   await openssl('req', ...ca)
   await openssl('req', ...newKey, '-subj', '/CN=127.0.0.1', '-keyout', file('server.key'), '-out', file('server.csr'))
   const signed = ['-CA', file('ca.crt'), '-CAkey', file('ca.key'), '-CAcreateserial', '-days', '2']
-  await openssl('x509', '-req', '-in', file('server.csr'), ...signed, '-extfile', file('extensions'), '-out', file('server.crt'))
+  await openssl(
+    'x509',
+    '-req',
+    '-in',
+    file('server.csr'),
+    ...signed,
+    '-extfile',
+    file('extensions'),
+    '-out',
+    file('server.crt'),
+  )
   return { cert: file('server.crt'), key: file('server.key'), ca: file('ca.crt') }
 }

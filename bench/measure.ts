@@ -35,7 +35,9 @@ export async function run(program: Program): Promise<string> {
  * `prepare` runs before each run and is not counted.
  */
 export async function compare(
-  contenders: Readonly<Record<string, { readonly program: (i: number) => Program; readonly prepare?: () => Promise<void> }>>,
+  contenders: Readonly<
+    Record<string, { readonly program: (i: number) => Program; readonly prepare?: () => Promise<void> }>
+  >,
   runs: number,
 ): Promise<Record<string, Series>> {
   const times = new Map<string, number[]>(Object.keys(contenders).map((name) => [name, []]))
@@ -61,7 +63,10 @@ export function round(value: number): number {
 }
 
 /** Requests per second as `wrk` counts them. */
-export async function load(url: string, options: { seconds: number; connections: number; close: boolean }): Promise<number> {
+export async function load(
+  url: string,
+  options: { seconds: number; connections: number; close: boolean },
+): Promise<number> {
   const header = options.close ? ['-H', 'Connection: close'] : []
   const args = ['-t2', `-c${options.connections}`, `-d${options.seconds}s`, ...header, url]
   const said = await run({ command: 'wrk', args })

@@ -22,7 +22,15 @@ export async function startOurs(dir: string, tls: Certificate | undefined): Prom
   const certificate = tls === undefined ? [] : ['--tls-cert', tls.cert, '--tls-key', tls.key]
   const server = spawn(
     process.execPath,
-    [join(DIST, 'tagseal-server.cjs'), '--data', join(dir, 'data'), '--listen', '127.0.0.1:0', '--open', ...certificate],
+    [
+      join(DIST, 'tagseal-server.cjs'),
+      '--data',
+      join(dir, 'data'),
+      '--listen',
+      '127.0.0.1:0',
+      '--open',
+      ...certificate,
+    ],
     { stdio: ['ignore', 'pipe', 'ignore'] },
   )
   const url = await readyAddress(server.stdout)
@@ -34,7 +42,17 @@ export async function startOurs(dir: string, tls: Certificate | undefined): Prom
     url,
     tagseal: (...args) => ({
       command: process.execPath,
-      args: [join(DIST, 'tagseal.cjs'), '--home', home, '--server', url, ...trusted, '--passphrase-file', passphrase, ...args],
+      args: [
+        join(DIST, 'tagseal.cjs'),
+        '--home',
+        home,
+        '--server',
+        url,
+        ...trusted,
+        '--passphrase-file',
+        passphrase,
+        ...args,
+      ],
     }),
     async forget() {
       await rm(join(home, 'state'), { recursive: true, force: true })

@@ -1,5 +1,5 @@
 import type { Codec } from '../codec/codec.ts'
-import type { Instant, RoleName } from '../model/ids.ts'
+import type { Instant } from '../model/ids.ts'
 import type { Limits } from '../model/limits.ts'
 import type { Root, Snapshot, Targets, Timestamp, Verified } from '../model/metadata.ts'
 import type { Suite } from '../model/suite.ts'
@@ -19,6 +19,3 @@ export type AfterRoot = WalkingRoot & { readonly rootIsFinal: true }
 export type AfterTimestamp = AfterRoot & { readonly timestamp: Verified<Timestamp> }
 export type AfterSnapshot = AfterTimestamp & { readonly snapshot: Verified<Snapshot> }
 export type AfterTargets = AfterSnapshot & { readonly targets: Verified<Targets> }
-
-/** A role whose file the search wants next, and who vouches for it. */
-export type WantedRole = { readonly role: RoleName; readonly delegator: RoleName }

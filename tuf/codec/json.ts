@@ -1,0 +1,115 @@
+import { TrustError } from '../errors.ts'
+import { isJsonObject, members } from '../model/json.ts'
+import type { Json, JsonObject } from '../model/json.ts'
+import { readStrictly } from './json-reader.ts'
+
+/** What was received, read, with the text that decides. */
+export type Document = { readonly value: Json; readonly text: string }
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const ENCODER = new TextEncoder()
+
+/**
+ * Reads a JSON document strictly: fatal UTF-8, no byte order mark, no duplicate members, integers within 2^53 only,
+ * no lone surrogates, bounded depth, nothing after the end. Throws `TrustError` MALFORMED.
+ *
+ * The shortcut: the engine's own parser, then write what it understood and compare with what came. Equal texts
+ * leave no room for two readings. Files we wrote take it; any other takes the strict reader, linear as well.
+ */
+export function decodeJson(bytes: Uint8Array, limits: { readonly depth: number; readonly what: string }): Document {
+  const text = decodeText(bytes, limits.what)
+  const quick = parseNatively(text)
+  if (quick !== undefined && depthWithin(quick, limits.depth) && encodeWire(quick) === text)
+    return { value: quick, text }
+  return { value: readStrictly(text, limits), text }
+}
+
+/**
+ * Canonical JSON (OLPC) as the bytes to sign: members by code point, no blanks, only `\` and `"` escaped, so that a
+ * PEM key's line feeds stand as they are.
+ */
+export function encodeCanonical(value: Json): Uint8Array {
+  return ENCODER.encode(write(value, quoteCanonically))
+}
+
+/** The same order and spacing as valid JSON: what we store and send. Equal to the canonical form but for escapes. */
+export function encodeWire(value: Json): string {
+  return write(value, JSON.stringify)
+}
+
+export function encodeText(text: string): Uint8Array {
+  return ENCODER.encode(text)
+}
+
+function decodeText(bytes: Uint8Array, what: string): string {
+  try {
+    return UTF8.decode(bytes)
+  } catch (cause) {
+    throw new TrustError('MALFORMED', { what, got: 'bytes that are not UTF-8' }, { cause })
+  }
+}
+
+function parseNatively(text: string): Json | undefined {
+  if (text.includes('\\ud')) return undefined // an escaped surrogate survives the comparison, even half of a pair
+  try {
+    const value: Json = JSON.parse(text)
+    return value
+  } catch {
+    return undefined // the strict reader says what is wrong, and where
+  }
+}
+
+/** Depth-first with a bound, so that the recursion of `write` is bounded as well. */
+function depthWithin(value: Json, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return true
+  if (depth === 0) return false
+  for (const child of Object.values(value)) if (!depthWithin(child, depth - 1)) return false
+  return true
+}
+
+function write(value: Json, quote: (text: string) => string): string {
+  if (typeof value === 'string') return quote(value)
+  if (typeof value === 'number') return Number.isSafeInteger(value) && !Object.is(value, -0) ? String(value) : 'NaN'
+  if (value === null || typeof value === 'boolean') return String(value)
+  if (!isJsonObject(value)) return writeArray(value, quote)
+  return writeObject(value, quote)
+}
+
+function writeArray(values: readonly Json[], quote: (text: string) => string): string {
+  let out = '['
+  for (let i = 0; i < values.length; i++) out += (i === 0 ? '' : ',') + write(values[i] ?? null, quote)
+  return `${out}]`
+}
+
+function writeObject(value: JsonObject, quote: (text: string) => string): string {
+  let out = '{'
+  for (const [name, child] of inOrder(members(value))) {
+    out += `${out.length === 1 ? '' : ','}${quote(name)}:${write(child, quote)}`
+  }
+  return `${out}}`
+}
+
+function inOrder(entries: [string, Json][]): [string, Json][] {
+  for (let i = 1; i < entries.length; i++) {
+    if (compareCodePoints(entries[i - 1]?.[0] ?? '', entries[i]?.[0] ?? '') > 0) {
+      return entries.sort(([a], [b]) => compareCodePoints(a, b))
+    }
+  }
+  return entries
+}
+
+/** By code point, which is by UTF-8 byte. JavaScript's own order is by UTF-16 unit, which differs above U+FFFF. */
+export function compareCodePoints(a: string, b: string): number {
+  if (!SURROGATE.test(a) && !SURROGATE.test(b)) return a < b ? -1 : a > b ? 1 : 0
+  const [left, right] = [[...a], [...b]]
+  for (let i = 0; i < left.length && i < right.length; i++) {
+    const difference = (left[i]?.codePointAt(0) ?? 0) - (right[i]?.codePointAt(0) ?? 0)
+    if (difference !== 0) return difference
+  }
+  return left.length - right.length
+}
+const SURROGATE = /[\ud800-\udfff]/
+
+function quoteCanonically(text: string): string {
+  return `"${text.replace(/[\\"]/g, '\\$&')}"`
+}

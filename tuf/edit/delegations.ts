@@ -1,0 +1,49 @@
+import type { KeyId, RoleName } from '../model/ids.ts'
+import type { DelegatedRole, Delegations, PublicKey, Scope, SuccinctRoles } from '../model/metadata.ts'
+import { roleKeys } from './roles.ts'
+import type { KeySet } from './roles.ts'
+
+export type NewDelegation = KeySet & {
+  readonly name: RoleName
+  readonly scope: Scope
+  readonly terminating: boolean
+}
+
+const NONE: Delegations = { keys: new Map(), roles: [], unknown: new Map() }
+
+/**
+ * With this role delegated, in its old place if it had one, else before the role named `before`, else last.
+ * The order is the order of the search.
+ */
+export function withDelegation(delegations: Delegations = NONE, added: NewDelegation, before?: RoleName): Delegations {
+  const role: DelegatedRole = {
+    ...roleKeys(added),
+    name: added.name,
+    scope: added.scope,
+    terminating: added.terminating,
+  }
+  const roles = [...delegations.roles]
+  const old = roles.findIndex(({ name }) => name === added.name)
+  const place = old >= 0 ? old : roles.findIndex(({ name }) => name === before)
+  roles.splice(place >= 0 ? place : roles.length, old >= 0 ? 1 : 0, role)
+  const keys = new Map(delegations.keys)
+  for (const key of added.keys) keys.set(key.id, key)
+  return { ...delegations, roles, keys: usedKeys(roles, keys) }
+}
+
+/** Without this role; keys that no other role uses leave with it. */
+export function withoutDelegation(delegations: Delegations, name: RoleName): Delegations {
+  const roles = delegations.roles.filter((role) => role.name !== name)
+  return { ...delegations, roles, keys: usedKeys(roles, delegations.keys) }
+}
+
+/** Succinct hash bins (TAP 15) under one key set, in place of any other delegation. */
+export function succinctBins(set: KeySet, bitLength: number, namePrefix: string): Delegations {
+  const succinct: SuccinctRoles = { ...roleKeys(set), bitLength, namePrefix }
+  return { keys: new Map(set.keys.map((key) => [key.id, key])), roles: [], succinct, unknown: new Map() }
+}
+
+function usedKeys(roles: readonly DelegatedRole[], keys: ReadonlyMap<KeyId, PublicKey>): ReadonlyMap<KeyId, PublicKey> {
+  const used = new Set(roles.flatMap(({ keyids }) => keyids))
+  return new Map([...keys].filter(([id]) => used.has(id)))
+}

@@ -1,0 +1,56 @@
+import { TrustError } from '../errors.ts'
+import { ROOT, SNAPSHOT, TIMESTAMP } from '../model/ids.ts'
+import type { RoleName } from '../model/ids.ts'
+import type { Root, Signed } from '../model/metadata.ts'
+import { refuseExpired, refuseLarger } from './checks.ts'
+import type { AfterRoot, Judge, WalkingRoot } from './states.ts'
+import { verifyThreshold } from './threshold.ts'
+import type { Authority } from './threshold.ts'
+
+/** The root to start from: signed by itself. Its expiry does not matter yet (5.2, 5.3.6). */
+export function openRoot(judge: Judge, bytes: Uint8Array): WalkingRoot {
+  const candidate = decodeRoot(judge, bytes)
+  return { ...judge, root: verifyThreshold(authorityOf(candidate.body, ROOT), candidate, judge.suite) }
+}
+
+/** The next link of the chain: exactly one version up, and signed as both the old and the new root demand. */
+export function acceptRoot(trust: WalkingRoot, bytes: Uint8Array): WalkingRoot {
+  const candidate = decodeRoot(trust, bytes)
+  verifyThreshold(authorityOf(trust.root, ROOT), candidate, trust.suite) // 5.3.4, the old threshold
+  const root = verifyThreshold(authorityOf(candidate.body, ROOT), candidate, trust.suite) // 5.3.4, the new one
+  refuseOtherVersion(trust.root.version + 1, root.version) // 5.3.5
+  return { ...trust, root }
+}
+
+/** The chain ends here, so this root must be alive (5.3.10). */
+export function finishRoot(trust: WalkingRoot): AfterRoot {
+  refuseExpired(ROOT, trust.root.expires, trust.now)
+  return { ...trust, rootIsFinal: true }
+}
+
+/**
+ * The online keys of a root as one text. When it differs from the text that was kept with a cached timestamp and
+ * snapshot, both must be dropped: their versions may be a thief's (5.3.11, recovery from fast-forward).
+ */
+export function onlineKeys(root: Root): string {
+  return [TIMESTAMP, SNAPSHOT]
+    .map((name) => `${name}=${root.roles.get(name)?.keyids.toSorted().join(',') ?? ''}`)
+    .join(' ')
+}
+
+/** Who may sign one of the four top-level roles. A root that was decoded names all of them. */
+export function authorityOf(root: Root, name: RoleName): Authority {
+  const role = root.roles.get(name)
+  if (role === undefined) throw new TrustError('MALFORMED', { what: 'root: roles', got: `no role ${name}` })
+  return { name, role, keys: root.keys }
+}
+
+function decodeRoot(judge: Judge, bytes: Uint8Array): Signed<Root> {
+  refuseLarger(ROOT, bytes, judge.limits.root) // 5.3.3
+  return judge.codec.decode('root', bytes, judge)
+}
+
+function refuseOtherVersion(expected: number, got: number): void {
+  if (got < expected) throw new TrustError('ROLLBACK', { role: ROOT, trusted: expected - 1, got })
+  if (got > expected) throw new TrustError('VERSION_MISMATCH', { role: ROOT, expected, got })
+}

@@ -1,0 +1,38 @@
+import { TrustError } from '../errors.ts'
+import { SNAPSHOT } from '../model/ids.ts'
+import type { Snapshot, Verified } from '../model/metadata.ts'
+import { refuseExpired, refuseLarger, refuseMismatch, refuseRollback } from './checks.ts'
+import { authorityOf } from './root.ts'
+import type { AfterSnapshot, AfterTimestamp } from './states.ts'
+import { verifyThreshold } from './threshold.ts'
+
+/**
+ * The snapshot that the timestamp announced. Every role that `previous` listed must still be listed, at no lower
+ * version; for that check `previous` may have expired and need not match the timestamp any more.
+ */
+export function acceptSnapshot(trust: AfterTimestamp, bytes: Uint8Array, previous?: Verified<Snapshot>): AfterSnapshot {
+  const announced = trust.timestamp.snapshot
+  refuseLarger(SNAPSHOT, bytes, announced.length ?? trust.limits.snapshot) // 5.5.1
+  refuseMismatch(SNAPSHOT, announced, bytes, trust.suite) // 5.5.2
+  const candidate = trust.codec.decode('snapshot', bytes, trust)
+  const snapshot = verifyThreshold(authorityOf(trust.root, SNAPSHOT), candidate, trust.suite) // 5.5.3
+  refuseOtherVersion(announced.version, snapshot.version) // 5.5.4
+  if (previous !== undefined) refuseRolesBack(previous, snapshot) // 5.5.5
+  refuseExpired(SNAPSHOT, snapshot.expires, trust.now) // 5.5.6
+  return { ...trust, snapshot }
+}
+
+/** A dialect whose timestamp lists no version relies on the hash, checked above. */
+function refuseOtherVersion(expected: number | undefined, got: number): void {
+  if (expected === undefined || expected === got) return
+  throw new TrustError('VERSION_MISMATCH', { role: SNAPSHOT, expected, got })
+}
+
+function refuseRolesBack(trusted: Snapshot, got: Snapshot): void {
+  for (const [role, { version: before }] of trusted.meta) {
+    if (before === undefined) continue
+    const now = got.meta.get(role)
+    if (now === undefined) throw new TrustError('ROLE_DISAPPEARED', { role, trusted: before })
+    refuseRollback(role, before, now.version)
+  }
+}

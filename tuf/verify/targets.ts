@@ -1,0 +1,56 @@
+import { TrustError } from '../errors.ts'
+import { TARGETS } from '../model/ids.ts'
+import type { RoleName } from '../model/ids.ts'
+import type { FileMeta, Targets, Verified } from '../model/metadata.ts'
+import { refuseExpired, refuseLarger, refuseMismatch } from './checks.ts'
+import { delegationTo } from './delegations.ts'
+import { authorityOf } from './root.ts'
+import type { AfterSnapshot, AfterTargets } from './states.ts'
+import { verifyThreshold } from './threshold.ts'
+import type { Authority } from './threshold.ts'
+
+/** The top-level targets that the snapshot lists (5.6.1 to 5.6.6). */
+export function acceptTargets(trust: AfterSnapshot, bytes: Uint8Array): AfterTargets {
+  return { ...trust, targets: acceptListed(trust, authorityOf(trust.root, TARGETS), bytes) }
+}
+
+/** A delegated role, by the keys of the delegator through whom the search reached it, whoever else delegates to it. */
+export function acceptDelegated(
+  trust: AfterTargets,
+  role: RoleName,
+  delegator: Verified<Targets>,
+  bytes: Uint8Array,
+): Verified<Targets> {
+  return acceptListed(trust, delegatedAuthority(delegator, role), bytes)
+}
+
+/** Who may sign a delegated role, by this delegator's word. Throws ROLE_NOT_LISTED where it delegates no such role. */
+export function delegatedAuthority(delegator: Targets, name: RoleName): Authority {
+  const role = delegationTo(delegator, name)
+  if (role === undefined || delegator.delegations === undefined) throw new TrustError('ROLE_NOT_LISTED', { role: name })
+  return { name, role, keys: delegator.delegations.keys }
+}
+
+/** What the snapshot says of a role's file. */
+export function listedMeta(trust: AfterSnapshot, role: RoleName): FileMeta {
+  const meta = trust.snapshot.meta.get(role)
+  if (meta === undefined) throw new TrustError('ROLE_NOT_LISTED', { role })
+  return meta
+}
+
+function acceptListed(trust: AfterSnapshot, authority: Authority, bytes: Uint8Array): Verified<Targets> {
+  const { name } = authority
+  const listed = listedMeta(trust, name)
+  refuseLarger(name, bytes, listed.length ?? trust.limits.targets) // 5.6.1
+  refuseMismatch(name, listed, bytes, trust.suite) // 5.6.2
+  const candidate = trust.codec.decode('targets', bytes, trust)
+  const targets = verifyThreshold(authority, candidate, trust.suite) // 5.6.3
+  refuseOtherVersion(name, listed, targets) // 5.6.4
+  refuseExpired(name, targets.expires, trust.now) // 5.6.5
+  return targets
+}
+
+function refuseOtherVersion(role: RoleName, listed: FileMeta, got: Targets): void {
+  if (listed.version === undefined || listed.version === got.version) return
+  throw new TrustError('VERSION_MISMATCH', { role, expected: listed.version, got: got.version })
+}
