@@ -44,6 +44,11 @@ export class DerReader {
     return body.reduce((value, byte) => value * 256 + byte, 0)
   }
 
+  /** Passes over an optional integer that says nothing. */
+  skipSmall(): void {
+    if (this.#rest[0] === TAG.integer) this.small()
+  }
+
   /** The body of an object identifier, as it is encoded. */
   oid(): Uint8Array {
     return this.#take(TAG.oid, 'object identifier')

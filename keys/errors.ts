@@ -16,6 +16,8 @@ export type KeyFailures = {
   readonly PASSPHRASE_WRONG: { readonly key: string }
   /** `source` is a file name or "the terminal". */
   readonly PASSPHRASE_UNUSABLE: { readonly source: string; readonly why: string }
+  /** The person at the terminal would rather not. */
+  readonly PASSPHRASE_CANCELLED: { readonly prompt: string }
   /** No key-encryption key where one was looked for. */
   readonly KEK_MISSING: { readonly looked: string }
   readonly KEK_MALFORMED: { readonly source: string; readonly why: string }
@@ -39,6 +41,7 @@ const SENTENCE: { readonly [C in KeyCode]: (d: KeyFailures[C]) => string } = {
     `${d.key} needs a passphrase and there is no terminal to ask on; give --passphrase-file FILE, TAGSEAL_PASSPHRASE_FILE or the systemd credential tagseal-passphrase`,
   PASSPHRASE_WRONG: (d) => `the passphrase does not open ${d.key}`,
   PASSPHRASE_UNUSABLE: (d) => `the passphrase from ${d.source} cannot be used: ${d.why}`,
+  PASSPHRASE_CANCELLED: (d) => `nobody answered "${d.prompt}"`,
   KEK_MISSING: (d) => `no key-encryption key: looked for ${d.looked}`,
   KEK_MALFORMED: (d) => `the key-encryption key from ${d.source} cannot be used: ${d.why}`,
   SEALED_OTHER_KEK: (d) => `sealed under the key-encryption key ${d.sealed}, and this one is ${d.have}`,

@@ -41,10 +41,6 @@ export class Secret implements Signer {
     this.#key = undefined
   }
 
-  [Symbol.dispose](): void {
-    this.close()
-  }
-
   toJSON(): object {
     return { algorithm: this.public.algorithm }
   }

@@ -1,0 +1,195 @@
+import { constants } from 'node:fs'
+import { chmod, type FileHandle, link, lstat, mkdir, open, readdir, rename, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Stats } from 'node:fs'
+import { KeyError } from '../errors.ts'
+import { randomName } from '../random.ts'
+
+/**
+ * Files that only their owner may read. What is found looser is refused, not mended: somebody may have read it
+ * already, and that is for its owner to judge.
+ *
+ * On Windows, which has no such modes, only the atomic writing remains.
+ */
+const FOLDER_MODE = 0o700
+const FILE_MODE = 0o400
+const MAX_FILE = 64 * 1024
+
+/** Makes the folder, or refuses one that others may use. */
+export async function usePrivateFolder(dir: string): Promise<void> {
+  await io(dir, () => mkdir(dir, { recursive: true, mode: FOLDER_MODE }))
+  const stats = await io(dir, () => lstat(dir))
+  if (stats.isSymbolicLink()) {
+    const [path, real] = [quoted(dir), `"$(readlink -f ${quoted(dir)})"`]
+    throw loose(dir, 'is a symbolic link', `REAL=${real} && rm ${path} && mv "$REAL" ${path}`)
+  }
+  refuseForeign(dir, stats)
+  if (stats.mode & 0o077 && onPosix()) throw loose(dir, modeOf(stats), `chmod 700 ${quoted(dir)}`)
+}
+
+/** The names in a folder; of a folder that is not there, none. */
+export async function namesIn(dir: string): Promise<string[]> {
+  return io(dir, () => readdir(dir))
+}
+
+/** A file's bytes, or undefined where there is none. The checks are made on the opened file, so it cannot be swapped. */
+export async function readPrivateFile(path: string): Promise<Uint8Array | undefined> {
+  const file = await openExisting(path)
+  if (file === undefined) return undefined
+  try {
+    const stats = await io(path, () => file.stat())
+    refuseForeign(path, stats)
+    if (stats.mode & 0o7777 & ~FILE_MODE && onPosix()) throw loose(path, modeOf(stats), `chmod 400 ${quoted(path)}`)
+    if (!stats.isFile() || stats.size > MAX_FILE) throw new KeyError('KEYSTORE_IO', { path, why: 'it is no key file' })
+    return await io(path, () => file.readFile())
+  } finally {
+    await file.close()
+  }
+}
+
+/**
+ * A secret that somebody else keeps (a passphrase, a key-encryption key): bytes, and the mode if it is a regular
+ * file, for its reader to judge. undefined where there is none; never more than `limit` bytes.
+ */
+export async function readSmallFile(
+  path: string,
+  limit: number,
+): Promise<{ readonly bytes: Uint8Array; readonly mode: number } | undefined> {
+  try {
+    const file = await open(path, constants.O_RDONLY)
+    try {
+      const stats = await file.stat()
+      return { bytes: await readUpTo(file, limit, path), mode: stats.isFile() && onPosix() ? stats.mode & 0o7777 : 0 }
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined
+    throw error instanceof KeyError ? error : failure(path, error)
+  }
+}
+
+async function readUpTo(file: FileHandle, limit: number, path: string): Promise<Uint8Array> {
+  const buffer = new Uint8Array(limit + 1)
+  let length = 0
+  while (length <= limit) {
+    const { bytesRead } = await file.read(buffer, length, buffer.length - length)
+    if (bytesRead === 0) return buffer.subarray(0, length)
+    length += bytesRead
+  }
+  buffer.fill(0)
+  throw new KeyError('KEYSTORE_IO', { path, why: `it is longer than ${limit} bytes` })
+}
+
+async function openExisting(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined
+    if (codeOf(error) === 'ELOOP') {
+      const target = `"$(readlink -f ${quoted(path)})"`
+      throw loose(path, 'is a symbolic link', `cp --remove-destination ${target} ${quoted(path)} && chmod 400 ${quoted(path)}`)
+    }
+    throw failure(path, error)
+  }
+}
+
+/** Stores a file that must not be there yet: whole and durable, or not at all. false where the name is taken. */
+export async function writeNewFile(dir: string, name: string, bytes: Uint8Array): Promise<boolean> {
+  const path = join(dir, name)
+  return withTemporary(dir, bytes, async (temporary) => {
+    try {
+      await link(temporary, path) // unlike rename, it never replaces
+      return true
+    } catch (error) {
+      if (codeOf(error) === 'EEXIST') return false
+      throw failure(path, error)
+    }
+  })
+}
+
+/** Puts new content in the place of a file: a reader sees the old or the new, never a part. */
+export async function replaceFile(dir: string, name: string, bytes: Uint8Array): Promise<void> {
+  const path = join(dir, name)
+  await withTemporary(dir, bytes, (temporary) => io(path, () => rename(temporary, path)))
+}
+
+export async function removeFile(dir: string, name: string): Promise<void> {
+  const path = join(dir, name)
+  await io(path, () => unlink(path))
+  await syncFolder(dir)
+}
+
+async function withTemporary<T>(dir: string, bytes: Uint8Array, use: (path: string) => Promise<T>): Promise<T> {
+  const temporary = join(dir, `.new-${randomName()}`)
+  try {
+    await io(temporary, () => writeDurably(temporary, bytes))
+    const result = await use(temporary)
+    return result
+  } finally {
+    await unlink(temporary).catch(() => undefined) // renamed away, or never made
+    await syncFolder(dir)
+  }
+}
+
+async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
+  const file = await open(path, 'wx', FILE_MODE)
+  try {
+    await file.writeFile(bytes)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await chmod(path, FILE_MODE) // an odd umask may have taken the owner's bit
+}
+
+/** A name is durable when its folder is. Where folders cannot be opened (Windows), the file system must do. */
+async function syncFolder(dir: string): Promise<void> {
+  if (!onPosix()) return
+  const folder = await io(dir, () => open(dir, constants.O_RDONLY))
+  try {
+    await io(dir, () => folder.sync())
+  } finally {
+    await folder.close()
+  }
+}
+
+function refuseForeign(path: string, stats: Stats): void {
+  const me = process.geteuid?.()
+  if (me === undefined || stats.uid === me) return
+  throw loose(path, `belongs to user ${stats.uid}, and you are ${me}`, `sudo chown ${me} ${quoted(path)}`)
+}
+
+function onPosix(): boolean {
+  return process.geteuid !== undefined
+}
+
+function modeOf(stats: Stats): string {
+  return `has mode ${(stats.mode & 0o7777).toString(8).padStart(4, '0')}, so others than its owner may use or change it`
+}
+
+function loose(path: string, problem: string, mend: string): KeyError {
+  return new KeyError('KEY_PERMISSIONS', { path, problem, mend })
+}
+
+/** As a shell takes it. */
+function quoted(path: string): string {
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`
+}
+
+/** What the file system refuses becomes a KeyError with the path and the system's own word. */
+async function io<T>(path: string, use: () => Promise<T>): Promise<T> {
+  try {
+    return await use()
+  } catch (error) {
+    throw failure(path, error)
+  }
+}
+
+function failure(path: string, error: unknown): KeyError {
+  return new KeyError('KEYSTORE_IO', { path, why: codeOf(error) ?? 'it failed' }, { cause: error })
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error ? String(error.code) : undefined
+}

@@ -1,0 +1,137 @@
+import { join } from 'node:path'
+import { KeyError } from '../errors.ts'
+import { generateKey } from '../native/generate.ts'
+import { Secret } from '../native/secret.ts'
+import { writePem } from '../pem.ts'
+import { namesIn, readPrivateFile, removeFile, replaceFile, usePrivateFolder, writeNewFile } from './disk.ts'
+import { readForeignKey } from './foreign.ts'
+import { type KeyFile, keyInfo, readKeyFile, sameKey, writeKeyFile } from './key-file.ts'
+import type { KeyInfo, Keystore } from './keystore.ts'
+import type { PassphraseSource } from './passphrase.ts'
+import { encryptPkcs8 } from './pbes2.ts'
+import { unlock } from './unlock.ts'
+
+export type FileKeystoreOptions = {
+  readonly dir: string
+  /** Whoever made it closes it. */
+  readonly passphrase: PassphraseSource
+  /** Milliseconds since 1970; dates new keys. */
+  readonly clock?: () => number
+}
+
+const SUFFIX = '.pem'
+const FILE_NAME = /^[0-9a-f]{64}\.pem$/
+/** Shorter beginnings of a key id would one day fit two keys. */
+const MIN_PREFIX = 4
+
+/** A folder of key files, one per key, named by key id (ADR 0007). The folder is made when it is first used. */
+export function openKeystore({ dir, passphrase, clock = Date.now }: FileKeystoreOptions): Keystore {
+  return {
+    async generate({ algorithm, name, encrypted }) {
+      return closing(await generateKey(algorithm), (secret) => store(secret, { ...(name !== undefined && { name }), encrypted }))
+    },
+    async list() {
+      const files = await readAll()
+      return files.map((file) => file.info).toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1))
+    },
+    find: async (wanted) => (await findFile(wanted)).info,
+    open: async (wanted) => openFile(await findFile(wanted)),
+    async import({ pem, name, encrypted, passphrase: theirs }) {
+      const foreign = await readForeignKey(pem, theirs ?? passphrase)
+      return closing(foreign, (secret) => store(secret, { ...(name !== undefined && { name }), encrypted }))
+    },
+    exportPublic: async (wanted) => writePem('PUBLIC KEY', (await findFile(wanted)).info.public.spki),
+    async exportPrivate(wanted, next) {
+      const der = await closing(await openFile(await findFile(wanted)), (secret) =>
+        protect(secret, next, 'the exported key'),
+      )
+      return writePem(next === 'none' ? 'PRIVATE KEY' : 'ENCRYPTED PRIVATE KEY', der)
+    },
+    async passwd(wanted, next) {
+      const file = await findFile(wanted)
+      const info = { ...file.info, encrypted: next !== 'none' }
+      const der = await closing(await openFile(file), (secret) => protect(secret, next, labelOf(info)))
+      await replaceFile(dir, info.id + SUFFIX, encoded({ info, der }))
+      return info
+    },
+    async remove(wanted) {
+      const { info } = await findFile(wanted)
+      await removeFile(dir, info.id + SUFFIX)
+      return info
+    },
+  }
+
+  async function store(secret: Secret, facts: { name?: string; encrypted: boolean }): Promise<KeyInfo> {
+    const info = keyInfo(secret.public, { ...facts, now: clock() })
+    await usePrivateFolder(dir)
+    const der = await protect(secret, facts.encrypted ? passphrase : 'none', labelOf(info))
+    const name = info.id + SUFFIX
+    const stored = await writeNewFile(dir, name, encoded({ info, der }))
+    if (!stored) throw new KeyError('KEY_EXISTS', { id: info.id, path: join(dir, name) })
+    return info
+  }
+
+  async function findFile(wanted: string): Promise<KeyFile> {
+    await usePrivateFolder(dir)
+    const exact = FILE_NAME.test(wanted + SUFFIX) ? await readOne(wanted + SUFFIX) : undefined
+    if (exact !== undefined) return exact
+    const fits = (await readAll()).filter(({ info }) => info.name === wanted || isPrefix(wanted, info.id))
+    const [found, ...others] = fits
+    if (found === undefined) throw new KeyError('KEY_NOT_FOUND', { wanted, where: dir })
+    if (others.length > 0) throw new KeyError('KEY_AMBIGUOUS', { wanted, ids: fits.map(({ info }) => info.id) })
+    return found
+  }
+
+  async function readAll(): Promise<KeyFile[]> {
+    await usePrivateFolder(dir)
+    const names = (await namesIn(dir)).filter((name) => FILE_NAME.test(name))
+    const files = await Promise.all(names.map(readOne))
+    return files.filter((file) => file !== undefined)
+  }
+
+  async function readOne(name: string): Promise<KeyFile | undefined> {
+    const path = join(dir, name)
+    const bytes = await readPrivateFile(path)
+    if (bytes === undefined) return undefined
+    const file = readKeyFile(Buffer.from(bytes).toString('latin1'), path)
+    if (file.info.id + SUFFIX !== name) {
+      throw new KeyError('KEY_MALFORMED', { what: path, why: `it holds the key ${file.info.id}` })
+    }
+    return file
+  }
+
+  /** The private half must belong to the public one beside it, which is all that others were shown. */
+  async function openFile({ info, der }: KeyFile): Promise<Secret> {
+    const secret = info.encrypted ? await unlock(der, passphrase, labelOf(info)) : new Secret(der)
+    if (sameKey(secret.public, info.public)) return secret
+    secret.close()
+    throw new KeyError('KEY_MALFORMED', { what: `key ${info.id}`, why: 'its private half belongs to another key' })
+  }
+}
+
+async function closing<T>(secret: Secret, use: (secret: Secret) => Promise<T>): Promise<T> {
+  try {
+    return await use(secret)
+  } finally {
+    secret.close()
+  }
+}
+
+async function protect(secret: Secret, passphrase: PassphraseSource | 'none', label: string): Promise<Uint8Array> {
+  if (passphrase === 'none') return secret.lend((pkcs8) => pkcs8.slice())
+  const chosen = await passphrase.choose(label)
+  return secret.lend((pkcs8) => encryptPkcs8(pkcs8, chosen))
+}
+
+function isPrefix(wanted: string, id: string): boolean {
+  return wanted.length >= MIN_PREFIX && id.startsWith(wanted)
+}
+
+function labelOf({ id, name, algorithm }: KeyInfo): string {
+  const short = `${algorithm} key ${id.slice(0, 12)}`
+  return name === undefined ? short : `${short} (${name})`
+}
+
+function encoded(file: KeyFile): Uint8Array {
+  return Buffer.from(writeKeyFile(file), 'latin1')
+}

@@ -1,0 +1,83 @@
+import { fromBase64, sameBytes, toBase64 } from '../bytes.ts'
+import { KeyError } from '../errors.ts'
+import { hash } from '../native/hash.ts'
+import { readPemBlocks, writePem } from '../pem.ts'
+import { publicMaterial } from '../schemes/table.ts'
+import type { PublicMaterial } from '../signer.ts'
+import { tufKeyObject } from '../tuf-key.ts'
+import type { KeyInfo } from './keystore.ts'
+
+/**
+ * The text of one key file: a preamble that needs no passphrase, then PKCS#8 as PEM.
+ *
+ * RFC 7468 lets text stand before a PEM block, so `openssl pkey -in FILE` opens the whole file (ADR 0007).
+ */
+export type KeyFile = { readonly info: KeyInfo; readonly der: Uint8Array }
+
+const LABEL = { encrypted: 'ENCRYPTED PRIVATE KEY', plain: 'PRIVATE KEY' } as const
+const FIRST_LINE = 'tagseal key, format 1'
+/** No control characters, no `-----`, nothing that a shell or a table would stumble over. */
+const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9 ._@:/+-]{0,126}[A-Za-z0-9._@:/+-])?$/
+
+/** The TUF 1.0 key id: sha256 of the canonical key object. */
+export function tufKeyId(material: PublicMaterial): string {
+  return hash('sha256', tufKeyObject(material))
+}
+
+/** Everything about a new key but its secret. Throws KEY_MALFORMED for a name that cannot be kept. */
+export function keyInfo(material: PublicMaterial, facts: { name?: string; encrypted: boolean; now: number }): KeyInfo {
+  const { name, encrypted, now } = facts
+  if (name !== undefined && (!NAME.test(name) || name.includes('--'))) {
+    throw malformed('key name', 'give 1 to 128 letters, digits, blanks and ._@:/+-, with no blank at its ends')
+  }
+  return {
+    id: tufKeyId(material),
+    ...(name !== undefined && { name }),
+    algorithm: material.algorithm,
+    public: material,
+    encrypted,
+    createdAt: Math.floor(now / 1000) * 1000,
+  }
+}
+
+export function writeKeyFile({ info, der }: KeyFile): string {
+  const preamble = [
+    FIRST_LINE,
+    `id: ${info.id}`,
+    `algorithm: ${info.algorithm}`,
+    `created: ${new Date(info.createdAt).toISOString()}`,
+    ...(info.name === undefined ? [] : [`name: ${info.name}`]),
+    `public: ${toBase64(info.public.spki)}`,
+  ]
+  return `${preamble.join('\n')}\n${writePem(info.encrypted ? LABEL.encrypted : LABEL.plain, der)}`
+}
+
+/** Accepts what `writeKeyFile` writes, byte for byte, and nothing else. `path` is for errors. */
+export function readKeyFile(text: string, path: string): KeyFile {
+  const [block, ...more] = readPemBlocks(text, path)
+  if (block === undefined || more.length > 0) throw malformed(path, 'it does not hold exactly one private key')
+  const material = readPublicLine(block.before, path)
+  const name = /^name: (.*)$/m.exec(block.before)?.[1]
+  const created = Date.parse(/^created: (.*)$/m.exec(block.before)?.[1] ?? '')
+  if (Number.isNaN(created)) throw malformed(path, 'it does not say when it was made')
+  const encrypted = block.label === LABEL.encrypted
+  const info = keyInfo(material, { ...(name !== undefined && { name }), encrypted, now: created })
+  const file = { info, der: block.der }
+  if (writeKeyFile(file) !== text) throw malformed(path, 'it was changed since it was written')
+  return file
+}
+
+function readPublicLine(preamble: string, path: string): PublicMaterial {
+  const spki = fromBase64(/^public: (.*)$/m.exec(preamble)?.[1] ?? '')
+  if (!preamble.startsWith(FIRST_LINE) || spki === undefined) throw malformed(path, 'it is no key file of tagseal')
+  return publicMaterial(spki)
+}
+
+/** Whether two public keys are one; both are canonical. */
+export function sameKey(a: PublicMaterial, b: PublicMaterial): boolean {
+  return sameBytes(a.spki, b.spki)
+}
+
+function malformed(what: string, why: string): KeyError {
+  return new KeyError('KEY_MALFORMED', { what, why })
+}

@@ -1,0 +1,52 @@
+import type { Algorithm, PublicMaterial, Signer } from '../signer.ts'
+import type { PassphraseSource } from './passphrase.ts'
+
+/** What is known of a stored key without its passphrase. */
+export type KeyInfo = {
+  /** The TUF 1.0 key id, lower-case hex: the same everywhere this key is listed. */
+  readonly id: string
+  /** The owner's note; several keys may bear one name. */
+  readonly name?: string
+  readonly algorithm: Algorithm
+  readonly public: PublicMaterial
+  readonly encrypted: boolean
+  /** Milliseconds since 1970, whole seconds. */
+  readonly createdAt: number
+}
+
+export type NewKey = {
+  readonly algorithm: Algorithm
+  readonly name?: string
+  /** false stores the private key readable to whoever reads the file: only ever on somebody's explicit word. */
+  readonly encrypted: boolean
+}
+
+export type ImportedKey = Omit<NewKey, 'algorithm'> & {
+  /** PKCS#8, SEC1 or PKCS#1 as PEM. */
+  readonly pem: string
+  /** Opens the PEM, where it is encrypted; what the keystore writes is under its own passphrase. */
+  readonly passphrase?: PassphraseSource
+}
+
+/**
+ * Custody of private keys. `wanted` is a key id, the beginning of one (four characters and more), or a name;
+ * one that fits none is KEY_NOT_FOUND, one that fits several KEY_AMBIGUOUS.
+ *
+ * Every method that stores is atomic and durable when it returns, and none replaces another key.
+ */
+export type Keystore = {
+  readonly generate: (key: NewKey) => Promise<KeyInfo>
+  /** Oldest first. */
+  readonly list: () => Promise<KeyInfo[]>
+  readonly find: (wanted: string) => Promise<KeyInfo>
+  /** Asks for the passphrase where needed. The private half is checked against the public one. */
+  readonly open: (wanted: string) => Promise<Signer>
+  readonly import: (key: ImportedKey) => Promise<KeyInfo>
+  /** SPKI as PEM. */
+  readonly exportPublic: (wanted: string) => Promise<string>
+  /** PKCS#8 as PEM, under a passphrase of its own; readable where `passphrase` is `none`. */
+  readonly exportPrivate: (wanted: string, passphrase: PassphraseSource | 'none') => Promise<string>
+  /** Puts a key under another passphrase, or under none. */
+  readonly passwd: (wanted: string, passphrase: PassphraseSource | 'none') => Promise<KeyInfo>
+  readonly remove: (wanted: string) => Promise<KeyInfo>
+}
