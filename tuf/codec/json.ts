@@ -1,10 +1,9 @@
 import { TrustError } from '../errors.ts'
-import { isJsonObject, members } from '../model/json.ts'
+import { isJsonObject, member } from '../model/json.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import { readStrictly } from './json-reader.ts'
 
-/** What was received, read, with the text that decides. */
-export type Document = { readonly value: Json; readonly text: string }
+type ReadLimits = { readonly depth: number; readonly what: string }
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const ENCODER = new TextEncoder()
@@ -16,13 +15,36 @@ const ENCODER = new TextEncoder()
  * The shortcut: the engine's own parser, then write what it understood and compare with what came. Equal texts
  * leave no room for two readings. Files we wrote take it; any other takes the strict reader, linear as well.
  */
-export function decodeJson(bytes: Uint8Array, limits: { readonly depth: number; readonly what: string }): Document {
+export function decodeJson(bytes: Uint8Array, limits: ReadLimits): Json {
   const text = decodeText(bytes, limits.what)
-  const quick = parseNatively(text)
-  if (quick !== undefined && depthWithin(quick, limits.depth) && encodeWire(quick) === text)
-    return { value: quick, text }
-  return { value: readStrictly(text, limits), text }
+  const quick = parseNatively(text, limits.depth)
+  return quick !== undefined && encodeWire(quick) === text ? quick : readStrictly(text, limits)
 }
+
+/**
+ * Reads a signed file, and gives the canonical bytes of its member `signed` as they were received.
+ * The same shortcut, the signed part written once: where no string needed an escape that canonical JSON lacks,
+ * its text is its canonical form.
+ */
+export function decodeSigned(bytes: Uint8Array, limits: ReadLimits): { file: Json; payload: Uint8Array } {
+  const text = decodeText(bytes, limits.what)
+  const quick = parseNatively(text, limits.depth)
+  if (isJsonObject(quick) && Object.keys(quick).join() === 'signatures,signed') {
+    const signed = encodeWire(member(quick, 'signed') ?? null)
+    if (text === `{"signatures":${encodeWire(member(quick, 'signatures') ?? null)},"signed":${signed}}`) {
+      return { file: quick, payload: WIRE_ONLY.test(signed) ? canonicalSigned(quick) : ENCODER.encode(signed) }
+    }
+  }
+  const file = readStrictly(text, limits)
+  return { file, payload: canonicalSigned(file) }
+}
+
+function canonicalSigned(file: Json): Uint8Array {
+  return encodeCanonical((isJsonObject(file) ? member(file, 'signed') : undefined) ?? null)
+}
+
+/** An escape that JSON needs and canonical JSON does not know. */
+const WIRE_ONLY = /\\[^"\\]/
 
 /**
  * Canonical JSON (OLPC) as the bytes to sign: members by code point, no blanks, only `\` and `"` escaped, so that a
@@ -49,11 +71,11 @@ function decodeText(bytes: Uint8Array, what: string): string {
   }
 }
 
-function parseNatively(text: string): Json | undefined {
+function parseNatively(text: string, depth: number): Json | undefined {
   if (text.includes('\\ud')) return undefined // an escaped surrogate survives the comparison, even half of a pair
   try {
     const value: Json = JSON.parse(text)
-    return value
+    return depthWithin(value, depth) ? value : undefined
   } catch {
     return undefined // the strict reader says what is wrong, and where
   }
@@ -83,19 +105,18 @@ function writeArray(values: readonly Json[], quote: (text: string) => string): s
 
 function writeObject(value: JsonObject, quote: (text: string) => string): string {
   let out = '{'
-  for (const [name, child] of inOrder(members(value))) {
-    out += `${out.length === 1 ? '' : ','}${quote(name)}:${write(child, quote)}`
+  for (const name of inOrder(Object.keys(value))) {
+    out += `${out === '{' ? '' : ','}${quote(name)}:${write(value[name] ?? null, quote)}`
   }
   return `${out}}`
 }
 
-function inOrder(entries: [string, Json][]): [string, Json][] {
-  for (let i = 1; i < entries.length; i++) {
-    if (compareCodePoints(entries[i - 1]?.[0] ?? '', entries[i]?.[0] ?? '') > 0) {
-      return entries.sort(([a], [b]) => compareCodePoints(a, b))
-    }
+/** Sorting 100,000 names that are in order already would cost more than to write them. */
+function inOrder(names: string[]): string[] {
+  for (let i = 1; i < names.length; i++) {
+    if (compareCodePoints(names[i - 1] ?? '', names[i] ?? '') > 0) return names.sort(compareCodePoints)
   }
-  return entries
+  return names
 }
 
 /** By code point, which is by UTF-8 byte. JavaScript's own order is by UTF-16 unit, which differs above U+FFFF. */

@@ -46,7 +46,7 @@ import {
   unknownOf,
 } from './fields.ts'
 import { decodeHex, encodeHex } from './hex.ts'
-import { decodeJson, encodeCanonical, encodeText, encodeWire } from './json.ts'
+import { decodeJson, decodeSigned, encodeCanonical, encodeText, encodeWire } from './json.ts'
 
 export const SPEC_VERSION = '1.0.34'
 
@@ -56,8 +56,7 @@ export const tufCodec: Codec = {
   encode: (body) => encodeCanonical(bodyTree(body)),
   assemble: (body, signatures) => envelope(bodyTree(body), signatures),
   resign(file, signatures, context) {
-    const { value } = decodeJson(file, { depth: context.limits.jsonDepth, what: 'metadata' })
-    const received = objectOf(value, 'metadata')
+    const received = objectOf(decodeJson(file, { depth: context.limits.jsonDepth, what: 'metadata' }), 'metadata')
     const rest = unknownOf(received, ['signatures'])
     return encodeText(encodeWire(build({ signatures: signatures.map(signatureTree) }, rest)))
   },
@@ -66,15 +65,15 @@ export const tufCodec: Codec = {
 }
 
 function decode<T extends TopRole>(type: T, bytes: Uint8Array, context: DecodeContext): Signed<MetadataOf<T>> {
-  const { value } = decodeJson(bytes, { depth: context.limits.jsonDepth, what: type })
-  const file = objectOf(value, type)
+  const read = decodeSigned(bytes, { depth: context.limits.jsonDepth, what: type })
+  const file = objectOf(read.file, type)
   const signed = objectOf(member(file, 'signed'), `${type}: signed`)
   const got = stringOf(member(signed, '_type'), `${type}: _type`)
   if (got !== type) throw new TrustError('MALFORMED', { what: `${type}: _type`, got })
   const decodeBody: (body: JsonObject, context: DecodeContext) => MetadataOf<T> = BODIES[type]
   return {
     body: decodeBody(signed, context),
-    payload: encodeCanonical(signed),
+    payload: read.payload,
     signatures: decodeSignatures(member(file, 'signatures'), type, context),
     unknown: unknownOf(file, ['signed', 'signatures']),
   }
