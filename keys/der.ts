@@ -40,7 +40,8 @@ export class DerReader {
   /** An integer of 1 to 2^31 - 1. */
   small(): number {
     const body = this.positive()
-    if (body.length > 4 || (body.length === 4 && (body[0] ?? 0) >= 0x80)) throw this.#malformed('an integer is too large')
+    if (body.length > 4 || (body.length === 4 && (body[0] ?? 0) >= 0x80))
+      throw this.#malformed('an integer is too large')
     return body.reduce((value, byte) => value * 256 + byte, 0)
   }
 

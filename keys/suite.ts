@@ -12,15 +12,28 @@ export type SuiteParts = Pick<Suite, 'hash' | 'hasher'> & {
   readonly arithmetic: Readonly<Record<Algorithm, Arithmetic>>
 }
 
+/** One refresh meets the same few keys in file after file; a server meets those of its busiest repositories. */
+const REMEMBERED = 256
+
 /** Keys and signatures pass the same strict reading in every suite; only the arithmetic differs. */
 export function makeSuite({ hash, hasher, arithmetic }: SuiteParts): Suite {
+  const opened = new Map<string, Verifier>()
   return {
     hash,
     hasher,
     open(key) {
-      const material = materialOf(key)
-      return material && openVerifier(material)
+      const text = JSON.stringify([key.keytype, key.scheme, key.public])
+      return opened.get(text) ?? openNew(key, text)
     },
+  }
+
+  function openNew(key: TufKeyFields, text: string): Verifier | undefined {
+    const material = materialOf(key)
+    if (material === undefined) return undefined
+    if (opened.size === REMEMBERED) opened.delete(opened.keys().next().value ?? text)
+    const verifier = openVerifier(material)
+    opened.set(text, verifier)
+    return verifier
   }
 
   function openVerifier({ algorithm, spki }: PublicMaterial): Verifier {

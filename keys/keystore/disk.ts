@@ -17,7 +17,7 @@ const MAX_FILE = 64 * 1024
 
 /** Makes the folder, or refuses one that others may use. */
 export async function usePrivateFolder(dir: string): Promise<void> {
-  await io(dir, () => mkdir(dir, { recursive: true, mode: FOLDER_MODE }))
+  await makeFolder(dir)
   const stats = await io(dir, () => lstat(dir))
   if (stats.isSymbolicLink()) {
     const [path, real] = [quoted(dir), `"$(readlink -f ${quoted(dir)})"`]
@@ -27,7 +27,12 @@ export async function usePrivateFolder(dir: string): Promise<void> {
   if (stats.mode & 0o077 && onPosix()) throw loose(dir, modeOf(stats), `chmod 700 ${quoted(dir)}`)
 }
 
-/** The names in a folder; of a folder that is not there, none. */
+/** Makes the folder where there is none; one that is there stays as it is. */
+export async function makeFolder(dir: string): Promise<void> {
+  await io(dir, () => mkdir(dir, { recursive: true, mode: FOLDER_MODE }))
+}
+
+/** The names in a folder; temporary ones among them. */
 export async function namesIn(dir: string): Promise<string[]> {
   return io(dir, () => readdir(dir))
 }
@@ -88,7 +93,11 @@ async function openExisting(path: string): Promise<FileHandle | undefined> {
     if (codeOf(error) === 'ENOENT') return undefined
     if (codeOf(error) === 'ELOOP') {
       const target = `"$(readlink -f ${quoted(path)})"`
-      throw loose(path, 'is a symbolic link', `cp --remove-destination ${target} ${quoted(path)} && chmod 400 ${quoted(path)}`)
+      throw loose(
+        path,
+        'is a symbolic link',
+        `cp --remove-destination ${target} ${quoted(path)} && chmod 400 ${quoted(path)}`,
+      )
     }
     throw failure(path, error)
   }
@@ -168,12 +177,12 @@ function modeOf(stats: Stats): string {
   return `has mode ${(stats.mode & 0o7777).toString(8).padStart(4, '0')}, so others than its owner may use or change it`
 }
 
-function loose(path: string, problem: string, mend: string): KeyError {
+export function loose(path: string, problem: string, mend: string): KeyError {
   return new KeyError('KEY_PERMISSIONS', { path, problem, mend })
 }
 
 /** As a shell takes it. */
-function quoted(path: string): string {
+export function quoted(path: string): string {
   return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`
 }
 

@@ -28,7 +28,9 @@ const MIN_PREFIX = 4
 export function openKeystore({ dir, passphrase, clock = Date.now }: FileKeystoreOptions): Keystore {
   return {
     async generate({ algorithm, name, encrypted }) {
-      return closing(await generateKey(algorithm), (secret) => store(secret, { ...(name !== undefined && { name }), encrypted }))
+      return closing(await generateKey(algorithm), (secret) =>
+        store(secret, { ...(name !== undefined && { name }), encrypted }),
+      )
     },
     async list() {
       const files = await readAll()

@@ -57,7 +57,11 @@ export class Secret implements Signer {
 
 function readPrivate(pkcs8: Uint8Array): KeyObject {
   try {
-    return createPrivateKey({ key: Buffer.from(pkcs8.buffer, pkcs8.byteOffset, pkcs8.length), format: 'der', type: 'pkcs8' })
+    return createPrivateKey({
+      key: Buffer.from(pkcs8.buffer, pkcs8.byteOffset, pkcs8.length),
+      format: 'der',
+      type: 'pkcs8',
+    })
   } catch {
     // The reason is OpenSSL's parser state, which says nothing to a user, and must not quote the key.
     throw new KeyError('KEY_MALFORMED', { what: 'private key', why: 'it is not PKCS#8' })

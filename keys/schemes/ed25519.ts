@@ -58,7 +58,8 @@ function refusePoint(key: Uint8Array): void {
   if (key.length !== KEY_LENGTH) throw malformed(`it has ${key.length} bytes, not ${KEY_LENGTH}`)
   const y = fromLittleEndian(key) & (2n ** 255n - 1n)
   if (y >= P) throw malformed('its point is not canonical') // 5.1.3 step 1
-  if (SMALL_ORDER_Y.has(y)) throw new KeyError('KEY_WEAK', { what: 'ed25519 public key', why: 'its point has small order' })
+  if (SMALL_ORDER_Y.has(y))
+    throw new KeyError('KEY_WEAK', { what: 'ed25519 public key', why: 'its point has small order' })
   // 5.1.3 step 2: x^2 = (y^2 - 1) / (d y^2 + 1) must be a square; its denominator is never zero.
   const ratio = (y * y - 1n) * (D * y * y + 1n)
   if (modPow(ratio % P, (P - 1n) / 2n, P) !== 1n) throw malformed('its point is not on the curve')

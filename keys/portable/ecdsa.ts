@@ -1,0 +1,22 @@
+import type { ECDSA } from '@noble/curves/abstract/weierstrass.js'
+import { p256, p384 } from '@noble/curves/nist.js'
+import { ecPoint, readEcdsaSignature } from '../schemes/ecdsa.ts'
+import type { Arithmetic } from '../suite.ts'
+
+export const ecdsaP256: Arithmetic = arithmetic(p256, 32)
+export const ecdsaP384: Arithmetic = arithmetic(p384, 48)
+
+/** noble hashes with the curve's own SHA-2. `lowS: false`: either s is accepted (`schemes/ecdsa.ts`). */
+function arithmetic(curve: ECDSA, size: 32 | 48): Arithmetic {
+  return (spki) => {
+    const point = ecPoint(spki, size)
+    return (payload, signature) => {
+      const numbers = readEcdsaSignature(signature, curve.Point.Fn.ORDER)
+      if (numbers === undefined) return false
+      const compact = new Uint8Array(2 * size)
+      compact.set(numbers.r, size - numbers.r.length)
+      compact.set(numbers.s, 2 * size - numbers.s.length)
+      return curve.verify(compact, payload, point, { lowS: false })
+    }
+  }
+}
