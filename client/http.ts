@@ -118,12 +118,18 @@ function exchange(request: HttpRequest, agent: Agent, userAgent: string): Promis
       return
     }
     const outgoing = (url.protocol === 'http:' ? http : https).request(optionsOf(request, agent, userAgent))
-    const abort = () => outgoing.destroy(asError(signal?.reason))
+    let answer: IncomingMessage | undefined
+    // Once there is an answer, its reader must get the reason; ending the request alone would tell it of a reset.
+    const end = (reason: Error) => (answer ?? outgoing).destroy(reason)
+    const abort = () => end(asError(signal?.reason))
     signal?.addEventListener('abort', abort, { once: true })
-    outgoing.setTimeout(idle, () => outgoing.destroy(new HttpError('TIMEOUT', { url: where, milliseconds: idle })))
+    outgoing.setTimeout(idle, () => end(new HttpError('TIMEOUT', { url: where, milliseconds: idle })))
     outgoing.on('error', (error) => reject(networkError(error, where)))
     outgoing.on('close', () => signal?.removeEventListener('abort', abort))
-    outgoing.on('response', (incoming) => resolve(responseOf(incoming, where)))
+    outgoing.on('response', (incoming) => {
+      answer = incoming
+      resolve(responseOf(incoming, where))
+    })
     for (const part of chunksOf(body)) outgoing.write(part)
     outgoing.end()
   })

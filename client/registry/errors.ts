@@ -125,7 +125,7 @@ export function isRegistryError(error: unknown): error is AnyRegistryError {
  * A registry's error message may carry escape sequences.
  */
 export function printable(text: string, most = 200): string {
-  const clean = text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]+/gu, ' ').trim()
+  const clean = text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Z}]+/gu, ' ').trim()
   return clean.length > most ? `${clean.slice(0, most)}…` : clean
 }
 

@@ -74,8 +74,8 @@ export function openRegistry(settings: RegistrySettings): Registry {
       const target = { ref, id: digest, digest, size, mediaType, most: size, signal }
       return found(await fetchManifest(client, target), ref, digest)
     },
-    blob: (ref, wanted, sink, signal) => downloadBlob(client, ref, checked(wanted, limits), sink, signal),
-    exists: (ref, kind, wanted, signal) => exists(client, ref, kind, checked(wanted, limits), signal),
+    blob: async (ref, wanted, sink, signal) => downloadBlob(client, ref, checked(wanted, limits), sink, signal),
+    exists: async (ref, kind, wanted, signal) => exists(client, ref, kind, checked(wanted, limits), signal),
     close: client.close,
   }
 }
