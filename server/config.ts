@@ -1,0 +1,204 @@
+/** The settings: one table, from which the file, the environment and `docs` follow. */
+import { readFileSync } from 'node:fs'
+import { DEFAULT_LIMITS } from '../tuf/index.ts'
+import { ConfigError } from './config-error.ts'
+import { nearest } from './nearest.ts'
+
+type Kind = {
+  readonly text: string
+  readonly flag: boolean
+  readonly number: number
+}
+type Setting<K extends keyof Kind = keyof Kind> = {
+  readonly kind: K
+  readonly about: string
+  readonly default?: Kind[K]
+  readonly min?: number
+  readonly max?: number
+  readonly choices?: readonly string[]
+}
+
+const MiB = 1024 * 1024
+const DAY = 24 * 60 * 60
+
+const text = (about: string) => ({ kind: 'text', about }) as const
+const flag = (about: string) => ({ kind: 'flag', about, default: false }) as const
+const seconds = (value: number, about: string, min = 1) =>
+  ({ kind: 'number', about: `${about}, in seconds`, default: value, min, max: 10 * 365 * DAY }) as const
+const bytes = (value: number, about: string, min = 1024) =>
+  ({ kind: 'number', about: `${about}, in bytes`, default: value, min, max: 2 ** 50 }) as const
+const count = (value: number, about: string) =>
+  ({ kind: 'number', about, default: value, min: 1, max: 1_000_000 }) as const
+
+export const SETTINGS = {
+  data: { ...text('folder of the database and its key-encryption key'), default: './tagseal-data' },
+  listen: { ...text('host:port to listen on'), default: '127.0.0.1:4480' },
+  tlsCert: text('certificate chain (PEM); read again on SIGHUP'),
+  tlsKey: text('private key of the certificate (PEM)'),
+  plainHttp: flag('allow plain http beyond loopback'),
+  open: flag('ask for no tokens; loopback only'),
+  private: flag('reading trust metadata needs a token that allows pull'),
+  kekFile: text('file with the key-encryption key'),
+  logLevel: {
+    ...text('what is logged'),
+    default: 'info',
+    choices: ['trace', 'debug', 'info', 'warn', 'error', 'silent'],
+  },
+  timestampLifetime: seconds(DAY, 'how long a timestamp is valid; signed anew at half of it', 2),
+  snapshotLifetime: seconds(7 * DAY, 'how long a snapshot is valid; signed anew at half of it', 2),
+  grace: seconds(600, 'how long superseded files stay for clients that are still fetching', 0),
+  requestTimeout: seconds(120, 'for a request to arrive whole'),
+  headersTimeout: seconds(10, "for a request's headers to arrive"),
+  keepAliveTimeout: seconds(75, 'for which an idle connection is kept'),
+  drainTimeout: seconds(25, 'for running requests to finish after SIGTERM'),
+  maxConnections: count(10_000, 'open connections'),
+  maxHeaderBytes: bytes(16 * 1024, "a request's headers"),
+  maxUpload: bytes(128 * MiB, 'one upload'),
+  maxUploadsAtOnce: bytes(512 * MiB, 'all uploads that are being received or checked'),
+  maxUploadParts: count(256, 'files in one upload'),
+  maxRoot: bytes(DEFAULT_LIMITS.root, 'a root file'),
+  maxTimestamp: bytes(DEFAULT_LIMITS.timestamp, 'a timestamp file'),
+  maxSnapshot: bytes(DEFAULT_LIMITS.snapshot, 'a snapshot file'),
+  maxTargets: bytes(DEFAULT_LIMITS.targets, 'a targets file, delegated roles included'),
+  maxJsonDepth: count(DEFAULT_LIMITS.jsonDepth, 'nesting of a file'),
+  maxSignatures: count(DEFAULT_LIMITS.signatures, 'signatures in a file'),
+  maxDatabase: bytes(2 ** 40, 'the database', 256 * 1024),
+  cacheBytes: bytes(128 * MiB, 'files kept in memory for readers', 0),
+  workCacheBytes: bytes(256 * MiB, 'memory for decoded files between two publishes', 0),
+} as const satisfies Record<string, Setting>
+
+type Table = typeof SETTINGS
+type ValueOf<S> = S extends { readonly kind: infer K extends keyof Kind } ? Kind[K] : never
+type WithDefault = { [N in keyof Table]: Table[N] extends { readonly default: unknown } ? N : never }[keyof Table]
+export type SettingName = keyof Table
+export type Settings = { readonly [N in WithDefault]: ValueOf<Table[N]> } & {
+  readonly [N in Exclude<SettingName, WithDefault>]?: ValueOf<Table[N]>
+}
+export type Value = string | number | boolean
+
+const NAMES: readonly string[] = Object.keys(SETTINGS)
+
+export type ConfigSources = {
+  /** What was given on the command line; undefined where it was not. */
+  readonly flags: Readonly<Record<string, Value | undefined>>
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly file?: string
+}
+
+/** Command line over environment over file over defaults. Throws ConfigError, naming the setting. */
+export function loadSettings({ flags, env, file }: ConfigSources): Settings {
+  const given = new Map<string, Value>()
+  for (const [name, value] of fileSettings(file ?? env['TAGSEAL_SERVER_CONFIG'])) given.set(name, value)
+  for (const [name, value] of envSettings(env)) given.set(name, value)
+  for (const [name, value] of Object.entries(flags)) if (value !== undefined) given.set(name, value)
+  const settings: Record<string, Value | undefined> = {}
+  for (const [name, setting] of Object.entries(SETTINGS)) {
+    const value = given.get(name)
+    settings[name] = value === undefined ? defaultOf(setting) : checked(name, setting, value)
+  }
+  return refuseNonsense(asSettings(settings))
+}
+
+/** `timestampLifetime` as `TAGSEAL_SERVER_TIMESTAMP_LIFETIME`. */
+export function envName(setting: string): string {
+  return `TAGSEAL_SERVER_${setting.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+}
+
+/**
+ * Only the known names are looked at: orchestrators put variables of their own beside ours (a Kubernetes service named
+ * tagseal-server makes TAGSEAL_SERVER_PORT), so an unknown one is no mistake.
+ */
+function envSettings(env: ConfigSources['env']): [string, Value][] {
+  return Object.entries(SETTINGS).flatMap(([name, setting]): [string, Value][] => {
+    const value = env[envName(name)]
+    return value === undefined || value === '' ? [] : [[name, fromText(name, setting, value)]]
+  })
+}
+
+function fromText(name: string, { kind }: Setting, value: string): Value {
+  if (kind === 'text') return value
+  if (kind === 'number' && /^\d{1,16}$/.test(value)) return Number(value)
+  if (kind === 'flag' && /^(?:1|true|0|false)$/.test(value)) return value === '1' || value === 'true'
+  throw new ConfigError('SETTING_INVALID', { name: envName(name), got: value, wanted: wantedOf(kind) })
+}
+
+function fileSettings(path: string | undefined): [string, Value][] {
+  if (path === undefined) return []
+  return Object.entries(readConfig(path)).map(([name, value]): [string, Value] => {
+    if (!Object.hasOwn(SETTINGS, name)) {
+      const meant = nearest(name, NAMES)
+      throw new ConfigError('SETTING_UNKNOWN', { name, path, ...(meant === undefined ? {} : { meant }) })
+    }
+    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return [name, value]
+    throw new ConfigError('SETTING_INVALID', { name, got: JSON.stringify(value).slice(0, 60), wanted: 'a plain value' })
+  })
+}
+
+function readConfig(path: string): object {
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, 'utf8'))
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
+  } catch (cause) {
+    throw new ConfigError('CONFIG_UNREADABLE', { path, why: cause instanceof Error ? cause.message : '' }, { cause })
+  }
+  throw new ConfigError('CONFIG_UNREADABLE', { path, why: 'it is not one JSON object' })
+}
+
+function checked(name: string, setting: Setting, value: Value): Value {
+  const { kind, min = 0, max = Number.MAX_SAFE_INTEGER, choices } = setting
+  const typed = typeof value === (kind === 'text' ? 'string' : kind === 'flag' ? 'boolean' : 'number')
+  const inRange = typeof value !== 'number' || (Number.isSafeInteger(value) && value >= min && value <= max)
+  const chosen = choices === undefined || (typeof value === 'string' && choices.includes(value))
+  if (typed && inRange && chosen && value !== '') return value
+  const wanted = choices?.join(', ') ?? (kind === 'number' ? `a whole number from ${min} to ${max}` : wantedOf(kind))
+  throw new ConfigError('SETTING_INVALID', { name, got: String(value).slice(0, 60), wanted })
+}
+
+function wantedOf(kind: keyof Kind): string {
+  return kind === 'text' ? 'text' : kind === 'flag' ? 'true or false' : 'a whole number'
+}
+
+function defaultOf(setting: Setting): Value | undefined {
+  return setting.default
+}
+
+/** The mapped type says of each name what `checked` has made sure of. */
+function asSettings(values: object): Settings {
+  if (isSettings(values)) return values
+  throw new TypeError('a setting without a value')
+}
+
+function isSettings(values: object): values is Settings {
+  return Object.entries(SETTINGS).every(([name, setting]) => defaultOf(setting) === undefined || name in values)
+}
+
+/** Settings that are fine alone and wrong together. */
+function refuseNonsense(settings: Settings): Settings {
+  const { tlsCert, tlsKey } = settings
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+    const [name, other] = tlsCert === undefined ? ['tlsCert', 'tlsKey'] : ['tlsKey', 'tlsCert']
+    throw new ConfigError('SETTING_MISSING', { name, because: `${other} is given` })
+  }
+  const { host } = hostPort(settings.listen)
+  if (isLoopback(host)) return settings
+  if (settings.open) throw new ConfigError('OPEN_BEYOND_LOOPBACK', { listen: settings.listen })
+  if (tlsCert === undefined && !settings.plainHttp) {
+    throw new ConfigError('PLAIN_HTTP_REFUSED', { listen: settings.listen })
+  }
+  return settings
+}
+
+/** `127.0.0.1:4480`, `[::1]:4480`, `:4480` for every address. */
+export function hostPort(listen: string): { readonly host: string; readonly port: number } {
+  const [, bracketed, plain, digits] = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]*)):(\d{1,5})$/.exec(listen) ?? []
+  const port = Number(digits)
+  if (digits === undefined || port > 65_535) {
+    throw new ConfigError('SETTING_INVALID', { name: 'listen', got: listen, wanted: 'HOST:PORT' })
+  }
+  const host = bracketed ?? plain
+  return { host: host === undefined || host === '' ? '::' : host, port }
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host)
+}

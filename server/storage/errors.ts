@@ -1,0 +1,31 @@
+/** Why the storage did not do what it was asked. After any of them nothing of that call is stored. */
+export type StorageFailures = {
+  /** The disk, or the limit set for the database, is full. Reading goes on. */
+  readonly STORAGE_FULL: { readonly path: string }
+  /** The disk or the database answers with an error. */
+  readonly STORAGE_UNAVAILABLE: { readonly path: string; readonly reason: string }
+  /** Made by a newer program, which may have meant something else by the same tables. */
+  readonly STORAGE_NEWER: { readonly path: string; readonly has: number; readonly known: number }
+  /** Another server works on this folder. */
+  readonly DATA_IN_USE: { readonly path: string }
+}
+export type StorageCode = keyof StorageFailures
+
+const SENTENCE: { readonly [C in StorageCode]: (d: StorageFailures[C]) => string } = {
+  STORAGE_FULL: (d) => `${d.path} cannot grow: the disk or the database's limit is full`,
+  STORAGE_UNAVAILABLE: (d) => `${d.path} cannot be used: ${d.reason}`,
+  STORAGE_NEWER: (d) => `${d.path} has schema ${d.has} and this program knows ${d.known}: it was made by a newer one`,
+  DATA_IN_USE: (d) => `another tagseal-server works on ${d.path}`,
+}
+
+/** Storage that failed. Branch on `code`. */
+export class StorageError<C extends StorageCode = StorageCode> extends Error {
+  override readonly name = 'StorageError'
+  readonly code: C
+  readonly detail: StorageFailures[C]
+  constructor(code: C, detail: StorageFailures[C], options?: ErrorOptions) {
+    super(SENTENCE[code](detail), options)
+    this.code = code
+    this.detail = detail
+  }
+}

@@ -1,0 +1,18 @@
+import type { Sql } from './sql.ts'
+import type { SettingStore } from './store.ts'
+
+export function settingsIn(sql: Sql): SettingStore {
+  const select = sql.prepare<[string], { value: Uint8Array }>('SELECT value FROM setting WHERE name = ?')
+  const insert = sql.prepare<[string, Uint8Array]>('INSERT OR IGNORE INTO setting (name, value) VALUES (?, ?)')
+  return {
+    async get(name) {
+      return sql.run(() => select.get(name)?.value)
+    },
+    async settle(name, value) {
+      return sql.write(() => {
+        insert.run(name, value)
+        return select.get(name)?.value ?? value
+      })
+    },
+  }
+}

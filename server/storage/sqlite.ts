@@ -1,0 +1,132 @@
+/** The one file that knows better-sqlite3 (ADR 0010): connections, their settings, their errors. */
+import { chmodSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import { StorageError } from './errors.ts'
+import { MIGRATIONS } from './schema.ts'
+import { auditIn } from './sqlite-audit.ts'
+import { keysIn } from './sqlite-keys.ts'
+import { metadataIn } from './sqlite-metadata.ts'
+import { settingsIn } from './sqlite-settings.ts'
+import { tokensIn } from './sqlite-tokens.ts'
+import type { Sql } from './sql.ts'
+import type { Store } from './store.ts'
+
+export type SqliteOptions = {
+  /** The folder; made with mode 0700 where it does not exist. */
+  readonly dir: string
+  /** The most bytes the database may have. */
+  readonly maxBytes?: number
+}
+
+const BUSY_TIMEOUT_MS = 5_000
+const WAL_LIMIT_BYTES = 16 * 1024 * 1024
+
+/** Opens DIR/tagseal.db, making or migrating it. Several processes may have it open; only one may be the server. */
+export async function openSqliteStore({ dir, maxBytes }: SqliteOptions): Promise<Store> {
+  const path = join(dir, 'tagseal.db')
+  const db = translating(path, () => openDatabase(dir, path, maxBytes))
+  const sql = sqlOver(db, path)
+  return {
+    metadata: metadataIn(sql),
+    tokens: tokensIn(sql),
+    keys: keysIn(sql),
+    audit: auditIn(sql),
+    settings: settingsIn(sql),
+    async check() {
+      sql.run(() => db.prepare('SELECT count(*) FROM setting').get())
+    },
+    async close() {
+      db.close()
+    },
+  }
+}
+
+/** Held for as long as a server works on the folder; the kernel lets go of it when the process dies in any way. */
+export type DataLock = { readonly release: () => void }
+
+/**
+ * Takes the folder for this process. Throws DATA_IN_USE. An open SQLite transaction is the lock: it needs no pid file
+ * that a crash would leave behind.
+ */
+export function lockData(dir: string): DataLock {
+  const path = join(dir, 'server.lock')
+  return translating(path, () => {
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    const db = new Database(path, { timeout: 0 })
+    try {
+      db.exec('BEGIN EXCLUSIVE')
+    } catch (error) {
+      db.close()
+      if (codeOf(error)?.startsWith('SQLITE_BUSY') === true) throw new StorageError('DATA_IN_USE', { path: dir })
+      throw error
+    }
+    return { release: () => void db.close() }
+  })
+}
+
+function openDatabase(dir: string, path: string, maxBytes: number | undefined): Database.Database {
+  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  const db = new Database(path, { timeout: BUSY_TIMEOUT_MS })
+  try {
+    chmodSync(path, 0o600)
+    db.pragma('auto_vacuum = INCREMENTAL') // takes effect on a new file only, and before anything is written
+    db.pragma('journal_mode = WAL') // readers do not wait for a publish
+    db.pragma('synchronous = FULL') // a lost publish would look like a rollback to every client
+    db.pragma('foreign_keys = ON')
+    db.pragma('wal_autocheckpoint = 4000') // pages: a publish of a megabyte should not pay for a checkpoint each time
+    db.pragma(`journal_size_limit = ${WAL_LIMIT_BYTES}`)
+    if (maxBytes !== undefined) db.pragma(`max_page_count = ${Math.max(64, Math.floor(maxBytes / pageSize(db)))}`)
+    db.transaction(() => migrate(db, path)).immediate()
+    return db
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}
+
+function pageSize(db: Database.Database): number {
+  return Number(db.pragma('page_size', { simple: true }))
+}
+
+/** Inside one immediate transaction: two processes that start at once migrate once. */
+function migrate(db: Database.Database, path: string): void {
+  const has = Number(db.pragma('user_version', { simple: true }))
+  if (has > MIGRATIONS.length) throw new StorageError('STORAGE_NEWER', { path, has, known: MIGRATIONS.length })
+  for (const step of MIGRATIONS.slice(has)) db.exec(step)
+  db.pragma(`user_version = ${MIGRATIONS.length}`)
+}
+
+function sqlOver(db: Database.Database, path: string): Sql {
+  return {
+    prepare: (source) => db.prepare(source),
+    // IMMEDIATE: a transaction that reads first and writes later could otherwise lose its turn in between.
+    write: (work) => translating(path, () => db.transaction(work).immediate()),
+    run: (work) => translating(path, work),
+    pragma: (source) => Number(db.pragma(source, { simple: true })),
+    pragmaAll: (source) => void db.pragma(source),
+  }
+}
+
+/** Errors of the database as ours, so that nobody above has to know SQLite's codes. */
+function translating<T>(path: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    const code = codeOf(error)
+    if (code === undefined) throw error
+    if (code === 'SQLITE_FULL' || code === 'ENOSPC' || code === 'EDQUOT') {
+      throw new StorageError('STORAGE_FULL', { path }, { cause: error })
+    }
+    // A broken constraint is a mistake of ours, not of the disk.
+    if (code.startsWith('SQLITE_CONSTRAINT')) throw error
+    throw new StorageError('STORAGE_UNAVAILABLE', { path, reason: code }, { cause: error })
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  if (error instanceof StorageError || !(error instanceof Error) || !('code' in error)) return undefined
+  const { code } = error
+  const known = typeof code === 'string' && (code.startsWith('SQLITE_') || /^E[A-Z]+$/.test(code))
+  return known ? String(code) : undefined
+}

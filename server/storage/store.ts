@@ -1,0 +1,197 @@
+/**
+ * What the server keeps, as whole atomic steps: a method either did all of it, durably, or nothing.
+ * `test/contracts/metadata-store.ts` says the same as tests, for every adapter.
+ */
+import type { Instant, KeyId, RoleName, Version } from '../../tuf/index.ts'
+
+/** One published file, without its bytes. Hashes are lower-case hex of exactly the bytes that were uploaded. */
+export type FileRecord = {
+  readonly role: RoleName
+  readonly version: Version
+  readonly sha256: string
+  readonly sha512: string
+  readonly length: number
+  readonly expires: Instant
+  /** Whether it delegates to other roles, so that a publish need not open files that name nobody. */
+  readonly delegates: boolean
+  readonly storedAt: number
+}
+export type StoredFile = FileRecord & { readonly bytes: Uint8Array }
+export type NewFile = Omit<StoredFile, 'storedAt'>
+
+/** The newest file of every role. `revision` grows with every write: equal revisions are equal states. */
+export type RepositoryState = {
+  readonly name: string
+  readonly createdAt: number
+  readonly revision: number
+  readonly files: ReadonlyMap<RoleName, FileRecord>
+}
+
+/** What a tag means from now on; without a digest: nothing, in this role. */
+export type TagChange = {
+  readonly tag: string
+  readonly meaning?: { readonly digest: string; readonly length: number }
+}
+
+/** What one new version of a role changed, and whose signatures carried it. */
+export type RoleChange = {
+  readonly role: RoleName
+  readonly version: Version
+  readonly keyids: readonly KeyId[]
+  readonly tags: readonly TagChange[]
+}
+
+export type Publication = {
+  readonly repository: string
+  /** The revision it was computed from; 0 for a repository that does not exist yet. */
+  readonly base: number
+  readonly at: number
+  /** Superseded files older than this may go. */
+  readonly pruneBefore: number
+  readonly files: readonly NewFile[]
+  readonly changes?: readonly RoleChange[]
+  /** Online keys that no root names any more: their secrets are forgotten. */
+  readonly retire?: readonly KeyId[]
+  readonly audit?: NewAuditEntry
+  /** The name of the token that published. */
+  readonly by?: string
+}
+
+export type HistoryEntry = {
+  readonly id: number
+  readonly tag: string
+  readonly at: number
+  readonly meaning?: { readonly digest: string; readonly length: number }
+  readonly role: string
+  readonly version: number
+  readonly keyids: readonly string[]
+  readonly by?: string
+}
+
+/** `after`, `before`: the last one of the page before. */
+export type Page<T> = { readonly limit: number; readonly from?: T }
+
+export type MetadataStore = {
+  /**
+   * All of them in one durable step. For each: false, and nothing of it stored, where the repository moved on from
+   * `base`. Refuses with an exception a version not above the stored one, for a version must never mean two files.
+   */
+  readonly publish: (publications: readonly Publication[]) => Promise<readonly boolean[]>
+  readonly state: (repository: string) => Promise<RepositoryState | undefined>
+  readonly current: (repository: string, role: RoleName) => Promise<StoredFile | undefined>
+  readonly byVersion: (repository: string, role: RoleName, version: number) => Promise<StoredFile | undefined>
+  readonly byHash: (repository: string, role: RoleName, sha256: string) => Promise<StoredFile | undefined>
+  /** Names in order. */
+  readonly repositories: (page: Page<string>) => Promise<readonly RepositorySummary[]>
+  readonly history: (repository: string, tag: string, page: Page<number>) => Promise<readonly HistoryEntry[]>
+  /**
+   * Repositories whose timestamp or snapshot expires up to `soon`, or after `far`, which happens when it was signed
+   * under a clock that has since been set back. Soonest first.
+   */
+  readonly due: (windows: DueWindows, limit: number) => Promise<readonly DueRepository[]>
+  /** Drops superseded files from before that instant, at most `limit` of them; returns how many. Roots stay forever. */
+  readonly prune: (before: number, limit: number) => Promise<number>
+  /** Gives freed pages back to the disk, a bounded number at a time. */
+  readonly reclaim: () => Promise<void>
+  readonly summary: () => Promise<StorageSummary>
+}
+
+export type RepositorySummary = { readonly name: string; readonly createdAt: number }
+export type DueWindow = { readonly soon: number; readonly far: number }
+export type DueWindows = { readonly timestamp: DueWindow; readonly snapshot: DueWindow }
+export type DueRepository = {
+  readonly name: string
+  readonly timestampExpires: number
+  readonly snapshotExpires: number
+}
+export type StorageSummary = {
+  readonly repositories: number
+  readonly bytes: number
+  /** When the oldest current timestamp was stored, if there is one. */
+  readonly oldestTimestamp?: number
+  /** The first timestamp to expire, or expired the longest. */
+  readonly firstExpiry?: number
+}
+
+export type Action = 'pull' | 'push' | 'admin'
+
+/** A token as it is kept: by its hash, never as it was handed out. */
+export type TokenRecord = {
+  readonly id: string
+  readonly name: string
+  readonly hash: string
+  /** A pattern of repository names; see `auth/pattern.ts`. */
+  readonly repository: string
+  readonly actions: readonly Action[]
+  readonly createdAt: number
+  readonly expiresAt?: number
+  readonly revokedAt?: number
+  readonly lastUsedAt?: number
+}
+
+export type TokenStore = {
+  /** False where a live token has that name already. */
+  readonly add: (token: TokenRecord, audit: NewAuditEntry) => Promise<boolean>
+  readonly byHash: (hash: string) => Promise<TokenRecord | undefined>
+  readonly list: () => Promise<readonly TokenRecord[]>
+  /** By id, or by the name of a live token. Undefined where there is none; a token revoked before stays as it was. */
+  readonly revoke: (idOrName: string, at: number, audit: NewAuditEntry) => Promise<TokenRecord | undefined>
+  readonly used: (uses: ReadonlyMap<string, number>) => Promise<void>
+}
+
+export type OnlineRole = 'timestamp' | 'snapshot'
+
+/** A key that the server signs with. `sealed` is the private half under the key-encryption key. */
+export type OnlineKeyRecord = {
+  readonly repository: string
+  readonly role: OnlineRole
+  readonly keyid: KeyId
+  readonly keytype: string
+  readonly scheme: string
+  readonly public: string
+  readonly sealed: Uint8Array
+  readonly createdAt: number
+}
+
+export type OnlineKeyStore = {
+  /** Keeps it, unless `fresh` finds another to use instead: the one that is kept is returned. */
+  readonly add: (
+    key: OnlineKeyRecord,
+    fresh: (kept: readonly OnlineKeyRecord[]) => OnlineKeyRecord | undefined,
+  ) => Promise<OnlineKeyRecord>
+  /** Oldest first. */
+  readonly list: (repository: string, role: OnlineRole) => Promise<readonly OnlineKeyRecord[]>
+}
+
+export type NewAuditEntry = {
+  readonly at: number
+  readonly actor?: string
+  readonly action: string
+  readonly subject: string
+  readonly request?: string
+  readonly detail?: Readonly<Record<string, unknown>>
+}
+export type AuditEntry = NewAuditEntry & { readonly id: number }
+export type AuditStore = {
+  readonly add: (entry: NewAuditEntry) => Promise<void>
+  /** Newest first. */
+  readonly list: (page: Page<number>) => Promise<readonly AuditEntry[]>
+}
+
+/** Small values that belong to the folder as a whole. */
+export type SettingStore = {
+  readonly get: (name: string) => Promise<Uint8Array | undefined>
+  /** Keeps the first value: returns what is kept. */
+  readonly settle: (name: string, value: Uint8Array) => Promise<Uint8Array>
+}
+
+export type Store = {
+  readonly metadata: MetadataStore
+  readonly tokens: TokenStore
+  readonly keys: OnlineKeyStore
+  readonly audit: AuditStore
+  readonly settings: SettingStore
+  /** Throws StorageError when it does not answer. */
+  readonly check: () => Promise<void>
+  readonly close: () => Promise<void>
+}
