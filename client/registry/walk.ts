@@ -53,8 +53,8 @@ export async function walkImage(
   const { digest, length: size, mediaType } = target
   visitManifest(walk, { digest, size, ...(mediaType === undefined ? {} : { mediaType }) }, 0)
   await walk.pool.finished
-  if (options.platform !== undefined) refuseNoImage(walk, options.platform)
   for (const claim of walk.claims) refuseOtherPlatform(walk, claim)
+  if (options.platform !== undefined) refuseNoImage(walk, options.platform)
   const { manifests, blobs, foreign, tally } = walk
   return { manifests, blobs, foreign, bytes: tally.progress().bytes }
 }

@@ -105,10 +105,8 @@ await t.test('refuses', async (t) => {
 })
 
 await t.test('says what is wrong with upper case letters, and how it is written', async (t) => {
-  t.throws(() => parseImage('Example.com/App'), {
-    detail: { why: /upper case.*lower case/ },
-    hint: /registry\.example/,
-  })
+  const expected = { name: 'RegistryError', detail: { why: /upper case.*lower case/ }, hint: /registry\.example/ }
+  t.throws(() => parseImage('Example.com/App'), expected)
 })
 
 await t.test('a name of 255 characters is the longest', async (t) => {

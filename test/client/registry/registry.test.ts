@@ -14,7 +14,7 @@ import {
   startHostileRegistry,
   when,
 } from '../../support/hostile-registry.ts'
-import { buildImage, buildIndex, json, type Stored, stored } from '../../support/images.ts'
+import { buildImage, buildIndex, type Stored, stored } from '../../support/images.ts'
 
 const IMAGE = buildImage()
 const INDEX = buildIndex()
