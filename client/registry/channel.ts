@@ -3,12 +3,7 @@ import { type Channel, mayBePlain } from './destination.ts'
 import { isRegistryError, RegistryError } from './errors.ts'
 import { type Deadline, drain, type Http, networkCode } from './http.ts'
 import { apiHost } from './reference.ts'
-
-/**
- * `true`: plain http, to this machine only. A list: these hosts by plain http, whatever they are.
- * Left out: https; and like docker, a registry on this machine is tried by https first and then by http.
- */
-export type PlainHttp = boolean | readonly string[]
+import type { PlainHttp } from './settings.ts'
 
 /** Settles how a registry is spoken to, once. Throws PLAIN_HTTP_REFUSED for another machine that was not named. */
 export async function openChannel(

@@ -7,8 +7,8 @@ import { follow } from './follow.ts'
 import { type Deadline, deadlineIn, drain, type Http, type Response, useHttp } from './http.ts'
 import type { RegistryLimits } from './limits.ts'
 import type { RepositoryName } from './reference.ts'
-import type { RegistrySettings } from './registry.ts'
 import { type Patience, retrying, sleep } from './retry.ts'
+import type { RegistrySettings } from './settings.ts'
 import { refuseStatus } from './status.ts'
 
 /** One thing asked of a registry. `path` comes after `/v2/REPOSITORY/`. */

@@ -29,14 +29,29 @@ export async function askHelper(
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name)) {
     throw new RegistryError('CREDENTIALS_MALFORMED', { file, why: 'the name of the credential helper is no name' })
   }
-  const output = await run(helper, server, file, settings, signal)
-  return output === undefined ? undefined : readAnswer(helper, output)
+  const answer = await run(helper, server, file, settings, signal)
+  return answer === undefined ? undefined : readAnswer(helper, answer)
 }
 
-type Run = Promise<string | undefined>
+type Output = Promise<string | undefined>
+
+async function run(
+  helper: string,
+  server: string,
+  file: string,
+  settings: HelperSettings,
+  signal?: AbortSignal,
+): Output {
+  try {
+    return await output(helper, server, file, settings, signal)
+  } catch (error) {
+    signal?.throwIfAborted() // the caller's own reason goes before what came of it
+    throw error
+  }
+}
 
 /** stderr is not passed on: nobody promises that it holds no secret. */
-function run(helper: string, server: string, file: string, settings: HelperSettings, signal?: AbortSignal): Run {
+function output(helper: string, server: string, file: string, settings: HelperSettings, signal?: AbortSignal): Output {
   const options = {
     env: definedOnly(settings.environment),
     timeout: settings.milliseconds,
@@ -49,7 +64,6 @@ function run(helper: string, server: string, file: string, settings: HelperSetti
   return new Promise((resolve, reject) => {
     const child = execFile(helper, ['get'], options, (error, stdout) => {
       if (error === null) resolve(stdout)
-      else if (signal?.aborted) reject(signal.reason)
       else if (knowsNone(stdout)) resolve(undefined)
       else reject(failure(helper, file, error))
     })

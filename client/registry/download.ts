@@ -1,12 +1,9 @@
 import type { Call, Client } from './client.ts'
+import { type Content, nameOf, type Sink } from './content.ts'
 import { algorithmOf, type DigestWriter, openDigest, refuseOtherDigest, refuseOtherSize } from './digest.ts'
 import { RegistryError } from './errors.ts'
 import { announcedLength, type Deadline, drain, type Response } from './http.ts'
 import type { RepositoryName } from './reference.ts'
-import { type Content, nameOf } from './registry.ts'
-
-/** Takes bytes in order. Whoever is slow slows the download, not the memory. */
-export type Sink = (chunk: Uint8Array) => void | Promise<void>
 
 /** What has arrived, over however many connections. */
 type Progress = { length: number; readonly digest: DigestWriter; etag: string | undefined }

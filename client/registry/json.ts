@@ -7,6 +7,11 @@ export class JsonRefused extends Error {
 
 const DEPTH = 64
 
+/** What `Array.isArray` is, for a type that only has read-only arrays. */
+export function isList(value: Json | undefined): value is readonly Json[] {
+  return Array.isArray(value)
+}
+
 /**
  * Reads JSON that someone else wrote, so that no other reader sees something else in it: fatal UTF-8, no byte order
  * mark, no member twice in one object, at most 64 levels.
@@ -30,10 +35,11 @@ function decodeUtf8(bytes: Uint8Array): string {
   }
 }
 
+const parseText: (text: string) => Json = JSON.parse
+
 function parse(text: string): Json {
   try {
-    const value: Json = JSON.parse(text)
-    return value
+    return parseText(text)
   } catch {
     throw new JsonRefused('it is not JSON')
   }
@@ -64,7 +70,7 @@ function addName(names: Level, quoted: string): void {
 
 /** Readers disagree on what half a surrogate pair is, so two such names may be one to some of them. */
 function unescaped(quoted: string): string {
-  const name = String(parse(quoted))
-  if (!name.isWellFormed()) throw new JsonRefused('a name is no text')
+  const name = parse(quoted)
+  if (typeof name !== 'string' || !name.isWellFormed()) throw new JsonRefused('a name is no text')
   return name
 }

@@ -1,7 +1,7 @@
 import { isJsonObject, type Json, type JsonObject, member, members } from '../../tuf/model/json.ts'
 import { isDigest, refuseOtherBytes } from './digest.ts'
 import { printable, RegistryError } from './errors.ts'
-import { JsonRefused, parseStrictJson } from './json.ts'
+import { isList, JsonRefused, parseStrictJson } from './json.ts'
 import type { RegistryLimits } from './limits.ts'
 import { DOCKER_LIST, DOCKER_MANIFEST, essence, IMAGES, INDEXES, isManifest, isMediaType } from './media-types.ts'
 import { type Platform } from './platform.ts'
@@ -109,7 +109,7 @@ function refusePresent(what: string, root: JsonObject, name: string, kind: strin
 
 function descriptors(what: string, root: JsonObject, name: string, limits: RegistryLimits): readonly Descriptor[] {
   const list = member(root, name)
-  if (!Array.isArray(list)) throw malformed(what, `its ${name} are no list`)
+  if (!isList(list)) throw malformed(what, `its ${name} are no list`)
   if (list.length > limits.children) {
     throw new RegistryError('TOO_MANY_PARTS', { what, of: name, limit: limits.children })
   }
@@ -141,7 +141,7 @@ function refuseOtherData(what: string, value: JsonObject, wanted: { digest: stri
 
 function readUrls(what: string, value: JsonObject): readonly string[] {
   const urls = member(value, 'urls') ?? []
-  if (!Array.isArray(urls)) throw malformed(what, 'its urls are no list')
+  if (!isList(urls)) throw malformed(what, 'its urls are no list')
   return urls.map((url: Json) => {
     if (typeof url !== 'string') throw malformed(what, 'one of its urls is no text')
     return printable(url, 2048)

@@ -1,37 +1,14 @@
-import type { Http } from '../http.ts'
-import type { PlainHttp } from './channel.ts'
 import { type Client, openClient } from './client.ts'
-import type { Credentials } from './credentials.ts'
+import { type Content, type Kind, type Manifest, nameOf, type Resolved, type Sink } from './content.ts'
 import { digestOf, isDigest, refuseOtherBytes, refuseOtherSize } from './digest.ts'
-import { downloadBlob, type Sink } from './download.ts'
+import { downloadBlob } from './download.ts'
 import { RegistryError } from './errors.ts'
 import { announcedLength, type Deadline, drain, type Response } from './http.ts'
 import { REGISTRY_LIMITS, type RegistryLimits } from './limits.ts'
 import { settleMediaType } from './manifest.ts'
 import { ACCEPT, isManifest } from './media-types.ts'
 import { type ImageReference, isTag, type RepositoryName } from './reference.ts'
-import type { Patience } from './retry.ts'
-
-export type RegistrySettings = {
-  readonly credentials?: Credentials
-  /** PEM of the authorities to trust instead of the machine's own. */
-  readonly ca?: string
-  readonly plainHttp?: PlainHttp
-  readonly limits?: Partial<RegistryLimits>
-  readonly userAgent?: string
-  /** Used instead of a transport of our own, and closed with the registry. */
-  readonly http?: Http
-  readonly sleep?: Patience['sleep']
-  readonly random?: () => number
-  /** Milliseconds on a clock that nobody sets. */
-  readonly monotonic?: () => number
-}
-
-/** Content as its parent lists it. `size` in bytes. */
-export type Content = { readonly digest: string; readonly size: number; readonly mediaType?: string }
-export type Manifest = { readonly bytes: Uint8Array; readonly mediaType: string }
-/** What a tag means to the registry at this moment. `digest` was computed from the bytes it sent. */
-export type Resolved = { readonly digest: string; readonly length: number; readonly mediaType: string }
+import type { RegistrySettings } from './settings.ts'
 
 /**
  * The registries that images are in. None of them is trusted: what leaves here by digest has that digest, and what is
@@ -54,8 +31,6 @@ export type Registry = {
   readonly exists: (ref: RepositoryName, kind: Kind, wanted: Content, signal?: AbortSignal) => Promise<boolean>
   readonly close: () => Promise<void>
 }
-
-export type Kind = 'manifest' | 'blob'
 
 /** Opens nothing yet: the first request does. Close it, or kept-alive connections hold the process. */
 export function openRegistry(settings: RegistrySettings): Registry {
@@ -169,10 +144,6 @@ function checked(wanted: Content, limits: RegistryLimits): Content {
   if (!isDigest(wanted.digest)) throw noIdentifier(wanted.digest)
   if (wanted.size > limits.blob) throw new RegistryError('TOO_LARGE', { what: wanted.digest, limit: limits.blob })
   return wanted
-}
-
-export function nameOf({ name }: RepositoryName, id: string): string {
-  return isTag(id) ? `${name}:${id}` : `${name}@${id}`
 }
 
 function tooLarge(ref: RepositoryName, digest: string, limit: number): RegistryError {

@@ -1,7 +1,7 @@
 import { isJsonObject, type Json, member } from '../../tuf/model/json.ts'
 import { printable, RegistryError } from './errors.ts'
 import type { Response } from './http.ts'
-import { parseStrictJson } from './json.ts'
+import { isList, parseStrictJson } from './json.ts'
 import { parseRetryAfter } from './retry.ts'
 
 /** Turns an answer that is no success into its error. 404 is not one of them: what it means depends on the question. */
@@ -27,7 +27,7 @@ function message(body: Uint8Array): string {
 
 function firstError(answer: Json | undefined): Json | undefined {
   const errors = isJsonObject(answer) ? member(answer, 'errors') : undefined
-  return Array.isArray(errors) ? errors[0] : undefined
+  return isList(errors) ? errors[0] : undefined
 }
 
 /** Whatever stands in front of a registry may answer in HTML; then its status has to do. */

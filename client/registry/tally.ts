@@ -1,5 +1,5 @@
+import type { Content } from './content.ts'
 import { RegistryError } from './errors.ts'
-import type { Content } from './registry.ts'
 
 /** The totals grow while the walk finds out what there is. `bytes` are those that were fetched. */
 export type WalkProgress = {

@@ -1,3 +1,4 @@
+import { type Content, nameOf } from './content.ts'
 import { isRegistryError, RegistryError } from './errors.ts'
 import {
   type Descriptor,
@@ -10,7 +11,7 @@ import { IMAGE_CONFIGS, INDEXES, isManifest } from './media-types.ts'
 import { normal, type Platform, pickPlatform, printPlatform } from './platform.ts'
 import { openPool, type Pool } from './pool.ts'
 import type { RepositoryName } from './reference.ts'
-import { type Content, nameOf, type Registry } from './registry.ts'
+import type { Registry } from './registry.ts'
 import { openTally, type Tally, type WalkProgress } from './tally.ts'
 
 /** What a signature names: the digest, the number of bytes and, where it was written down, the type. */

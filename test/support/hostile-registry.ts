@@ -34,8 +34,13 @@ export async function startHostileRegistry(tls?: { cert: string; key: string }):
   const shelf: Shelf = { contents: new Map(), tags: new Map() }
   const asked: Asked[] = []
   let lies: readonly Lie[] = []
-  const listener = async (request: IncomingMessage, response: ServerResponse) => {
-    const body = await textOf(request)
+  const listener = (request: IncomingMessage, response: ServerResponse) => {
+    textOf(request).then(
+      (body) => answer(request, response, body),
+      () => response.destroy(),
+    )
+  }
+  const answer = (request: IncomingMessage, response: ServerResponse, body: string) => {
     asked.push({ method: request.method ?? '', path: request.url ?? '', headers: request.headers, body })
     response.on('error', () => response.destroy()) // a client that leaves in the middle is what some tests are about
     if (!lies.some((lie) => lie(request, response, body))) honest(shelf, request, response)
@@ -78,7 +83,7 @@ async function listen(server: Server): Promise<string> {
 
 async function textOf(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = []
-  for await (const chunk of request) chunks.push(chunk)
+  for await (const chunk of request) if (chunk instanceof Buffer) chunks.push(chunk)
   return Buffer.concat(chunks).toString()
 }
 

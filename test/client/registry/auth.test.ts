@@ -3,7 +3,8 @@ import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
 import { type Credential, type Credentials, Secret } from '../../../client/registry/credentials.ts'
 import { type ImageReference, parseImage } from '../../../client/registry/reference.ts'
-import { openRegistry, type Registry, type RegistrySettings } from '../../../client/registry/registry.ts'
+import { openRegistry, type Registry } from '../../../client/registry/registry.ts'
+import type { RegistrySettings } from '../../../client/registry/settings.ts'
 import {
   answerError,
   challenge,

@@ -1,10 +1,12 @@
 import { sign } from 'node:crypto'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { dockerCredentials } from '../../../client/registry/docker-config.ts'
 import { parseImage } from '../../../client/registry/reference.ts'
-import { openRegistry, type Registry, type RegistrySettings } from '../../../client/registry/registry.ts'
+import { openRegistry, type Registry } from '../../../client/registry/registry.ts'
+import type { RegistrySettings } from '../../../client/registry/settings.ts'
 import { walkImage } from '../../../client/registry/walk.ts'
 import { startHostileRegistry, when } from '../../support/hostile-registry.ts'
 import { buildImage, buildIndex, everythingOf, type Stored } from '../../support/images.ts'
@@ -102,13 +104,8 @@ await t.test('docker-registry', skip(noRegistry), async (t) => {
     t.teardown(() => proxy.close())
     let asked = 0
     proxy.lie(
-      when(/blobs/, async (request, response) => {
-        const range = request.headers.range
-        const answer = await fetch(`${server.url}${request.url}`, { headers: range === undefined ? {} : { range } })
-        const bytes = Buffer.from(await answer.arrayBuffer())
-        response.writeHead(answer.status, Object.fromEntries(answer.headers))
-        if (asked++ === 0) response.write(bytes.subarray(0, 20), () => response.destroy())
-        else response.end(bytes)
+      when(/blobs/, (request, response) => {
+        void forward(server, request, response, asked++ === 0 ? 20 : undefined)
       }),
     )
     const registry = open(t, { limits: { backoffMs: 1 } })
@@ -224,6 +221,21 @@ await t.test('an image that skopeo copied', skip(noRegistry, noSkopeo), async (t
     await t.rejects(registry.resolveTag(old), { code: 'UNSUPPORTED_MANIFEST' })
   })
 })
+
+/** Passes a request on, and the answer back, or no more than its first bytes. */
+async function forward(
+  server: TestRegistry,
+  request: IncomingMessage,
+  response: ServerResponse,
+  most?: number,
+): Promise<void> {
+  const { range } = request.headers
+  const answer = await fetch(`${server.url}${request.url ?? ''}`, { headers: range === undefined ? {} : { range } })
+  const bytes = Buffer.from(await answer.arrayBuffer())
+  response.writeHead(answer.status, Object.fromEntries(answer.headers))
+  if (most === undefined) response.end(bytes)
+  else response.write(bytes.subarray(0, most), () => response.destroy())
+}
 
 function jwt(claims: object, certificate: string, privateKey: string): string {
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')

@@ -19,7 +19,7 @@ const IMAGE = { schemaVersion: 2, mediaType: OCI_MANIFEST, config: entry(config)
 const INDEX = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [entry(manifest)] }
 const withLayer = (more: object) => ({ ...IMAGE, layers: [{ ...LAYER, ...more }] })
 const withChild = (more: object) => ({ ...INDEX, manifests: [{ ...entry(manifest), ...more }] })
-const { mediaType: _, ...UNTYPED } = IMAGE
+const UNTYPED = { ...IMAGE, mediaType: undefined }
 const SMALL = stored('application/vnd.oci.empty.v1+json', Buffer.from('{}'))
 
 await t.test('reads', async (t) => {
@@ -103,11 +103,11 @@ const REFUSED: Record<string, readonly [value: unknown, code: string, mediaType?
   'a platform that is a text': [withChild({ platform: 'linux/amd64' }), LOOK, OCI_INDEX],
   'a platform of numbers': [withChild({ platform: { os: 1 } }), LOOK, OCI_INDEX],
   'more children than anyone has': [
-    { ...INDEX, manifests: Array(1025).fill(entry(manifest)) },
+    { ...INDEX, manifests: Array.from({ length: 1025 }, () => entry(manifest)) },
     'TOO_MANY_PARTS',
     OCI_INDEX,
   ],
-  'more layers than anyone has': [{ ...IMAGE, layers: Array(1025).fill(LAYER) }, 'TOO_MANY_PARTS'],
+  'more layers than anyone has': [{ ...IMAGE, layers: Array.from({ length: 1025 }, () => LAYER) }, 'TOO_MANY_PARTS'],
   'a type that we cannot read': [IMAGE, 'UNSUPPORTED_MANIFEST', 'application/x+json'],
   'a member twice': [`{"schemaVersion":2,"config":{},"config":${JSON.stringify(entry(config))},"layers":[]}`, LOOK],
 }

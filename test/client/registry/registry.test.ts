@@ -2,7 +2,8 @@ import { createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { REGISTRY_LIMITS, type RegistryLimits } from '../../../client/registry/limits.ts'
 import { type ImageReference, parseImage } from '../../../client/registry/reference.ts'
-import { openRegistry, type Registry, type RegistrySettings } from '../../../client/registry/registry.ts'
+import { openRegistry, type Registry } from '../../../client/registry/registry.ts'
+import type { RegistrySettings } from '../../../client/registry/settings.ts'
 import {
   answerError,
   breakAfter,
@@ -30,7 +31,7 @@ t.teardown(() => Promise.all([server.close(), other.close()]))
 server.serve(IMAGE, '1.0')
 server.serve(INDEX, 'multi')
 server.put(BIG)
-server.put(...[OTHER.manifest])
+server.put(OTHER.manifest)
 
 /** Impatient, and with the waits written down instead of waited for. */
 function open(t: Test, settings: RegistrySettings = {}): Registry & { readonly waits: number[] } {
