@@ -1,0 +1,79 @@
+import { constants, createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import { nativeSuite } from '../../keys/native/suite.ts'
+import type { Algorithm } from '../../keys/signer.ts'
+import { encodeHex, keyId, tufCodec } from '../../tuf/index.ts'
+import type { Codec, KeyId, PublicKey } from '../../tuf/index.ts'
+import { TUF_NAMES } from './tuf-key.ts'
+
+/** A key that signs at once, so that tables of cases can be built without waiting. */
+export type SigningKey = {
+  readonly id: KeyId
+  readonly public: PublicKey
+  readonly sign: (payload: Uint8Array) => Uint8Array
+}
+
+/** A new key. */
+export function signingKey(algorithm: Algorithm = 'ed25519', codec: Codec = tufCodec): SigningKey {
+  return fromPrivate(generate(algorithm), algorithm, codec)
+}
+
+/** The ed25519 key of a seed: the same key, id and signatures in every run. */
+export function seededKey(seed: number, codec: Codec = tufCodec): SigningKey {
+  const pkcs8 = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), Buffer.alloc(32, seed)])
+  return fromPrivate(createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' }), 'ed25519', codec)
+}
+
+/** The same private key under another key id, as metadata may list it twice. */
+export function renamed(key: SigningKey, note: string): SigningKey {
+  const unknown = new Map([['x-note', note]])
+  const { keytype, scheme, public: text } = key.public
+  const canonical = JSON.stringify({ keytype, keyval: { public: text }, scheme, 'x-note': note }).replaceAll(
+    '\\n',
+    '\n',
+  )
+  const id = keyId(nativeSuite.hash('sha256', new TextEncoder().encode(canonical)))
+  return { id, public: { ...key.public, id, unknown }, sign: key.sign }
+}
+
+function generate(algorithm: Algorithm): KeyObject {
+  switch (algorithm) {
+    case 'ed25519':
+      return generateKeyPairSync('ed25519').privateKey
+    case 'ecdsa-p256':
+      return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
+    case 'ecdsa-p384':
+      return generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey
+    case 'rsa-pss':
+      return generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+  }
+}
+
+function fromPrivate(key: KeyObject, algorithm: Algorithm, codec: Codec): SigningKey {
+  const fields = { ...TUF_NAMES[algorithm], public: publicText(key, algorithm) }
+  const listed = codec.key(fields, nativeSuite)
+  return { id: listed.id, public: listed, sign: (payload) => signWith(key, algorithm, payload) }
+}
+
+function publicText(key: KeyObject, algorithm: Algorithm): string {
+  if (algorithm !== 'ed25519') return generatePem(key)
+  const { x = '' } = key.export({ format: 'jwk' })
+  return encodeHex(Buffer.from(x, 'base64url'))
+}
+
+function generatePem(key: KeyObject): string {
+  return createPublicKey(key).export({ format: 'pem', type: 'spki' }).toString()
+}
+
+function signWith(key: KeyObject, algorithm: Algorithm, payload: Uint8Array): Uint8Array {
+  switch (algorithm) {
+    case 'ed25519':
+      return new Uint8Array(sign(null, payload, key))
+    case 'ecdsa-p256':
+      return new Uint8Array(sign('sha256', payload, key))
+    case 'ecdsa-p384':
+      return new Uint8Array(sign('sha384', payload, key))
+    case 'rsa-pss':
+      return new Uint8Array(sign('sha256', payload, { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 }))
+  }
+}
