@@ -6,6 +6,7 @@
  */
 import type { Agent, IncomingMessage, RequestOptions } from 'node:http'
 import type { AgentOptions } from 'node:https'
+import type { LookupFunction } from 'node:net'
 import http from 'node:http'
 import https from 'node:https'
 import { HttpError } from './http-errors.ts'
@@ -44,6 +45,8 @@ export type HttpOptions = {
   /** Whether plain http may be spoken to this host name and port. Loopback is always allowed. */
   readonly plainHttp?: (host: string) => boolean
   readonly userAgent?: string
+  /** Used instead of the system's resolver, by whoever is careful about where names lead. */
+  readonly lookup?: LookupFunction
 }
 
 const DEFAULT_IDLE_MS = 15_000
@@ -54,7 +57,7 @@ export function openHttp(options: HttpOptions = {}): Http {
   const agentFor = (protocol: string): Agent => {
     const known = agents.get(protocol)
     if (known !== undefined) return known
-    const made = makeAgent(protocol, options.ca)
+    const made = makeAgent(protocol, options)
     agents.set(protocol, made)
     return made
   }
@@ -95,8 +98,9 @@ export function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname)
 }
 
-function makeAgent(protocol: string, ca: string | undefined): Agent {
-  const common: AgentOptions = { keepAlive: true, maxSockets: 16, scheduling: 'lifo' }
+function makeAgent(protocol: string, { ca, lookup }: HttpOptions): Agent {
+  const kept = { keepAlive: true, maxSockets: 16, scheduling: 'lifo' } as const
+  const common: AgentOptions = lookup === undefined ? kept : { ...kept, lookup }
   if (protocol === 'http:') return new http.Agent(common)
   return new https.Agent(ca === undefined ? common : { ...common, ca })
 }

@@ -1,6 +1,6 @@
 import { isIPv4 } from 'node:net'
 
-/** Where a host stands. A name is `public`: what it resolves to is not looked at. */
+/** Where a host stands. A name is `public` until it is resolved: see `lookup.ts` for what is refused then. */
 export type Place = 'loopback' | 'link-local' | 'private' | 'public'
 
 /** By the text alone, as the URL parser normalised it: `127.1` and `0x7f000001` arrive here as `127.0.0.1`. */

@@ -7,6 +7,7 @@ import { follow } from './follow.ts'
 import { deadlineIn, type Http, type Request, type Response } from './http.ts'
 import { parseStrictJson } from './json.ts'
 import type { RegistryLimits } from './limits.ts'
+import { share } from './share.ts'
 import { refuseStatus } from './status.ts'
 
 /** Our standing with one registry: which `Authorization` header goes with a request, and how to get a better one. */
@@ -46,13 +47,8 @@ export function openAuth(settings: AuthSettings): Auth {
     async renew(ask, refused, sent) {
       if (current(ask.repository) !== sent && current(ask.repository) !== undefined) return // somebody was faster
       passes.delete(ask.repository)
-      const pass = underway.get(ask.repository) ?? earn(settings, ask, refused)
-      underway.set(ask.repository, pass)
-      try {
-        passes.set(ask.repository, await pass)
-      } finally {
-        underway.delete(ask.repository)
-      }
+      const pass = await share(underway, ask.repository, () => earn(settings, ask, refused), ask.signal)
+      passes.set(ask.repository, pass)
     },
     unauthorized: (ask) => unauthorized(settings, ask, passes.get(ask.repository)?.anonymous === false),
   }

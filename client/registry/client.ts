@@ -6,9 +6,11 @@ import type { Channel } from './destination.ts'
 import { follow } from './follow.ts'
 import { type Deadline, deadlineIn, drain, type Http, type Response, useHttp } from './http.ts'
 import type { RegistryLimits } from './limits.ts'
+import { lookupOutside } from './lookup.ts'
 import type { RepositoryName } from './reference.ts'
 import { type Patience, retrying, sleep } from './retry.ts'
 import type { RegistrySettings } from './settings.ts'
+import { share } from './share.ts'
 import { refuseStatus } from './status.ts'
 
 /** One thing asked of a registry. `path` comes after `/v2/REPOSITORY/`. */
@@ -46,10 +48,19 @@ export function openClient(settings: RegistrySettings, limits: RegistryLimits): 
   const transport = settings.http ?? openTransport(settings, userAgent)
   const http = useHttp(transport, limits)
   const patience: Patience = { limits, sleep: settings.sleep ?? sleep, random: settings.random ?? Math.random }
-  const standing = memoized(async (registry: string, deadline: Deadline): Promise<Standing> => {
-    const channel = await openChannel(registry, plainHttp, http, deadline)
-    return { channel, auth: openAuth({ registry, channel, credentials, http, limits, monotonic }) }
-  })
+  const standings = new Map<string, Standing>()
+  const underway = new Map<string, Promise<Standing>>()
+  const standing = async (registry: string, deadline: Deadline): Promise<Standing> => {
+    const known = standings.get(registry)
+    if (known !== undefined) return known
+    const open = async () => {
+      const channel = await openChannel(registry, plainHttp, http, deadline)
+      return { channel, auth: openAuth({ registry, channel, credentials, http, limits, monotonic }) }
+    }
+    const opened = await share(underway, registry, open, deadline.caller)
+    standings.set(registry, opened)
+    return opened
+  }
   const send = async (call: Call, deadline: Deadline) =>
     exchange(await standing(call.ref.registry, deadline), http, limits, call, deadline)
   const ask: Client['ask'] = async (call, deadline) => {
@@ -110,20 +121,6 @@ async function errorBody(http: Http, response: Response, call: Call, deadline: D
 
 function openTransport({ ca, plainHttp }: RegistrySettings, userAgent: string): Transport {
   const named = new Set(Array.isArray(plainHttp) ? plainHttp : [])
-  return openHttp({ userAgent, plainHttp: (host) => named.has(host), ...(ca === undefined ? {} : { ca }) })
-}
-
-/** Remembers what succeeded, and shares what is under way. */
-function memoized<T>(make: (key: string, deadline: Deadline) => Promise<T>): typeof make {
-  const made = new Map<string, Promise<T>>()
-  return async (key, deadline) => {
-    const value = made.get(key) ?? make(key, deadline)
-    made.set(key, value)
-    try {
-      return await value
-    } catch (error) {
-      made.delete(key)
-      throw error
-    }
-  }
+  const plain = (host: string) => named.has(host)
+  return openHttp({ userAgent, plainHttp: plain, lookup: lookupOutside(), ...(ca === undefined ? {} : { ca }) })
 }

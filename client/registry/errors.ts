@@ -77,17 +77,23 @@ const SENTENCE: { readonly [C in RegistryCode]: (d: RegistryFailures[C]) => stri
   CREDENTIAL_HELPER_FAILED: (d) => `${d.helper} failed: ${d.why}`,
 }
 
+/** `why` of an UNREACHABLE host that answers, but not to us. */
+export const NO_TLS = 'it does not speak TLS'
+
 type Hint<C extends RegistryCode> = string | ((d: RegistryFailures[C]) => string)
 
 /** What to do next, where there is something to do. */
 const HINT: { readonly [C in RegistryCode]?: Hint<C> } = {
   REFERENCE_INVALID: 'write it as registry.example.com/team/app:1.2',
   PLAIN_HTTP_REFUSED: (d) => `use https, or name the host yourself: --plain-http=${d.host}`,
-  UNREACHABLE: 'is the registry running, and is the name right? a registry without TLS needs --plain-http',
+  UNREACHABLE: (d) =>
+    d.why === NO_TLS
+      ? `if plain http is meant, say so: --plain-http=${d.host}`
+      : 'is it running, and is its name right?',
   CERTIFICATE_REFUSED: 'give the certificate of the authority that signed it: --registry-ca FILE',
-  UNAUTHORIZED: (d) => `docker login ${loginName(d.host)}`,
-  DENIED: (d) => `docker login ${loginName(d.host)} with an account that may read it`,
-  RATE_LIMITED: (d) => `log in for a higher limit: docker login ${loginName(d.host)}`,
+  UNAUTHORIZED: (d) => login(d.host),
+  DENIED: (d) => `${login(d.host)}, with an account that may read it`,
+  RATE_LIMITED: (d) => `log in for a higher limit: ${login(d.host)}`,
   DIGEST_MISMATCH: 'the registry, or something in front of it, changed the bytes; do not use this image',
   SIZE_MISMATCH: 'the registry, or something in front of it, changed the bytes; do not use this image',
   UNSUPPORTED_MANIFEST: 'push the image again with a current docker, buildx, podman or skopeo',
@@ -133,7 +139,7 @@ function seconds(milliseconds: number): string {
   return milliseconds < 1000 ? `${milliseconds} ms` : `${Math.round(milliseconds / 1000)} s`
 }
 
-/** `docker login` without a host is Docker Hub. */
-function loginName(host: string): string {
-  return host === 'registry-1.docker.io' ? '' : host
+/** Without a host it is Docker Hub that docker logs in to. */
+function login(host: string): string {
+  return host === 'registry-1.docker.io' ? 'docker login' : `docker login ${host}`
 }

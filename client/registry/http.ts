@@ -1,6 +1,6 @@
 import type { HttpResponse, Http as Transport } from '../http.ts'
 import { HttpError } from '../http-errors.ts'
-import { type AnyRegistryError, isRegistryError, printable, RegistryError } from './errors.ts'
+import { type AnyRegistryError, isRegistryError, NO_TLS, printable, RegistryError } from './errors.ts'
 import type { RegistryLimits } from './limits.ts'
 
 export type Request = {
@@ -121,7 +121,6 @@ export function networkCode(error: unknown): string {
 }
 
 const TRANSIENT = new Set(['ECONNRESET', 'EPIPE', 'EAI_AGAIN', 'ENETUNREACH', 'EHOSTUNREACH'])
-const NO_TLS = 'it does not speak TLS'
 const WORDS: ReadonlyMap<string, string> = new Map([
   ['ENOTFOUND', 'there is no such host'],
   ['EAI_AGAIN', 'its name could not be looked up'],
