@@ -48,6 +48,8 @@ export function readPemBlocks(text: string, what: string): PemBlock[] {
 }
 
 function body(lines: readonly string[], label: string): Uint8Array {
+  if (lines.some((line) => line.includes(':')))
+    throw malformed(label, 'it has headers; openssl pkcs8 -topk8 rewrites it')
   const bytes = fromBase64(lines.join(''))
   if (bytes === undefined || bytes.length === 0) throw malformed(label, 'its base64 is not canonical')
   return bytes

@@ -24,7 +24,7 @@ export async function usePrivateFolder(dir: string): Promise<void> {
     throw loose(dir, 'is a symbolic link', `REAL=${real} && rm ${path} && mv "$REAL" ${path}`)
   }
   refuseForeign(dir, stats)
-  if (stats.mode & 0o077 && onPosix()) throw loose(dir, modeOf(stats), `chmod 700 ${quoted(dir)}`)
+  if (stats.mode & 0o077 && onPosix()) throw loose(dir, looserThan(stats, FOLDER_MODE), `chmod 700 ${quoted(dir)}`)
 }
 
 /** Makes the folder where there is none; one that is there stays as it is. */
@@ -44,7 +44,8 @@ export async function readPrivateFile(path: string): Promise<Uint8Array | undefi
   try {
     const stats = await io(path, () => file.stat())
     refuseForeign(path, stats)
-    if (stats.mode & 0o7777 & ~FILE_MODE && onPosix()) throw loose(path, modeOf(stats), `chmod 400 ${quoted(path)}`)
+    if (stats.mode & 0o7777 & ~FILE_MODE && onPosix())
+      throw loose(path, looserThan(stats, FILE_MODE), `chmod 400 ${quoted(path)}`)
     if (!stats.isFile() || stats.size > MAX_FILE) throw new KeyError('KEYSTORE_IO', { path, why: 'it is no key file' })
     return await io(path, () => file.readFile())
   } finally {
@@ -173,8 +174,9 @@ function onPosix(): boolean {
   return process.geteuid !== undefined
 }
 
-function modeOf(stats: Stats): string {
-  return `has mode ${(stats.mode & 0o7777).toString(8).padStart(4, '0')}, so others than its owner may use or change it`
+function looserThan(stats: Stats, mode: number): string {
+  const octal = (bits: number): string => (bits & 0o7777).toString(8).padStart(4, '0')
+  return `has mode ${octal(stats.mode)}, looser than ${octal(mode)}`
 }
 
 export function loose(path: string, problem: string, mend: string): KeyError {
