@@ -20,7 +20,8 @@ module.exports = {
     },
     {
       name: 'keys-imports-only-the-model',
-      comment: 'keys/ knows what a key and a suite are, and the codec it derives key ids with; no step of the workflow.',
+      comment:
+        'keys/ knows what a key and a suite are, and the codec it derives key ids with; no step of the workflow.',
       severity: 'error',
       from: { path: '^keys/' },
       to: { path: '^(tuf|server|client|test|scripts|bench)/', pathNot: '^tuf/(model/|codec/|errors\\.ts$)' },

@@ -1,0 +1,100 @@
+/**
+ * Installs what a fresh clone lacks, once: the packages of the lockfile, the Node that runs the project, tap's plugins.
+ *
+ * Runs on whatever Node is there (18 or newer), with nothing but npm beside it. Silent and quick when nothing is
+ * missing, so it stands before every command that needs the packages.
+ */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const MODULES = join(ROOT, 'node_modules')
+const LOCKFILE = join(ROOT, 'package-lock.json')
+const NODE = join(MODULES, 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node')
+const TAP_STAMP = join(MODULES, '.tap-built')
+
+ensurePackages()
+ensureNode()
+ensureTap()
+
+function ensurePackages() {
+  if (!existsSync(MODULES)) {
+    say('installing the packages of package-lock.json (npm ci), about half a minute, only this once')
+    npm('ci')
+  } else if (!installedAsLocked()) {
+    say('the lockfile changed: bringing node_modules up to it (npm install)')
+    npm('install', '--no-save')
+  }
+}
+
+/** npm keeps a copy of the lockfile for what it really installed; packages for other platforms are missing there. */
+function installedAsLocked() {
+  const installed = packagesOf(join(MODULES, '.package-lock.json'))
+  if (installed === undefined) return false
+  return Object.entries(packagesOf(LOCKFILE) ?? {}).every(([path, { version, optional }]) => {
+    if (path === '') return true
+    return installed[path] === undefined ? optional === true : installed[path].version === version
+  })
+}
+
+function packagesOf(lockfile) {
+  try {
+    return JSON.parse(readFileSync(lockfile, 'utf8')).packages
+  } catch {
+    return undefined
+  }
+}
+
+/** The package `node` fetches its binary in an install script, which npm may be told not to run. */
+function ensureNode() {
+  if (existsSync(NODE)) return
+  say('fetching the Node that this project runs on')
+  const folder = join(MODULES, 'node')
+  spawnSync(process.execPath, ['installArchSpecificPackage.js'], {
+    cwd: folder,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  if (existsSync(NODE)) return
+  const major = Number(process.versions.node.split('.')[0])
+  if (major < 24) fail('the package `node` brought no binary for this platform: install Node 24 and run this again')
+}
+
+/** tap is generated from its list of plugins; done here, in one process, rather than in the first test run. */
+function ensureTap() {
+  const wanted = readFileSync(join(ROOT, '.taprc'), 'utf8') + versionOf('tap') + versionOf('@tapjs/test')
+  if (existsSync(TAP_STAMP) && readFileSync(TAP_STAMP, 'utf8') === wanted) return
+  say('preparing tap')
+  const { status, stdout, stderr } = spawnSync(join(MODULES, '.bin', 'tap'), ['build'], { cwd: ROOT, env: env() })
+  if (status !== 0) fail(`tap build failed:\n${stdout}${stderr}`)
+  writeFileSync(TAP_STAMP, wanted)
+}
+
+function versionOf(name) {
+  return JSON.parse(readFileSync(join(MODULES, name, 'package.json'), 'utf8')).version
+}
+
+function npm(...args) {
+  try {
+    execFileSync('npm', [...args, '--no-audit', '--no-fund', '--loglevel=error'], {
+      cwd: ROOT,
+      stdio: ['ignore', process.stderr, process.stderr],
+    })
+  } catch {
+    fail(`npm ${args.join(' ')} failed: see its words above`)
+  }
+}
+
+function env() {
+  return { ...process.env, PATH: `${join(MODULES, '.bin')}${delimiter}${process.env.PATH ?? ''}` }
+}
+
+function say(text) {
+  process.stderr.write(`tagseal: ${text}\n`)
+}
+
+function fail(text) {
+  say(text)
+  process.exit(1)
+}
