@@ -1,14 +1,10 @@
-/**
- * A TUF repository in memory that signs on demand. No mock: its files are real metadata with real signatures, and it is
- * read through the same interface as a server. Tests change `root`, `targets`… and publish, or put bytes of their own
- * in the place of a file.
- */
-import { generateKey } from '../../keys/native/generate.ts'
 import { nativeSuite } from '../../keys/native/suite.ts'
-import type { Algorithm, Signer } from '../../keys/signer.ts'
-import { toTufFields } from '../../keys/tuf-key.ts'
 import {
   DEFAULT_LIMITS,
+  ROOT,
+  SNAPSHOT,
+  TARGETS,
+  TIMESTAMP,
   fileName,
   firstRoot,
   firstTargets,
@@ -18,19 +14,19 @@ import {
   nextTargets,
   nextTimestamp,
   roleName,
-  SNAPSHOT,
-  TARGETS,
   tufCodec,
+  version,
   withDelegation,
 } from '../../tuf/index.ts'
 import type {
+  Codec,
+  Instant,
   Judge,
-  Limits,
+  KeySet,
   Metadata,
-  PublicKey,
+  NewDelegation,
   RoleName,
   Root,
-  Scope,
   Signature,
   Snapshot,
   TargetFile,
@@ -39,182 +35,221 @@ import type {
   Timestamp,
   TopRole,
   Unknown,
-  Version,
 } from '../../tuf/index.ts'
+import { signingKey } from './signing-key.ts'
+import type { SigningKey } from './signing-key.ts'
 
-export type TestKey = Signer & { readonly listed: PublicKey }
-
-export const NOW = instant(Date.parse('2026-06-01T00:00:00Z'))
 export const DAY = 86_400_000
 
-export async function testKey(algorithm: Algorithm = 'ed25519'): Promise<TestKey> {
-  const secret = await generateKey(algorithm)
-  return {
-    public: secret.public,
-    sign: (payload) => secret.sign(payload),
-    close: () => secret.close(),
-    listed: tufCodec.key(toTufFields(secret.public), nativeSuite),
+/** The instant at which simulated repositories are judged: 2026-06-01T12:00:00Z. */
+export const NOW: Instant = instant(Date.UTC(2026, 5, 1, 12))
+
+/** Changes a body just before it is signed: how a test writes what no honest repository would. */
+export type Twist<M extends Metadata> = (body: M) => M
+
+export type SimulatorOptions = {
+  readonly codec?: Codec
+  readonly consistent?: boolean
+  /** Further signed members of the root. */
+  readonly unknown?: Unknown
+  readonly keys?: Partial<Record<TopRole, readonly SigningKey[]>>
+  readonly thresholds?: Partial<Record<TopRole, number>>
+}
+
+export type DelegateOptions = {
+  readonly signers?: readonly SigningKey[]
+  readonly paths?: readonly string[]
+  readonly threshold?: number
+  readonly terminating?: boolean
+  readonly before?: RoleName
+}
+
+/**
+ * A TUF repository in memory: signs on demand, and serves files by name. No mock: its signatures are real.
+ *
+ * It starts with root 1, targets 1, snapshot 1 and timestamp 1, all good. Each `publish…` makes the next version of one
+ * role and nothing else, so that a test decides what stays behind. `files` is open to any attack.
+ */
+export class Simulator {
+  /** What is served, by name: `1.root.json`, `3.targets.json`, `timestamp.json`, role names percent-encoded. */
+  readonly files = new Map<string, Uint8Array>()
+  /** Every name that was asked for, in order, missing ones included. */
+  readonly requests: string[] = []
+  /** Who signs each role. Change it together with the delegator. */
+  readonly signers = new Map<RoleName, readonly SigningKey[]>()
+  readonly targets = new Map<RoleName, Targets>()
+  root: Root
+  snapshot: Snapshot
+  timestamp: Timestamp
+  /** Expiry dates count from here. */
+  now: number = NOW
+  readonly #codec: Codec
+
+  constructor({ codec = tufCodec, consistent = true, unknown, keys = {}, thresholds = {} }: SimulatorOptions = {}) {
+    this.#codec = codec
+    for (const role of TOP) this.signers.set(roleName(role), keys[role] ?? [signingKey('ed25519', codec)])
+    const set = (role: TopRole) => keySet(this.#signersOf(roleName(role)), thresholds[role])
+    const roles = { root: set('root'), timestamp: set('timestamp'), snapshot: set('snapshot'), targets: set('targets') }
+    this.root = { ...firstRoot(roles, this.context(365), unknown), consistentSnapshot: consistent }
+    this.targets.set(TARGETS, firstTargets({}, this.context(90)))
+    this.snapshot = nextSnapshot(undefined, new Map([[TARGETS, version(1)]]), this.context(7))
+    this.timestamp = this.#timestampOf(undefined, this.#store(SNAPSHOT, this.snapshot))
+    this.#store(ROOT, this.root)
+    this.#store(TARGETS, this.targetsOf(TARGETS))
+    this.#store(TIMESTAMP, this.timestamp)
+  }
+
+  /** The newest file of that name, or undefined; longer than `maxBytes` it comes cut after one byte too many. */
+  readonly get = async (name: string, maxBytes: number): Promise<Uint8Array | undefined> => {
+    this.requests.push(name)
+    return this.files.get(name)?.slice(0, maxBytes + 1)
+  }
+
+  /** What a client that knows this repository is given to start from: the first root. */
+  anchor(): Uint8Array {
+    return this.file('1.root.json')
+  }
+
+  /** The bytes served under a name; it must exist. */
+  file(name: string): Uint8Array {
+    const bytes = this.files.get(name)
+    if (bytes === undefined) throw new Error(`the simulator has no ${name}`)
+    return bytes
+  }
+
+  /** The newest file of a role, whatever its name on the wire. */
+  newest(role: RoleName): Uint8Array {
+    return this.file(fileName(role))
+  }
+
+  targetsOf(role: RoleName): Targets {
+    const body = this.targets.get(role)
+    if (body === undefined) throw new Error(`the simulator has no role ${role}`)
+    return body
+  }
+
+  /** The next root, signed by the old and the new keys. `change` names the roles whose keys become others. */
+  publishRoot(
+    change: Partial<Record<TopRole, readonly SigningKey[]>> = {},
+    { thresholds = {}, twist = same }: { thresholds?: Partial<Record<TopRole, number>>; twist?: Twist<Root> } = {},
+  ): Root {
+    const old = this.#signersOf(ROOT)
+    const sets = new Map<string, KeySet>()
+    for (const role of TOP) {
+      const keys = change[role]
+      if (keys === undefined) continue
+      this.signers.set(roleName(role), keys)
+      sets.set(role, keySet(keys, thresholds[role]))
+    }
+    this.root = twist(nextRoot(this.root, Object.fromEntries(sets), this.context(365)))
+    this.#store(ROOT, this.root, [...new Set([...this.#signersOf(ROOT), ...old])])
+    return this.root
+  }
+
+  /** The next version of targets or of a delegated role; version 1 where there is none yet. */
+  publishTargets(change: TargetsChange = {}, role: RoleName = TARGETS, twist: Twist<Targets> = same): Targets {
+    const before = this.targets.get(role)
+    const context = this.context(90)
+    const next = twist(before === undefined ? firstTargets(change, context) : nextTargets(before, change, context))
+    this.targets.set(role, next)
+    this.#store(role, next)
+    return next
+  }
+
+  publishSnapshot(twist: Twist<Snapshot> = same): Snapshot {
+    const listed = new Map([...this.targets].map(([role, body]) => [role, body.version]))
+    this.snapshot = twist(nextSnapshot(this.snapshot, listed, this.context(7)))
+    this.#store(SNAPSHOT, this.snapshot)
+    return this.snapshot
+  }
+
+  publishTimestamp(twist: Twist<Timestamp> = same): Timestamp {
+    this.timestamp = twist(this.#timestampOf(this.timestamp, this.newest(SNAPSHOT)))
+    this.#store(TIMESTAMP, this.timestamp)
+    return this.timestamp
+  }
+
+  /** Snapshot and timestamp over whatever was published before: now clients see it. */
+  release(): void {
+    this.publishSnapshot()
+    this.publishTimestamp()
+  }
+
+  /** Puts targets into a role and releases that. */
+  sign(targets: Readonly<Record<string, TargetFile>>, role: RoleName = TARGETS): void {
+    this.publishTargets({ set: new Map(Object.entries(targets)) }, role)
+    this.release()
+  }
+
+  /** Delegates to a role that `signers` sign; the role's own file stays to be published, and all of it released. */
+  delegate(delegator: RoleName, name: RoleName, options: DelegateOptions = {}): readonly SigningKey[] {
+    const { signers = [signingKey('ed25519', this.#codec)], paths = ['*'], terminating = false, threshold } = options
+    if (!this.signers.has(name)) this.signers.set(name, signers)
+    const added: NewDelegation = { ...keySet(signers, threshold), name, terminating, scope: { kind: 'paths', paths } }
+    const { delegations } = this.targetsOf(delegator)
+    this.publishTargets({ delegations: withDelegation(delegations, added, options.before) }, delegator)
+    return signers
+  }
+
+  /** A file as it would be served: this body, signed by these keys. */
+  seal(body: Metadata, signers: readonly SigningKey[]): Uint8Array {
+    return sealed(body, signers, this.#codec)
+  }
+
+  /** Dates as this repository writes them, so many days from now. */
+  context(days: number): { readonly codec: Codec; readonly expires: number } {
+    return { codec: this.#codec, expires: this.now + days * DAY }
+  }
+
+  /** Judges by the native suite and the usual limits, at {@link NOW} unless told otherwise. */
+  judge(more: Partial<Judge> = {}): Judge {
+    return { codec: this.#codec, suite: nativeSuite, limits: DEFAULT_LIMITS, now: NOW, ...more }
+  }
+
+  #timestampOf(previous: Timestamp | undefined, snapshot: Uint8Array): Timestamp {
+    const hashes = new Map([['sha256', nativeSuite.hash('sha256', snapshot)]])
+    const listed = { version: this.snapshot.version, length: snapshot.length, hashes }
+    return nextTimestamp(previous, listed, this.context(1))
+  }
+
+  #signersOf(role: RoleName): readonly SigningKey[] {
+    return this.signers.get(role) ?? []
+  }
+
+  #store(role: RoleName, body: Metadata, signers = this.#signersOf(role)): Uint8Array {
+    const bytes = this.seal(body, signers)
+    this.files.set(fileName(role), bytes)
+    if (role !== TIMESTAMP) this.files.set(`${body.version}.${fileName(role)}`, bytes)
+    return bytes
   }
 }
 
-export function judge(now: number = NOW, limits: Partial<Limits> = {}): Judge {
-  return { codec: tufCodec, suite: nativeSuite, limits: { ...DEFAULT_LIMITS, ...limits }, now: instant(now) }
-}
-
-/** The file of `body`, signed by these keys. */
-export async function signFile(body: Metadata, keys: readonly TestKey[]): Promise<Uint8Array> {
-  return tufCodec.assemble(body, await signaturesOf(tufCodec.encode(body), keys))
-}
-
-export async function signaturesOf(payload: Uint8Array, keys: readonly TestKey[]): Promise<Signature[]> {
-  return await Promise.all(
-    keys.map(async (key) => ({ keyid: key.listed.id, sig: await key.sign(payload), unknown: new Map() })),
+/** A body and its signatures, as a file. */
+export function sealed(body: Metadata, signers: readonly SigningKey[], codec: Codec = tufCodec): Uint8Array {
+  const payload = codec.encode(body)
+  return codec.assemble(
+    body,
+    signers.map((key) => signatureOf(key, payload)),
   )
 }
 
-/** An image's manifest as a target: `seed` stands for its bytes. */
-export function image(seed: string, length = 1000): TargetFile {
-  return { length, hashes: new Map([['sha256', nativeSuite.hash('sha256', Buffer.from(seed))]]), unknown: new Map() }
+export function signatureOf(key: SigningKey, payload: Uint8Array): Signature {
+  return { keyid: key.id, sig: key.sign(payload), unknown: new Map() }
 }
 
-export type SimulatorOptions = {
-  readonly tags?: Readonly<Record<string, TargetFile>>
-  readonly consistent?: boolean
-  readonly rootUnknown?: Unknown
-  readonly now?: number
+/** A target that stands for these bytes. */
+export function targetOf(content: string, custom?: TargetFile['custom']): TargetFile {
+  const bytes = new TextEncoder().encode(content)
+  const hashes = new Map([['sha256', nativeSuite.hash('sha256', bytes)]])
+  return { length: bytes.length, hashes, unknown: new Map(), ...(custom === undefined ? {} : { custom }) }
 }
 
-export class Simulator {
-  /** Each role's signers: one key to begin with. Publishing signs with what stands here. */
-  readonly signers: Record<TopRole, TestKey[]>
-  readonly delegated = new Map<RoleName, { body: Targets; signers: TestKey[] }>()
-  /** What is served, by file name. */
-  readonly files = new Map<string, Uint8Array>()
-  /** Every name that was asked for, in order, those that were not there included. */
-  readonly asked: string[] = []
-  root: Root
-  targets: Targets
-  snapshot: Snapshot | undefined
-  timestamp: Timestamp | undefined
-  now: number
+export function keySet(signers: readonly SigningKey[], threshold = 1): KeySet {
+  return { keys: signers.map((signer) => signer.public), threshold }
+}
 
-  private constructor(signers: Record<TopRole, TestKey[]>, options: SimulatorOptions) {
-    this.signers = signers
-    this.now = options.now ?? NOW
-    this.root = {
-      ...firstRoot(this.#keySets(), this.context(730), options.rootUnknown ?? new Map()),
-      consistentSnapshot: options.consistent ?? true,
-    }
-    this.targets = firstTargets({ set: new Map(Object.entries(options.tags ?? {})) }, this.context(365))
-  }
+const TOP = ['root', 'timestamp', 'snapshot', 'targets'] as const satisfies readonly TopRole[]
 
-  static async open(options: SimulatorOptions = {}): Promise<Simulator> {
-    const [root, timestamp, snapshot, targets] = await Promise.all([testKey(), testKey(), testKey(), testKey()])
-    const simulator = new Simulator(
-      { root: [root], timestamp: [timestamp], snapshot: [snapshot], targets: [targets] },
-      options,
-    )
-    await simulator.writeRoot()
-    await simulator.writeTargets()
-    await simulator.writeOnline()
-    return simulator
-  }
-
-  /** Until when the next file lives. */
-  context(days: number) {
-    return { codec: tufCodec, expires: this.now + days * DAY }
-  }
-
-  /** The `MetadataSource` of this repository. */
-  readonly get = async (name: string, maxBytes: number): Promise<Uint8Array | undefined> => {
-    this.asked.push(name)
-    return this.files.get(name)?.subarray(0, maxBytes + 1)
-  }
-
-  async writeRoot(signers: readonly TestKey[] = this.signers.root): Promise<void> {
-    const bytes = await signFile(this.root, signers)
-    this.files.set(`${this.root.version}.root.json`, bytes).set('root.json', bytes)
-  }
-
-  async writeTargets(): Promise<void> {
-    this.#put(TARGETS, this.targets.version, await signFile(this.targets, this.signers.targets))
-  }
-
-  async writeDelegated(role: RoleName): Promise<void> {
-    const delegated = this.delegated.get(role)
-    if (delegated === undefined) throw new Error(`no role ${role}`)
-    this.#put(role, delegated.body.version, await signFile(delegated.body, delegated.signers))
-  }
-
-  /** Snapshot and timestamp, one version up, saying what is there now. */
-  async writeOnline(): Promise<void> {
-    const listed = new Map<RoleName, Version>([[TARGETS, this.targets.version]])
-    for (const [role, { body }] of this.delegated) listed.set(role, body.version)
-    await this.writeSnapshot(nextSnapshot(this.snapshot, listed, this.context(7)))
-  }
-
-  async writeSnapshot(snapshot: Snapshot): Promise<void> {
-    this.snapshot = snapshot
-    const bytes = await signFile(snapshot, this.signers.snapshot)
-    this.#put(SNAPSHOT, snapshot.version, bytes)
-    const hashes = new Map([['sha256', nativeSuite.hash('sha256', bytes)]])
-    const meta = { version: snapshot.version, length: bytes.length, hashes }
-    await this.writeTimestamp(nextTimestamp(this.timestamp, meta, this.context(1)))
-  }
-
-  async writeTimestamp(timestamp: Timestamp): Promise<void> {
-    this.timestamp = timestamp
-    this.files.set('timestamp.json', await signFile(timestamp, this.signers.timestamp))
-  }
-
-  /** Changes targets and publishes everything that follows. */
-  async publish(change: TargetsChange): Promise<void> {
-    this.targets = nextTargets(this.targets, change, this.context(365))
-    await this.writeTargets()
-    await this.writeOnline()
-  }
-
-  /** Delegates from `parent` (targets unless told) to a new role with a key of its own, and publishes. */
-  async delegate(
-    name: string,
-    scope: Scope,
-    options: {
-      tags?: Readonly<Record<string, TargetFile>>
-      terminating?: boolean
-      parent?: RoleName
-      key?: TestKey
-    } = {},
-  ): Promise<TestKey> {
-    const role = roleName(name)
-    const key = options.key ?? (await testKey())
-    const added = { name: role, scope, terminating: options.terminating ?? false, keys: [key.listed], threshold: 1 }
-    const parent = this.delegated.get(options.parent ?? TARGETS)
-    const delegations = withDelegation((parent?.body ?? this.targets).delegations, added)
-    const body = firstTargets({ set: new Map(Object.entries(options.tags ?? {})) }, this.context(365))
-    if (!this.delegated.has(role)) this.delegated.set(role, { body, signers: [key] })
-    await this.writeDelegated(role)
-    if (parent === undefined) {
-      await this.publish({ delegations })
-    } else {
-      parent.body = nextTargets(parent.body, { delegations }, this.context(365))
-      await this.writeDelegated(options.parent ?? TARGETS)
-      await this.writeOnline()
-    }
-    return key
-  }
-
-  /** The next root, signed by the old signers and the new. `signers` are changed before. */
-  async rotateRoot(oldSigners: readonly TestKey[] = this.signers.root): Promise<void> {
-    this.root = nextRoot(this.root, this.#keySets(), this.context(730))
-    await this.writeRoot([...new Set([...oldSigners, ...this.signers.root])])
-  }
-
-  #keySets() {
-    const set = (role: TopRole) => ({ keys: this.signers[role].map(({ listed }) => listed), threshold: 1 })
-    return { root: set('root'), timestamp: set('timestamp'), snapshot: set('snapshot'), targets: set('targets') }
-  }
-
-  #put(role: RoleName, version: number, bytes: Uint8Array): void {
-    this.files.set(this.root.consistentSnapshot ? `${version}.${fileName(role)}` : fileName(role), bytes)
-  }
+function same<T>(value: T): T {
+  return value
 }
