@@ -31,7 +31,7 @@ export type Client = {
   /** One try. The answer is 200, 206 or 404; everything else has been thrown. */
   readonly ask: (call: Call, deadline: Deadline) => Promise<Response>
   /**
-   * The same without a body, by HEAD; by GET where HEAD gets no proper answer, because links to object stores are
+   * The same with the body let go, by HEAD; by GET where HEAD gets no proper answer, because links to object stores are
    * often good for GET alone, and because only GET's refusal has words.
    */
   readonly askHead: (call: Omit<Call, 'method'>, deadline: Deadline) => Promise<Response>
@@ -75,7 +75,10 @@ export function openClient(settings: RegistrySettings, limits: RegistryLimits): 
     async askHead(call, deadline) {
       const response = await send({ ...call, method: 'HEAD' }, deadline)
       await drain(response)
-      return PROPER.has(response.status) ? response : ask({ ...call, method: 'GET' }, deadline)
+      if (PROPER.has(response.status)) return response
+      const whole = await ask({ ...call, method: 'GET' }, deadline)
+      await drain(whole)
+      return whole
     },
     patiently: (signal, task, done) => retrying(patience, signal, task, done),
     deadline: (signal, milliseconds = limits.requestMs) => deadlineIn(milliseconds, signal),

@@ -197,8 +197,7 @@ function parse(what: string, bytes: Uint8Array): Json {
   try {
     return parseStrictJson(bytes)
   } catch (error) {
-    if (error instanceof JsonRefused) throw malformed(what, error.message)
-    throw error
+    throw error instanceof JsonRefused ? malformed(what, error.message) : error
   }
 }
 

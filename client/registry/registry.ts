@@ -126,11 +126,14 @@ async function exists(
   const call = { ref, path: `${kind}s/${wanted.digest}`, headers, what, signal }
   return client.patiently(signal, async () => {
     const deadline = client.deadline(signal)
-    const response = await client.askHead(call, deadline)
-    const announced = announcedLength(response)
-    await drain(response)
+    const head = await client.askHead(call, deadline)
+    if (head.status === 404) return false
+    if ((announcedLength(head) ?? wanted.size) === wanted.size) return true
+    // Some servers give HEAD a length of 0; only what GET says counts.
+    const response = await client.ask({ ...call, method: 'GET' }, deadline)
+    response.discard()
     if (response.status === 404) return false
-    if (announced !== undefined) refuseOtherSize(what, wanted.size, announced)
+    refuseOtherSize(what, wanted.size, announcedLength(response) ?? wanted.size)
     return true
   })
 }

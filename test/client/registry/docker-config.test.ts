@@ -99,6 +99,7 @@ await t.test('the file', async (t) => {
 await t.test('a login shows its secret to nobody by accident', async (t) => {
   const dir = t.testdir({ 'config.json': JSON.stringify({ auths: { 'r.example': auth('ann:hunter2') } }) })
   const login = await dockerCredentials({ environment: { DOCKER_CONFIG: dir }, homeDirectory: '/' }).find('r.example')
+  t.equal(login?.kind === 'basic' && String(login.password), '[secret]')
   t.notMatch(`${JSON.stringify(login)} ${inspect(login, { depth: 9, showHidden: true })}`, /hunter2/)
 })
 

@@ -1,6 +1,8 @@
+import * as fc from 'fast-check'
 import t from 'tap'
+import { isRegistryError } from '../../../client/registry/errors.ts'
 import { REGISTRY_LIMITS } from '../../../client/registry/limits.ts'
-import { readConfigPlatform, readManifest } from '../../../client/registry/manifest.ts'
+import { readConfigPlatform, readManifest, settleMediaType } from '../../../client/registry/manifest.ts'
 import { DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST } from '../../../client/registry/media-types.ts'
 import { buildImage, buildIndex, entry, json, stored } from '../../support/images.ts'
 
@@ -121,4 +123,37 @@ await t.test('refuses', async (t) => {
 await t.test('a config says what it was built for', async (t) => {
   t.same(readConfigPlatform('it', config.bytes), { os: 'linux', architecture: 'amd64' })
   t.throws(() => readConfigPlatform('it', Buffer.from('{"os":"linux","Os":"windows"}')), { code: LOOK })
+})
+
+await t.test('whatever the bytes are, only a RegistryError comes of them', async (t) => {
+  const types = fc.constantFrom(OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST)
+  const names = fc.constantFrom(
+    'mediaType',
+    'digest',
+    'size',
+    'config',
+    'layers',
+    'manifests',
+    'platform',
+    'urls',
+    'data',
+  )
+  const { value } = fc.letrec((tie) => ({
+    value: fc.oneof({ depthSize: 'small' }, fc.integer(), fc.string(), fc.constant(LAYER), tie('list'), tie('object')),
+    list: fc.array(tie('value'), { maxLength: 3 }),
+    object: fc.dictionary(names, tie('value'), { maxKeys: 6 }),
+  }))
+  fc.assert(
+    fc.property(types, fc.dictionary(names, value, { maxKeys: 6 }), fc.boolean(), (mediaType, body, typed) => {
+      const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, ...body, ...(typed ? { mediaType } : {}) }))
+      try {
+        readManifest('it', bytes, settleMediaType('it', mediaType, bytes), REGISTRY_LIMITS)
+        return true
+      } catch (error) {
+        return isRegistryError(error)
+      }
+    }),
+    { numRuns: 1000 },
+  )
+  t.pass()
 })

@@ -166,6 +166,25 @@ const MANIFEST_LIES: Record<string, Refusal> = {
     refused: 'BAD_RESPONSE',
     detail: { why: 'it answers 418 (TEAPOT: red [31m alert)' },
   },
+  'a status of its own, in HTML': {
+    lies: [when(MANIFESTS, (_, response) => response.writeHead(451).end('<h1>no</h1>'))],
+    refused: 'BAD_RESPONSE',
+    detail: { why: 'it answers 451' },
+  },
+  'a status of its own, at length': {
+    lies: [when(MANIFESTS, (_, response) => response.writeHead(451).end('x'.repeat(200_000)))],
+    refused: 'BAD_RESPONSE',
+    detail: { why: 'it answers 451' },
+  },
+  'no such manifest, and breaks off': {
+    lies: [
+      when(MANIFESTS, (_, response) => {
+        response.writeHead(404, { 'content-length': 100 })
+        response.write('x', () => response.destroy())
+      }),
+    ],
+    refused: 'UNKNOWN_MANIFEST',
+  },
   'a part of the answer': {
     lies: [when(MANIFESTS, (_, response) => response.writeHead(206).end('{'))],
     refused: 'SIZE_MISMATCH',
@@ -506,6 +525,14 @@ await t.test('asking whether something exists', async (t) => {
   await t.test('refuses another size', async (t) => {
     server.lie()
     await t.rejects(open(t).exists(image(), 'blob', { ...layer, size: 5 }), { code: 'SIZE_MISMATCH' })
+  })
+  await t.test('takes GET’s word where HEAD gives another size', async (t) => {
+    server.lie((request, response) => {
+      if (request.method !== 'HEAD') return false
+      response.setHeader('content-length', 0).end()
+      return true
+    })
+    t.equal(await open(t).exists(image(), 'blob', layer), true)
   })
   for (const status of [403, 405, 501]) {
     await t.test(`asks by GET where HEAD gets ${status}`, async (t) => {
