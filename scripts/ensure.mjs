@@ -5,14 +5,16 @@
  * missing, so it stands before every command that needs the packages.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { delimiter, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const MODULES = join(ROOT, 'node_modules')
 const LOCKFILE = join(ROOT, 'package-lock.json')
-const NODE = join(MODULES, 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node')
+const NODE = join(MODULES, 'node', 'bin', 'node')
+const BIN = join(MODULES, '.bin')
+const LINK = join(BIN, 'node')
 const TAP_STAMP = join(MODULES, '.tap-built')
 
 ensurePackages()
@@ -47,18 +49,22 @@ function packagesOf(lockfile) {
   }
 }
 
-/** The package `node` fetches its binary in an install script, which npm may be told not to run. */
+/** The package `node` fetches its binary in an install script, and install scripts are off (.npmrc). */
 function ensureNode() {
-  if (existsSync(NODE)) return
-  say('fetching the Node that this project runs on')
-  const folder = join(MODULES, 'node')
-  spawnSync(process.execPath, ['installArchSpecificPackage.js'], {
-    cwd: folder,
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-  if (existsSync(NODE)) return
+  if (existsSync(LINK)) return
+  if (!existsSync(NODE)) {
+    say('fetching the Node that this project runs on')
+    const folder = join(MODULES, 'node')
+    spawnSync(process.execPath, ['installArchSpecificPackage.js'], { cwd: folder, stdio: 'ignore' })
+  }
+  if (existsSync(NODE)) return link(relative(BIN, NODE))
   const major = Number(process.versions.node.split('.')[0])
-  if (major < 24) fail('the package `node` brought no binary for this platform: install Node 24 and run this again')
+  if (major < 24) fail('no Node 24 could be fetched for this platform: install it and run this again')
+  link(process.execPath)
+}
+
+function link(target) {
+  symlinkSync(target, LINK)
 }
 
 /** tap is generated from its list of plugins; done here, in one process, rather than in the first test run. */
@@ -66,7 +72,7 @@ function ensureTap() {
   const wanted = readFileSync(join(ROOT, '.taprc'), 'utf8') + versionOf('tap') + versionOf('@tapjs/test')
   if (existsSync(TAP_STAMP) && readFileSync(TAP_STAMP, 'utf8') === wanted) return
   say('preparing tap')
-  const { status, stdout, stderr } = spawnSync(join(MODULES, '.bin', 'tap'), ['build'], { cwd: ROOT, env: env() })
+  const { status, stdout, stderr } = spawnSync(join(BIN, 'tap'), ['build'], { cwd: ROOT, env: env() })
   if (status !== 0) fail(`tap build failed:\n${stdout}${stderr}`)
   writeFileSync(TAP_STAMP, wanted)
 }
@@ -77,7 +83,7 @@ function versionOf(name) {
 
 function npm(...args) {
   try {
-    execFileSync('npm', [...args, '--no-audit', '--no-fund', '--loglevel=error'], {
+    execFileSync('npm', [...args, '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
       cwd: ROOT,
       stdio: ['ignore', process.stderr, process.stderr],
     })
@@ -87,7 +93,7 @@ function npm(...args) {
 }
 
 function env() {
-  return { ...process.env, PATH: `${join(MODULES, '.bin')}${delimiter}${process.env.PATH ?? ''}` }
+  return { ...process.env, PATH: `${BIN}${delimiter}${process.env.PATH ?? ''}` }
 }
 
 function say(text) {
