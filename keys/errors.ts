@@ -10,7 +10,7 @@ export type KeyFailures = {
   readonly KEY_MALFORMED: { readonly what: string; readonly why: string }
   /** Well-formed, and not strong enough to sign anything with. */
   readonly KEY_WEAK: { readonly what: string; readonly why: string }
-  readonly KEY_CLOSED: { readonly id: string }
+  readonly KEY_CLOSED: { readonly algorithm: string }
   readonly KEYSTORE_IO: { readonly path: string; readonly why: string }
   readonly PASSPHRASE_MISSING: { readonly key: string }
   readonly PASSPHRASE_WRONG: { readonly key: string }
@@ -35,7 +35,7 @@ const SENTENCE: { readonly [C in KeyCode]: (d: KeyFailures[C]) => string } = {
   KEY_PERMISSIONS: (d) => `${d.path} ${d.problem}; mend it with: ${d.mend}`,
   KEY_MALFORMED: (d) => `malformed ${d.what}: ${d.why}`,
   KEY_WEAK: (d) => `weak ${d.what}: ${d.why}`,
-  KEY_CLOSED: (d) => `the key ${d.id} was closed and cannot sign any more`,
+  KEY_CLOSED: (d) => `this ${d.algorithm} key was closed and signs no more`,
   KEYSTORE_IO: (d) => `cannot use ${d.path}: ${d.why}`,
   PASSPHRASE_MISSING: (d) =>
     `${d.key} needs a passphrase and there is no terminal to ask on; give --passphrase-file FILE, TAGSEAL_PASSPHRASE_FILE or the systemd credential tagseal-passphrase`,

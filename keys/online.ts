@@ -14,10 +14,13 @@ export type OnlineKey = { readonly id: string; readonly public: PublicMaterial; 
 /** A new ed25519 key for one role of one repository; it cannot be used for another. */
 export async function makeOnlineKey(kek: Kek, role: OnlineRole): Promise<OnlineKey> {
   const secret = await generateKey('ed25519')
-  const id = tufKeyId(secret.public)
-  const sealed = secret.lend((pkcs8) => seal(kek, purpose(role, id), pkcs8))
-  secret.close()
-  return { id, public: secret.public, sealed }
+  try {
+    const id = tufKeyId(secret.public)
+    const sealed = secret.lend((pkcs8) => seal(kek, purpose(role, id), pkcs8))
+    return { id, public: secret.public, sealed }
+  } finally {
+    secret.close()
+  }
 }
 
 /** Opens a sealed online key; whoever opens it closes it. Throws SEALED_OTHER_KEK or SEALED_BROKEN. */

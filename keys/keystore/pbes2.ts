@@ -77,7 +77,10 @@ export async function decryptPkcs8(encrypted: Uint8Array, passphrase: Uint8Array
   const decipher = createDecipheriv(cipher.name, key, iv)
   const start = decipher.update(sealed)
   try {
-    return concat(start, decipher.final())
+    const end = decipher.final()
+    const pkcs8 = concat(start, end)
+    end.fill(0)
+    return pkcs8
   } catch {
     return undefined // bad padding, which is all that OpenSSL can say
   } finally {

@@ -50,6 +50,7 @@ function ask(input: ReadStream, fd: number, prompt: string): Promise<Uint8Array>
     }
     const onEnd = (): void => {
       settle()
+      line.take().fill(0)
       reject(new KeyError('PASSPHRASE_CANCELLED', { prompt: prompt.trim() }))
     }
     const onData = (chunk: Buffer): void => {

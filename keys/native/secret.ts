@@ -50,7 +50,7 @@ export class Secret implements Signer {
   }
 
   #open(): KeyObject {
-    if (this.#key === undefined) throw new KeyError('KEY_CLOSED', { id: this.public.algorithm })
+    if (this.#key === undefined) throw new KeyError('KEY_CLOSED', { algorithm: this.public.algorithm })
     return this.#key
   }
 }

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import t from 'tap'
 import { concat } from '../../keys/bytes.ts'
 import { generateKey } from '../../keys/native/generate.ts'
@@ -70,7 +70,7 @@ for (const algorithm of ALGORITHMS) {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 600 }), (noise) => {
         const text =
-          algorithm === 'ed25519' ? Buffer.from(noise).toString('hex') : `-----BEGIN PUBLIC KEY-----\n${noise}`
+          algorithm === 'ed25519' ? Buffer.from(noise).toString('hex') : `-----BEGIN PUBLIC KEY-----\n${noise.join()}`
         const asked = listed({ ...TUF_NAMES[algorithm], public: text })
         return [nativeSuite, portableSuite].every(
           (suite) =>

@@ -112,7 +112,7 @@ function casesOf(of: Curve): SignatureCases {
     'accepts a key with a compressed point': opens(point.toBytes(true)),
     'refuses the hybrid form of a point': closed(bytes.with(0, 6 + ((bytes.at(-1) ?? 0) & 1))),
     'refuses the other hybrid form': closed(bytes.with(0, 7 - ((bytes.at(-1) ?? 0) & 1))),
-    'refuses a point that is not on the curve': closed(bytes.with(-1, (bytes.at(-1) ?? 0) ^ 1)),
+    'refuses a point that is not on the curve': closed(bytes.with(bytes.length - 1, (bytes.at(-1) ?? 0) ^ 1)),
     'refuses a compressed x that no point has': closed(concat(Uint8Array.of(2), bigBytes(lonelyX(of), size))),
     'refuses x beyond the field': closed(concat(Uint8Array.of(4), bigBytes(Fp.ORDER, size), bytes.subarray(1 + size))),
     'refuses y beyond the field': closed(concat(bytes.subarray(0, 1 + size), bigBytes(Fp.ORDER + 1n, size))),

@@ -93,7 +93,9 @@ function mixed(): SignatureCases {
 function commitments(): SignatureCases {
   const identity = little(1n)
   const withR = (r: Uint8Array) => asked(PUBLIC, MESSAGE, forge(PUBLIC, r, MESSAGE, 0n), false)
-  const small = torsion().map((point, i) => [`refuses the point of small order ${i} of 8 as commitment`, withR(point)])
+  const small = torsion().map(
+    (point, i) => [`refuses the point of small order ${i} of 8 as commitment`, withR(point)] as const,
+  )
   return {
     ...Object.fromEntries(small),
     'refuses the neutral point written with the sign of a zero x': withR(flipped(identity, 31, 0x80)),
