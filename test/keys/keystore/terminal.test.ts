@@ -49,7 +49,7 @@ await t.test('the end of input cancels an empty line and ends another', { skip }
   t.match(shown, 'PASSPHRASE_CANCELLED')
 })
 
-await t.test('without a terminal there is nobody to ask', async (t) => {
+await t.test('without a terminal there is nobody to ask', { skip }, async (t) => {
   const { stdout } = spawnSync('setsid', ['--wait', process.execPath, PROGRAM], { encoding: 'utf8' })
   t.equal(stdout, 'NO TERMINAL\n')
 })
