@@ -1,0 +1,21 @@
+/**
+ * The library: open a trusted repository from a pin, refresh it, resolve a tag. The command line uses only this.
+ */
+export { openRepository, digestOf, stateFolder } from './trust/repository.ts'
+export type { Repository, RepositoryOptions, SignedTag, View } from './trust/repository.ts'
+export { addPin, loadPins, patternOf, pinFor, removePin } from './trust/pins.ts'
+export type { Pin, PinRule } from './trust/pins.ts'
+export type { Pattern } from './trust/pattern.ts'
+export type { Anchor } from './trust/anchor.ts'
+export type { TrustCache } from './trust/cache.ts'
+export { directoryCache } from './trust/directory-cache.ts'
+export { memoryCache } from './trust/memory-cache.ts'
+export type { Delegated, RoleFile } from './trust/resolve.ts'
+export type { Refreshed, Warning } from './trust/refresh.ts'
+export { baseUrl, metadataUrlOf } from './trust/fetch.ts'
+export type { MetadataSource } from './trust/fetch.ts'
+export type { Patience } from './trust/transfer.ts'
+export { ClientError, isClientError } from './trust/errors.ts'
+export type { AnyClientError, ClientCode, ClientFailures } from './trust/errors.ts'
+export { isTrustError, TrustError } from '../tuf/errors.ts'
+export type { AnyTrustError, TrustCode, TrustFailures } from '../tuf/errors.ts'

@@ -1,0 +1,99 @@
+import { hash } from '../../keys/digest.ts'
+import { openRoot, ROOT, rootFile, signersOf, threshold } from '../../tuf/index.ts'
+import type { Judge, WalkingRoot } from '../../tuf/index.ts'
+import { repositoryOf } from '../../tuf/model/repository.ts'
+import { ClientError } from './errors.ts'
+import { fetchNeeded, fetchNext } from './mirrors.ts'
+import type { Accepted, Sources, Wish } from './mirrors.ts'
+import type { Pin } from './pins.ts'
+
+/** Whose word the first root is taken on: a pin, or the root that somebody already put into the cache. */
+export type Anchor = Pin | { readonly kind: 'stored' }
+
+/**
+ * The repository that every root must name. Where the pin says keys, one root could stand for any repository that the
+ * same keys made, so the name is required; where it is one root file for one repository, an absent name is no danger.
+ */
+export type NamePolicy = { readonly repository: string; readonly required: boolean }
+
+/** The same text for the same pin. */
+export function fingerprint(anchor: Anchor): string {
+  if (anchor.kind === 'root') return `root ${hash('sha256', anchor.bytes)}`
+  if (anchor.kind === 'keys') return `keys ${anchor.threshold} ${anchor.keyids.toSorted().join(' ')}`
+  return anchor.kind
+}
+
+/** Throws REPOSITORY_MISMATCH where a root belongs elsewhere. Gives the state back, for use within an acceptance. */
+export function refuseOtherRepository<T extends WalkingRoot>(trust: T, policy: NamePolicy | undefined): T {
+  if (policy === undefined) return trust
+  const named = repositoryOf(trust.root)
+  if (named === policy.repository || (named === undefined && !policy.required)) return trust
+  throw new ClientError('REPOSITORY_MISMATCH', { repository: policy.repository, named })
+}
+
+type StartOptions = {
+  readonly judge: Judge
+  readonly source: Sources
+  readonly name: NamePolicy | undefined
+  readonly signal: AbortSignal | undefined
+}
+
+/** The root to start from where none was kept. Key pins and first use ask the network for the newest. */
+export async function startFrom(anchor: Anchor, options: StartOptions): Promise<Accepted<WalkingRoot>> {
+  switch (anchor.kind) {
+    case 'root':
+      return { bytes: anchor.bytes, value: openNamed(options, anchor.bytes) }
+    case 'keys':
+      return await startFromKeys(anchor, options)
+    case 'tofu':
+      return await newestRoot(options)
+    case 'stored':
+      throw new ClientError('NO_TRUST_DATA', { repository: nameOf(options), file: 'root.json in the cache' })
+    default:
+      return anchor satisfies never
+  }
+}
+
+/**
+ * Any root that enough of the pinned keys signed is as good a start as another: from there on the chain decides.
+ * The newest is tried first; where the pinned keys left the root since, an older one carries their signatures.
+ */
+async function startFromKeys(pin: KeyPin, options: StartOptions): Promise<Accepted<WalkingRoot>> {
+  const newest = await newestRoot(options)
+  if (meets(pin, newest, options.judge)) return newest
+  const most = Math.min(options.judge.limits.rootRotations, newest.value.root.version - 1)
+  for (let version = 1; version <= most; version++) {
+    const root = await fetchNext(options.source, wishFor(rootFile(version), options))
+    if (root !== undefined && meets(pin, root, options.judge)) return root
+  }
+  throw new ClientError('PIN_NOT_MET', { repository: nameOf(options), need: pin.threshold, searched: most + 1 })
+}
+
+type KeyPin = Extract<Pin, { readonly kind: 'keys' }>
+
+/** Distinct pinned keys with a valid signature over this root. Its list of keys only supplies what their ids name. */
+function meets(pin: KeyPin, { bytes, value }: Accepted<WalkingRoot>, judge: Judge): boolean {
+  const role = { keyids: pin.keyids, threshold: threshold(pin.threshold), unknown: new Map() }
+  const pinned = { name: ROOT, role, keys: value.root.keys }
+  return signersOf(pinned, judge.codec.decode('root', bytes, judge), judge.suite).size >= pin.threshold
+}
+
+async function newestRoot(options: StartOptions): Promise<Accepted<WalkingRoot>> {
+  const newest = await fetchNeeded(options.source, wishFor('root.json', options))
+  if (newest !== undefined) return newest
+  throw new ClientError('NO_TRUST_DATA', { repository: nameOf(options), file: 'root.json' })
+}
+
+/** A root is signed by itself, and is for this repository, before anything else is asked of it. */
+function wishFor(name: string, options: StartOptions): Wish<WalkingRoot> {
+  const file = { name, maxBytes: options.judge.limits.root }
+  return { file, accept: (bytes) => openNamed(options, bytes), signal: options.signal }
+}
+
+function openNamed({ judge, name }: StartOptions, bytes: Uint8Array): WalkingRoot {
+  return refuseOtherRepository(openRoot(judge, bytes), name)
+}
+
+function nameOf({ name }: StartOptions): string {
+  return name?.repository ?? 'this repository'
+}

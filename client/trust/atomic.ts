@@ -1,0 +1,59 @@
+import { open, rename, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { randomName } from '../../keys/random.ts'
+
+/** Ends the name of a file that is being written. What a killed process left behind is recognised by it. */
+export const TEMPORARY = '.tmp'
+
+/**
+ * Replaces a file whole: whoever reads, even after a crash, finds the old bytes or the new ones.
+ * Written beside the file, since a rename is atomic within one file system only; nothing is left after a failure.
+ */
+export async function writeAtomically(path: string, bytes: Uint8Array, mode = 0o600): Promise<void> {
+  const temporary = temporaryFor(path)
+  try {
+    await writeDurably(temporary, bytes, mode)
+    await rename(temporary, path)
+  } catch (error) {
+    await removeIfThere(temporary)
+    throw error
+  }
+  await syncFolder(dirname(path)) // else the rename itself may be lost
+}
+
+/** A name that no other process writes to; in the folder of `path`, and hidden. */
+export function temporaryFor(path: string): string {
+  return join(dirname(path), `.${randomName()}${TEMPORARY}`)
+}
+
+export async function removeIfThere(path: string): Promise<void> {
+  try {
+    await unlink(path)
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+  }
+}
+
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+/** `ENOENT` and the like, of an error that the operating system gave. */
+export function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}
+
+async function writeDurably(path: string, bytes: Uint8Array, mode: number): Promise<void> {
+  const file = await open(path, 'wx', mode) // never through a link that somebody laid
+  try {
+    await file.writeFile(bytes)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}

@@ -1,0 +1,88 @@
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { errnoOf, removeIfThere, TEMPORARY, writeAtomically } from './atomic.ts'
+import type { TrustCache } from './cache.ts'
+import { ClientError } from './errors.ts'
+import { withLock } from './lock.ts'
+
+/** Longer than any write takes: what is older was left by a process that was killed. */
+const ABANDONED_MS = 600_000
+const LOCK = 'lock'
+
+/** One folder for one repository, mode 0700, made when the first file is stored. */
+export function directoryCache(folder: string): TrustCache {
+  return {
+    place: folder,
+    load: async (name) => await guarded(folder, () => readIfThere(join(folder, plain(name)))),
+    store: async (name, bytes) =>
+      await guarded(folder, async () => {
+        await makeFolder(folder)
+        await writeAtomically(join(folder, plain(name)), bytes)
+      }),
+    drop: async (name) => await guarded(folder, () => removeIfThere(join(folder, plain(name)))),
+    dropAllBut: async (names) =>
+      await guarded(folder, async () => {
+        for (const name of await readdir(folder)) {
+          if (name.endsWith('.json') && !names.includes(name)) await removeIfThere(join(folder, name))
+        }
+      }),
+    lock: async (work) => {
+      await guarded(folder, () => makeFolder(folder))
+      return await withLock(join(folder, LOCK), async () => {
+        await guarded(folder, () => sweep(folder))
+        return await work()
+      })
+    },
+  }
+}
+
+/** Names are made by `cache.ts`; one that could leave the folder is a mistake of ours, not of a user. */
+function plain(name: string): string {
+  if (!/^[A-Za-z0-9%~_-][A-Za-z0-9%~._-]*$/.test(name)) throw new Error(`not a cache name: ${name}`)
+  return name
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+}
+
+async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** Removes what killed processes left half written. Under the lock, but writers need none: hence the age. */
+async function sweep(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!name.startsWith('.') || !name.endsWith(TEMPORARY)) continue
+    const path = join(folder, name)
+    const age = Date.now() - (await stat(path)).mtimeMs
+    if (age > ABANDONED_MS) await removeIfThere(path)
+  }
+}
+
+/** What the operating system refuses is said once, here: which folder, and why. */
+async function guarded<T>(folder: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    const errno = errnoOf(cause)
+    if (errno === undefined) throw cause
+    throw new ClientError('CACHE_UNUSABLE', { path: folder, reason: REASONS.get(errno) ?? errno }, { cause })
+  }
+}
+
+const REASONS: ReadonlyMap<string, string> = new Map([
+  ['EACCES', 'permission denied'],
+  ['EPERM', 'not permitted'],
+  ['EROFS', 'the file system is read-only'],
+  ['ENOSPC', 'the disk is full'],
+  ['EDQUOT', 'the disk quota is used up'],
+  ['ENOTDIR', 'a part of the path is no folder'],
+  ['EISDIR', 'a folder is where a file should be'],
+  ['ENAMETOOLONG', 'the name is too long'],
+])

@@ -1,0 +1,47 @@
+import { ClientError } from './errors.ts'
+import { readFile, transfer } from './transfer.ts'
+import type { TransferOptions } from './transfer.ts'
+
+/** Where metadata comes from. Nothing it gives is believed before it is verified. */
+export type MetadataSource = {
+  /**
+   * The file of that name, at most that many bytes of it. undefined only where the source says that it has none (404)
+   * or shows none (403); silence and every other answer throw, so that an error never passes for the end of the
+   * root chain.
+   */
+  readonly get: (name: string, maxBytes: number, signal?: AbortSignal) => Promise<Uint8Array | undefined>
+}
+
+/** The files below a metadata URL, taken as it is written: what is percent-encoded in it stays so. */
+export function httpSource(metadataUrl: string, options: TransferOptions): MetadataSource {
+  const base = baseUrl(metadataUrl)
+  return {
+    get: async (name, maxBytes, signal) =>
+      await transfer(new URL(base + name), options, (response) => readFile(response, maxBytes, name), signal),
+  }
+}
+
+/** The text before the names of files. Refuses what would make two readings of one URL. */
+export function baseUrl(text: string): string {
+  const url = URL.parse(text)
+  if (url === null) throw new ClientError('BAD_URL', { url: text, why: 'it is no URL' })
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') {
+    throw new ClientError('BAD_URL', { url: text, why: 'it is neither https nor http' })
+  }
+  if (/[?#]/.test(text)) throw new ClientError('BAD_URL', { url: text, why: 'it has a query or a fragment' })
+  if (url.username !== '' || url.password !== '') {
+    throw new ClientError('BAD_URL', { url: url.origin, why: 'it has credentials in it; give a token instead' })
+  }
+  return text.endsWith('/') ? text : `${text}/`
+}
+
+/** Where a Tagseal server keeps the metadata of a repository. */
+export function metadataUrlOf(server: string, repository: string): string {
+  const path = repository.split('/').map(quoteSegment).join('/')
+  return `${baseUrl(server)}v2/${path}/_trust/tuf/`
+}
+
+/** The colon of a registry's port is legal in a path, and is how every client of the distribution API writes it. */
+function quoteSegment(segment: string): string {
+  return encodeURIComponent(segment).replaceAll('%3A', ':')
+}

@@ -1,0 +1,219 @@
+import { mkdir, readFile, realpath } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { decodeJson, encodeText, isJsonObject, isTrustError, keyId, member, members } from '../../tuf/index.ts'
+import type { Json, JsonObject, KeyId } from '../../tuf/index.ts'
+import { errnoOf, writeAtomically } from './atomic.ts'
+import { ClientError } from './errors.ts'
+import { baseUrl } from './fetch.ts'
+import { withLock } from './lock.ts'
+import { bySpecificity, parsePattern } from './pattern.ts'
+import type { Pattern } from './pattern.ts'
+
+/** Whose word the first root of a repository is taken on. There is no default: an absent pin refuses. */
+export type Pin =
+  | { readonly kind: 'root'; readonly bytes: Uint8Array }
+  | { readonly kind: 'keys'; readonly keyids: readonly KeyId[]; readonly threshold: number }
+  /** Trust on first use, which somebody asked for by name: the first root that comes is the one to trust. */
+  | { readonly kind: 'tofu' }
+
+export type PinRule = { readonly pattern: Pattern; readonly pin: Pin; readonly server?: string }
+
+/** The rules of a trust file, in its order; none where there is no such file. Throws CONFIG_MALFORMED. */
+export async function loadPins(path: string): Promise<readonly PinRule[]> {
+  const bytes = await readIfThere(path)
+  return bytes === undefined ? [] : decodePins(bytes, path)
+}
+
+/** The most specific rule for a repository; of equally specific ones the first. Throws NOT_PINNED. */
+export function pinFor(rules: readonly PinRule[], repository: string): PinRule {
+  const [best] = rules
+    .filter(({ pattern }) => pattern.matches(repository))
+    .toSorted((a, b) => bySpecificity(a.pattern, b.pattern))
+  if (best === undefined) throw new ClientError('NOT_PINNED', { repository })
+  return best
+}
+
+/** Adds a rule, or replaces the one of the same pattern. */
+export async function addPin(path: string, rule: PinRule): Promise<void> {
+  await change(path, (rules) => {
+    const at = rules.findIndex(({ pattern }) => pattern.text === rule.pattern.text)
+    return at < 0 ? [...rules, rule] : rules.with(at, rule)
+  })
+}
+
+/** Removes the rule of that very pattern; false where there is none. */
+export async function removePin(path: string, pattern: string): Promise<boolean> {
+  let found = false
+  await change(path, (rules) => {
+    const kept = rules.filter((rule) => rule.pattern.text !== pattern)
+    found = kept.length < rules.length
+    return kept
+  })
+  return found
+}
+
+/** The pattern of a rule as a person writes it. Throws CONFIG_MALFORMED. */
+export function patternOf(text: string, where = 'pattern'): Pattern {
+  const pattern = parsePattern(text)
+  if (pattern === undefined) {
+    const what = `${JSON.stringify(text)} is no pattern: one * a segment, or /** at the end`
+    throw new ClientError('CONFIG_MALFORMED', { path: where, what })
+  }
+  return pattern
+}
+
+async function change(path: string, edit: (rules: readonly PinRule[]) => readonly PinRule[]): Promise<void> {
+  const file = await behindLinks(path)
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+  await withLock(`${file}.lock`, async () => {
+    await writeAtomically(file, encodePins(edit(await loadPins(file))), 0o644)
+  })
+}
+
+/** A trust file that is a link stays one: configuration tools lay them. */
+async function behindLinks(path: string): Promise<string> {
+  try {
+    return await realpath(path)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return path
+    throw unusable(path, error)
+  }
+}
+
+async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined
+    throw unusable(path, error)
+  }
+}
+
+function unusable(path: string, cause: unknown): unknown {
+  const errno = errnoOf(cause)
+  return errno === undefined
+    ? cause
+    : new ClientError('CONFIG_MALFORMED', { path, what: `unusable, ${errno}` }, { cause })
+}
+
+function encodePins(rules: readonly PinRule[]): Uint8Array {
+  const pins = rules.map(({ pattern, pin, server }) => ({ pattern: pattern.text, ...encodePin(pin), server }))
+  return encodeText(`${JSON.stringify({ version: 1, pins }, null, 2)}\n`)
+}
+
+/** A root is kept whole, in base64: its exact bytes are what was pinned. */
+function encodePin(pin: Pin): object {
+  if (pin.kind === 'root') return { root: Buffer.from(pin.bytes).toString('base64') }
+  if (pin.kind === 'keys') return { keys: pin.keyids, threshold: pin.threshold }
+  return { tofu: true }
+}
+
+function decodePins(bytes: Uint8Array, path: string): readonly PinRule[] {
+  try {
+    const root = objectOf(decodeJson(bytes, { depth: 8, what: 'trust file' }), 'the file')
+    only(root, ['version', 'pins'], 'the file')
+    if (member(root, 'version') !== 1) throw new Malformed('version: only 1 is known')
+    const rules = listOf(member(root, 'pins'), 'pins').map((pin, i) => decodeRule(pin, `pins[${i}]`))
+    refuseRepeated(rules)
+    return rules
+  } catch (cause) {
+    if (cause instanceof Malformed) throw new ClientError('CONFIG_MALFORMED', { path, what: cause.message })
+    if (isTrustError(cause)) throw new ClientError('CONFIG_MALFORMED', { path, what: cause.message }, { cause })
+    throw cause
+  }
+}
+
+/** What is wrong, before it is known which file it is in. */
+class Malformed extends Error {}
+
+function decodeRule(json: Json, where: string): PinRule {
+  const rule = objectOf(json, where)
+  only(rule, ['pattern', 'server', 'root', 'keys', 'threshold', 'tofu'], where)
+  const text = textOf(member(rule, 'pattern'), `${where}.pattern`)
+  const pattern = parsePattern(text)
+  if (pattern === undefined) throw new Malformed(`${where}.pattern: ${JSON.stringify(text)} is no pattern`)
+  const server = member(rule, 'server')
+  const pin = decodePin(rule, where)
+  return server === undefined ? { pattern, pin } : { pattern, pin, server: serverOf(server, `${where}.server`) }
+}
+
+function decodePin(rule: JsonObject, where: string): Pin {
+  const [root, keys, tofu] = [member(rule, 'root'), member(rule, 'keys'), member(rule, 'tofu')]
+  if ([root, keys, tofu].filter((given) => given !== undefined).length !== 1) {
+    throw new Malformed(`${where}: give exactly one of root, keys and tofu`)
+  }
+  if (keys === undefined && member(rule, 'threshold') !== undefined) {
+    throw new Malformed(`${where}.threshold: it goes with keys only`)
+  }
+  if (root !== undefined) return { kind: 'root', bytes: base64Of(textOf(root, `${where}.root`), `${where}.root`) }
+  if (keys !== undefined) return decodeKeys(keys, member(rule, 'threshold'), where)
+  if (tofu !== true) throw new Malformed(`${where}.tofu: true is all it can say`)
+  return { kind: 'tofu' }
+}
+
+function decodeKeys(keys: Json, threshold: Json | undefined, where: string): Pin {
+  const keyids = listOf(keys, `${where}.keys`).map((id, i) => keyIdOf(id, `${where}.keys[${i}]`))
+  if (new Set(keyids).size !== keyids.length) throw new Malformed(`${where}.keys: a key is named twice`)
+  const need = threshold ?? 1
+  if (typeof need !== 'number' || !Number.isSafeInteger(need) || need < 1 || need > keyids.length) {
+    throw new Malformed(`${where}.threshold: an integer from 1 to the number of keys`)
+  }
+  return { kind: 'keys', keyids, threshold: need }
+}
+
+function refuseRepeated(rules: readonly PinRule[]): void {
+  const known = new Set<string>()
+  for (const [i, { pattern }] of rules.entries()) {
+    if (known.has(pattern.text)) throw new Malformed(`pins[${i}].pattern: ${pattern.text} is there twice`)
+    known.add(pattern.text)
+  }
+}
+
+function keyIdOf(json: Json, where: string): KeyId {
+  const text = textOf(json, where)
+  if (!/^[0-9a-f]{64}$/.test(text)) throw new Malformed(`${where}: a key id is 64 digits, 0 to 9 and a to f`)
+  return keyId(text)
+}
+
+function serverOf(json: Json, where: string): string {
+  const text = textOf(json, where)
+  try {
+    return baseUrl(text)
+  } catch (error) {
+    if (error instanceof ClientError) throw new Malformed(`${where}: ${error.message}`)
+    throw error
+  }
+}
+
+/** Strict: what decodes must encode back to the same text. */
+function base64Of(text: string, where: string): Uint8Array {
+  const bytes = Buffer.from(text, 'base64')
+  if (text === '' || bytes.toString('base64') !== text) throw new Malformed(`${where}: it is not base64`)
+  return bytes
+}
+
+function objectOf(json: Json | undefined, where: string): JsonObject {
+  if (!isJsonObject(json)) throw new Malformed(`${where}: should be an object`)
+  return json
+}
+
+function listOf(json: Json | undefined, where: string): readonly Json[] {
+  if (!isList(json)) throw new Malformed(`${where}: should be a list`)
+  return json
+}
+
+function isList(json: Json | undefined): json is readonly Json[] {
+  return Array.isArray(json)
+}
+
+function textOf(json: Json | undefined, where: string): string {
+  if (typeof json !== 'string') throw new Malformed(`${where}: should be a text`)
+  return json
+}
+
+/** A misspelt member would be a rule that silently does not hold. */
+function only(object: JsonObject, known: readonly string[], where: string): void {
+  for (const [name] of members(object)) {
+    if (!known.includes(name)) throw new Malformed(`${where}: ${JSON.stringify(name)} means nothing here`)
+  }
+}

@@ -1,0 +1,151 @@
+import { hash } from '../../keys/digest.ts'
+import { onlineKeys, TrustError } from '../../tuf/index.ts'
+import type { AfterSnapshot, AfterTimestamp, Instant, Root, Snapshot } from '../../tuf/index.ts'
+import { topLevelName } from './cache.ts'
+import type { TrustCache } from './cache.ts'
+import { ClientError } from './errors.ts'
+import { decodeSeen, encodeSeen, isBehind, mergeSeen, nothingSeen } from './seen.ts'
+import type { Seen } from './seen.ts'
+
+/** No suffix `.json`: everything with it in the folder is TUF metadata. */
+const FILE = 'seen'
+/** Clocks are corrected by minutes now and then. A timestamp lives for a day, so five of them give nothing away. */
+const TOLERANCE_MS = 5 * 60_000
+/** The passing of time alone is written down once a minute: well within the tolerance. */
+const TIME_STEP_MS = 60_000
+
+/** What the end of the root chain says of what was seen: it counts, or its versions do not, or nothing of it does. */
+export type Verdict = 'same keys' | 'other keys' | 'other chain'
+
+/**
+ * What was seen, kept apart from the cached files: one that is deleted or damaged costs a download and never brings an
+ * old version back. Versions hold under the online keys they were seen with; other keys start anew (5.3.11).
+ *
+ * Time is recorded only together with a timestamp that was fresh then. A clock that runs years ahead finds every
+ * timestamp expired, so it leaves no mark that would lock this machine out once it is put right (ADR 0014).
+ */
+export type SeenRecord = {
+  /** The pin under which the cached root was stored; undefined where nothing tells. */
+  readonly anchor: string | undefined
+  /** The record itself was unreadable: what the cached files say is all that is left. */
+  readonly damaged: boolean
+  readonly refuseClockBack: (now: Instant) => void
+  /** Writes down whose word counts, before the first root under another pin is stored. */
+  readonly startAnew: () => Promise<void>
+  /** Every link of the chain, from the start to the end. */
+  readonly sawRoot: (root: Root, bytes: Uint8Array) => void
+  /** The chain's end: whether what was seen before still counts. Throws ROLLBACK where the chain became shorter. */
+  readonly settleRoot: (root: Root) => Verdict
+  /** Both throw ROLLBACK or ROLE_DISAPPEARED where less is shown than was seen; else they give the state back. */
+  readonly sawTimestamp: (trust: AfterTimestamp) => AfterTimestamp
+  readonly sawSnapshot: (trust: AfterSnapshot) => AfterSnapshot
+  readonly save: () => Promise<void>
+}
+
+/** `anchor` is the fingerprint of the pin in force. */
+export async function openRecord(cache: TrustCache, anchor: string): Promise<SeenRecord> {
+  const bytes = await cache.load(FILE)
+  const before = bytes && decodeSeen(bytes)
+  const time = before?.time ?? 0
+  const links: { readonly version: number; readonly hash: string }[] = []
+  /** What counts in this run; and what will be written after it. */
+  let marks = before?.anchor === anchor ? before : { ...nothingSeen(anchor), time }
+  let mine = marks
+
+  return {
+    anchor: before?.anchor,
+    damaged: bytes !== undefined && before === undefined,
+    refuseClockBack(now) {
+      if (now < time - TOLERANCE_MS) throw new ClientError('CLOCK_WENT_BACK', { now, seen: time })
+    },
+    async startAnew() {
+      if (before?.anchor !== anchor) await store(cache, { ...nothingSeen(anchor), time })
+    },
+    sawRoot(root, file) {
+      const link = { version: root.version, hash: hash('sha256', file) }
+      links.push(link)
+      mine = { ...mine, root: link.version, rootHash: link.hash }
+    },
+    settleRoot(root) {
+      const online = onlineKeys(root)
+      const verdict = judge(before, online)
+      marks = verdict === 'same keys' && before !== undefined ? before : { ...nothingSeen(anchor), time }
+      if (verdict !== 'other chain') refuseOlder('root', before?.root ?? 0, root.version)
+      mine = { ...marks, anchor, online, root: mine.root, rootHash: mine.rootHash }
+      return verdict
+    },
+    sawTimestamp(trust) {
+      const { timestamp, now } = trust
+      refuseOlder('timestamp', marks.timestamp, timestamp.version)
+      // A dialect that lists no version for the snapshot has its hash listed instead.
+      refuseOlder('snapshot', marks.snapshot, timestamp.snapshot.version ?? marks.snapshot)
+      mine = { ...mine, timestamp: timestamp.version, time: Math.max(mine.time, now) }
+      return trust
+    },
+    sawSnapshot(trust) {
+      const listed = versionsOf(trust.snapshot)
+      refuseOlderRoles(marks.listed, listed)
+      mine = { ...mine, snapshot: trust.snapshot.version, listed }
+      return trust
+    },
+    async save() {
+      if (isNews(before, mine)) await store(cache, mine)
+    },
+  }
+
+  function judge(seen: Seen | undefined, online: string): Verdict {
+    if (seen === undefined) return 'same keys'
+    if (!continues(seen, online)) return 'other chain'
+    return seen.online === online ? 'same keys' : 'other keys'
+  }
+
+  /** Whether the chain just walked is the one that was seen: same pin, or it has that link, or it goes on from it. */
+  function continues(seen: Seen, online: string): boolean {
+    if (seen.online === '') return false // a run that ended before it knew more than whom to trust
+    if (seen.anchor === anchor || links.some((link) => link.hash === seen.rootHash)) return true
+    const start = links[0]?.version ?? 0
+    return start > seen.root && seen.online === online
+  }
+}
+
+/** Adds this run to what is on the disk, where another process may have been faster. */
+async function store(cache: TrustCache, mine: Seen): Promise<void> {
+  await cache.lock(async () => {
+    const bytes = await cache.load(FILE)
+    const disk = bytes && decodeSeen(bytes)
+    if (disk !== undefined && disk.online !== mine.online && isBehind(mine, disk)) await dropOnline(cache)
+    await cache.store(FILE, encodeSeen(disk === undefined ? mine : mergeSeen(disk, mine)))
+  })
+}
+
+/** The two files whose versions an online key's thief could have driven up (5.3.11). */
+export async function dropOnline(cache: TrustCache): Promise<void> {
+  await cache.drop(topLevelName('timestamp'))
+  await cache.drop(topLevelName('snapshot'))
+}
+
+function isNews(before: Seen | undefined, mine: Seen): boolean {
+  if (before === undefined) return mine.root > 0
+  if (mine.time - before.time >= TIME_STEP_MS) return true
+  const told = ['anchor', 'rootHash', 'online', 'timestamp', 'snapshot'] as const
+  return told.some((name) => before[name] !== mine[name])
+}
+
+function versionsOf({ meta }: Snapshot): ReadonlyMap<string, number> {
+  const versions = new Map<string, number>()
+  for (const [role, { version }] of meta) if (version !== undefined) versions.set(role, version)
+  return versions
+}
+
+/** As specification 5.5.5 asks of the previous snapshot, for the case that its file is gone. */
+function refuseOlderRoles(seen: ReadonlyMap<string, number>, got: ReadonlyMap<string, number>): void {
+  for (const [role, trusted] of seen) {
+    const version = got.get(role)
+    if (version === undefined) throw new TrustError('ROLE_DISAPPEARED', { role, trusted })
+    refuseOlder(role, trusted, version)
+  }
+}
+
+function refuseOlder(role: string, trusted: number, got: number): void {
+  if (got < trusted) throw new TrustError('ROLLBACK', { role, trusted, got })
+}

@@ -1,0 +1,200 @@
+import {
+  acceptRoot,
+  acceptSnapshot,
+  acceptTargets,
+  acceptTimestamp,
+  finishRoot,
+  isTrustError,
+  openRoot,
+  rootFile,
+  snapshotFile,
+  stillTrusted,
+  TARGETS,
+  targetsFile,
+  timestampFile,
+} from '../../tuf/index.ts'
+import type {
+  AfterRoot,
+  AfterSnapshot,
+  AfterTargets,
+  AfterTimestamp,
+  Judge,
+  TopRole,
+  WalkingRoot,
+  WantedFile,
+} from '../../tuf/index.ts'
+import { fingerprint, refuseOtherRepository, startFrom } from './anchor.ts'
+import type { Anchor, NamePolicy } from './anchor.ts'
+import { topLevelName } from './cache.ts'
+import type { TrustCache } from './cache.ts'
+import { ClientError, isClientError } from './errors.ts'
+import { fetchNeeded, fetchNext } from './mirrors.ts'
+import type { Accepted, Sources } from './mirrors.ts'
+import { dropOnline, openRecord } from './record.ts'
+import type { SeenRecord } from './record.ts'
+
+export type RefreshOptions = {
+  /** Its `now` is the one instant that this refresh judges by (5.1). */
+  readonly judge: Judge
+  readonly source: Sources
+  readonly cache: TrustCache
+  readonly anchor: Anchor
+  readonly name?: NamePolicy | undefined
+  /** Told what a person should know although the refresh goes on. */
+  readonly warn?: ((warning: Warning) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export type Warning = { readonly code: 'RECORD_DAMAGED'; readonly message: string }
+
+/** What a refresh ends with: the state, and the very bytes it was made from. */
+export type Refreshed = AfterTargets & { readonly files: ReadonlyMap<TopRole, Uint8Array> }
+
+/**
+ * The client workflow of the specification (5.2 to 5.6.6). Each file is stored as soon as it is trusted, and a refused
+ * one leaves the one before. Requests come one after the other in the order of the specification, and only for what
+ * the cache does not have.
+ */
+export async function refresh(options: RefreshOptions): Promise<Refreshed> {
+  const record = await openRecord(options.cache, fingerprint(options.anchor))
+  record.refuseClockBack(options.judge.now)
+  if (record.damaged) options.warn?.(damaged(options.cache))
+  const run: Run = { ...options, record, files: new Map() }
+  try {
+    const trust = await updateTargets(run, await updateSnapshot(run, await updateTimestamp(run, await updateRoot(run))))
+    await record.save()
+    return { ...trust, files: run.files }
+  } catch (error) {
+    await saveProgress(record)
+    throw error
+  }
+}
+
+type Run = RefreshOptions & { readonly record: SeenRecord; readonly files: Map<TopRole, Uint8Array> }
+
+async function updateRoot(run: Run): Promise<AfterRoot> {
+  const { rootRotations } = run.judge.limits
+  let trust = await startingRoot(run)
+  for (let fetched = 0; fetched < rootRotations; fetched++) {
+    const next = await nextRoot(run, trust)
+    if (next === undefined) break // 5.3.3; where the limit ends it, the next refresh goes on from here
+    trust = next
+  }
+  const last = finishRoot(trust) // 5.3.10
+  const verdict = run.record.settleRoot(last.root)
+  if (verdict === 'other chain') await run.cache.dropAllBut([topLevelName('root')])
+  if (verdict === 'other keys') await dropOnline(run.cache) // 5.3.11
+  return last
+}
+
+/** The root that was kept, if it descends from the pin in force; else the pin's own (5.2). */
+async function startingRoot(run: Run): Promise<WalkingRoot> {
+  const { anchor, cache, judge, source, name, signal } = run
+  const kept = await cache.load(topLevelName('root'))
+  const opened = kept && mayStartFromCache(run) ? openKept(run, kept) : undefined
+  if (kept !== undefined && opened !== undefined) return sawRoot(run, { bytes: kept, value: opened })
+  const start = await startFrom(anchor, { judge, source, name, signal })
+  await run.record.startAnew()
+  return await storeRoot(run, start)
+}
+
+function mayStartFromCache({ anchor, record }: Run): boolean {
+  if (anchor.kind === 'stored' || record.anchor === fingerprint(anchor)) return true
+  return anchor.kind === 'tofu' && record.anchor === undefined // nothing else can say what came first
+}
+
+/** undefined where it is damaged and the pin can replace it; a root that is itself the pin must be sound. */
+function openKept({ anchor, judge, name }: Run, bytes: Uint8Array): WalkingRoot | undefined {
+  const open = () => openRoot(judge, bytes)
+  const root = anchor.kind === 'stored' ? open() : unlessRefused(open)
+  return root && refuseOtherRepository(root, name)
+}
+
+/** One link further, stored before the next is asked for (5.3.8); undefined at the end of the chain. */
+async function nextRoot(run: Run, trust: WalkingRoot): Promise<WalkingRoot | undefined> {
+  const { source, name, signal, judge } = run
+  const file = { name: rootFile(trust.root.version + 1), maxBytes: judge.limits.root }
+  const accept = (bytes: Uint8Array) => refuseOtherRepository(acceptRoot(trust, bytes), name)
+  const next = await fetchNext(source, { file, accept, signal })
+  return next && (await storeRoot(run, next))
+}
+
+async function storeRoot(run: Run, root: Accepted<WalkingRoot>): Promise<WalkingRoot> {
+  await run.cache.store(topLevelName('root'), root.bytes)
+  return sawRoot(run, root)
+}
+
+function sawRoot({ record, files }: Run, { bytes, value }: Accepted<WalkingRoot>): WalkingRoot {
+  record.sawRoot(value.root, bytes)
+  files.set('root', bytes)
+  return value
+}
+
+/** An equal version keeps the file that was trusted first (5.4.3), so nothing is stored. */
+async function updateTimestamp(run: Run, trust: AfterRoot): Promise<AfterTimestamp> {
+  const kept = await run.cache.load(topLevelName('timestamp'))
+  const previous = kept && stillTrusted(trust, 'timestamp', kept)
+  const accept = (bytes: Uint8Array) => run.record.sawTimestamp(acceptTimestamp(trust, bytes, previous))
+  const got = await demand(run, { name: timestampFile(), maxBytes: run.judge.limits.timestamp }, accept)
+  if (kept !== undefined && got.value.timestamp === previous) return used(run, 'timestamp', { ...got, bytes: kept })
+  return await stored(run, 'timestamp', got)
+}
+
+/** The file that was kept serves as long as it is what the timestamp announces. Else it still bars the way back. */
+async function updateSnapshot(run: Run, trust: AfterTimestamp): Promise<AfterSnapshot> {
+  const kept = await run.cache.load(topLevelName('snapshot'))
+  const current = kept && unlessRefused(() => run.record.sawSnapshot(acceptSnapshot(trust, kept)))
+  if (kept !== undefined && current !== undefined) return used(run, 'snapshot', { bytes: kept, value: current })
+  const previous = kept && stillTrusted(trust, 'snapshot', kept)
+  const accept = (bytes: Uint8Array) => run.record.sawSnapshot(acceptSnapshot(trust, bytes, previous))
+  return await stored(run, 'snapshot', await demand(run, snapshotFile(trust), accept))
+}
+
+async function updateTargets(run: Run, trust: AfterSnapshot): Promise<AfterTargets> {
+  const kept = await run.cache.load(topLevelName('targets'))
+  const accept = (bytes: Uint8Array) => acceptTargets(trust, bytes)
+  const current = kept && unlessRefused(() => accept(kept))
+  if (kept !== undefined && current !== undefined) return used(run, 'targets', { bytes: kept, value: current })
+  return await stored(run, 'targets', await demand(run, targetsFile(trust, TARGETS), accept))
+}
+
+/** A file without which there is no going on. */
+async function demand<T>(run: Run, file: WantedFile, accept: (bytes: Uint8Array) => T): Promise<Accepted<T>> {
+  const got = await fetchNeeded(run.source, { file, accept, signal: run.signal })
+  if (got !== undefined) return got
+  throw new ClientError('NO_TRUST_DATA', { repository: run.name?.repository ?? 'this repository', file: file.name })
+}
+
+async function stored<T>(run: Run, role: TopRole, accepted: Accepted<T>): Promise<T> {
+  await run.cache.store(topLevelName(role), accepted.bytes)
+  return used(run, role, accepted)
+}
+
+function used<T>({ files }: Run, role: TopRole, { bytes, value }: Accepted<T>): T {
+  files.set(role, bytes)
+  return value
+}
+
+/** What must not be trusted any more is as if it were not there. */
+export function unlessRefused<T>(accept: () => T): T | undefined {
+  try {
+    return accept()
+  } catch (error) {
+    if (isTrustError(error)) return undefined
+    throw error
+  }
+}
+
+/** Why the refresh failed is what a person must hear, not that the failure could not be written down as well. */
+async function saveProgress(record: SeenRecord): Promise<void> {
+  try {
+    await record.save()
+  } catch (error) {
+    if (!isClientError(error)) throw error
+  }
+}
+
+function damaged({ place }: TrustCache): Warning {
+  const message = `the record of what was seen in ${place} is damaged; it is made again from the files that verify`
+  return { code: 'RECORD_DAMAGED', message }
+}

@@ -1,0 +1,187 @@
+import { join } from 'node:path'
+import { nativeSuite } from '../../keys/native/suite.ts'
+import { DEFAULT_LIMITS, encodeText, fileName, instant, roleName, TrustError, tufCodec } from '../../tuf/index.ts'
+import type { Found, Judge, Limits, RoleName, TargetFile } from '../../tuf/index.ts'
+import { openHttp } from '../http.ts'
+import type { Http, HttpOptions } from '../http.ts'
+import type { Anchor, NamePolicy } from './anchor.ts'
+import type { TrustCache } from './cache.ts'
+import { directoryCache } from './directory-cache.ts'
+import { downloadTarget } from './download.ts'
+import type { DownloadOptions } from './download.ts'
+import { ClientError } from './errors.ts'
+import { httpSource, metadataUrlOf } from './fetch.ts'
+import { refresh } from './refresh.ts'
+import type { Refreshed, Warning } from './refresh.ts'
+import { delegatedRoles } from './resolve.ts'
+import type { Delegated } from './resolve.ts'
+import type { Patience } from './transfer.ts'
+
+type Place =
+  /** The base URL of a Tagseal server; the metadata URL follows from the repository's name. */
+  | { readonly server: string; readonly repository: string }
+  /** Any TUF repository's metadata URL, or those of its mirrors, asked in this order for each file. */
+  | { readonly metadataUrl: string | readonly string[]; readonly repository?: string | undefined }
+
+type Memory =
+  /** A folder for all repositories; each gets its own below it. */
+  { readonly stateDir: string } | { readonly cache: TrustCache }
+
+export type RepositoryOptions = Place &
+  Memory & {
+    /** Whose word the first root is taken on. With key ids, every root must name `repository` (ADR 0009). */
+    readonly pin: Anchor
+    /** The pin's pattern fits several repositories: then each root must name its own, whatever the pin is. */
+    readonly sharedPin?: boolean | undefined
+    /** For servers that show metadata to nobody without. */
+    readonly token?: string | undefined
+    /** Shared with the caller, who closes it. Otherwise one is opened with `ca` and `plainHttp`. */
+    readonly http?: Http | undefined
+    readonly ca?: string | undefined
+    readonly plainHttp?: ((host: string) => boolean) | undefined
+    readonly patience?: Patience | undefined
+    readonly clock?: (() => number) | undefined
+    readonly limits?: Partial<Limits>
+    readonly warn?: ((warning: Warning) => void) | undefined
+  }
+
+/** A refreshed state that can be asked: the trusted files and their bytes, and the delegated roles below them. */
+export type View = Refreshed & Delegated
+
+/** What a tag means, by metadata that was verified. `digest` is the only thing to pull by. */
+export type SignedTag = {
+  readonly tag: string
+  readonly digest: string
+  readonly length: number
+  readonly role: RoleName
+  readonly target: TargetFile
+}
+
+export type Repository = {
+  /** Brings trust up to date, or throws. Judged by the clock at its start; a program that stays asks again and again. */
+  readonly refresh: (signal?: AbortSignal) => Promise<View>
+  /** The signed digest of a tag, refreshing first if that was not done yet. Throws TAG_NOT_SIGNED. */
+  readonly resolve: (tag: string, signal?: AbortSignal) => Promise<SignedTag>
+  /** As `resolve`, for a target of any kind; undefined where no role lists it. */
+  readonly find: (path: string, signal?: AbortSignal) => Promise<Found | undefined>
+  /** Fetches a target's file, for repositories that serve them. Gives the path it was stored under. */
+  readonly download: (
+    path: string,
+    options: Pick<DownloadOptions, 'targetsUrl' | 'folder' | 'signal'>,
+  ) => Promise<string>
+  readonly close: () => void
+}
+
+/**
+ * Opens a repository whose metadata is believed only as far as the pin reaches. Asks nothing of the network yet.
+ *
+ * @example
+ * ```ts
+ * import { openRepository } from 'tagseal'
+ * import { readFile } from 'node:fs/promises'
+ *
+ * const repository = openRepository({
+ *   repository: 'registry.example.com/team/app',
+ *   server: 'https://trust.example.com',
+ *   pin: { kind: 'root', bytes: await readFile('root.json') },
+ *   stateDir: '/var/lib/my-program/trust',
+ * })
+ * try {
+ *   const { digest } = await repository.resolve('1.4')
+ *   console.log(`registry.example.com/team/app@${digest}`)
+ * } finally {
+ *   repository.close()
+ * }
+ * ```
+ */
+export function openRepository(options: RepositoryOptions): Repository {
+  const { repository, pin, token, patience, warn, clock = Date.now } = options
+  const http = options.http ?? openHttp(httpOptions(options))
+  const transport = { http, token, patience }
+  const source = urlsOf(options).map((url) => httpSource(url, transport))
+  const cache = cacheOf(options)
+  const name = namePolicy(options)
+  let view: Promise<View> | undefined
+
+  async function refreshNow(signal?: AbortSignal): Promise<View> {
+    const limits = { ...DEFAULT_LIMITS, ...options.limits }
+    const judge: Judge = { codec: tufCodec, suite: nativeSuite, limits, now: instant(clock()) }
+    const trust = await refresh({ judge, source, cache, anchor: pin, name, signal, warn })
+    return { ...trust, ...delegatedRoles(trust, source, cache) }
+  }
+
+  /** A refresh that failed is no answer to the next question. */
+  function keep(next: Promise<View>): Promise<View> {
+    view = next
+    next.catch(() => {
+      if (view === next) view = undefined
+    })
+    return next
+  }
+
+  /** What expired since it was verified answers nothing, however long a program keeps it open. */
+  async function current(signal?: AbortSignal): Promise<View> {
+    const known = await view
+    return known !== undefined && clock() < freshUntil(known) ? known : await keep(refreshNow(signal))
+  }
+
+  return {
+    refresh: async (signal) => await keep(refreshNow(signal)),
+    find: async (path, signal) => await (await current(signal)).find(path, signal),
+    async resolve(tag, signal) {
+      const found = await (await current(signal)).find(tag, signal)
+      if (found === undefined)
+        throw new ClientError('TAG_NOT_SIGNED', { repository: repository ?? 'this repository', tag })
+      return { tag, role: found.role, target: found.target, length: found.target.length, digest: digestOf(found) }
+    },
+    async download(path, where) {
+      const trust = await current(where.signal)
+      const found = await trust.find(path, where.signal)
+      if (found === undefined) throw new ClientError('TARGET_REFUSED', { target: path, why: 'no role lists it' })
+      return await downloadTarget(trust, found, { ...transport, ...where })
+    },
+    close: () => {
+      if (options.http === undefined) http.close()
+    },
+  }
+}
+
+function freshUntil({ root, timestamp, snapshot, targets }: View): number {
+  return Math.min(root.expires, timestamp.expires, snapshot.expires, targets.expires)
+}
+
+function cacheOf(options: RepositoryOptions): TrustCache {
+  if ('cache' in options) return options.cache
+  return directoryCache(stateFolder(options.stateDir, options.repository ?? 'repository'))
+}
+
+/** The folder for one repository below the folder for all. */
+export function stateFolder(stateDir: string, repository: string): string {
+  const name = fileName(roleName(repository)).replace(/\.json$/, '')
+  return join(stateDir, name.length <= 200 ? name : `%~${nativeSuite.hash('sha256', encodeText(repository))}`)
+}
+
+/** The digest under which a registry has what was signed. */
+export function digestOf({ path, target }: Pick<Found, 'path' | 'target'>): string {
+  for (const algorithm of ['sha256', 'sha512']) {
+    const hash = target.hashes.get(algorithm)
+    if (hash !== undefined) return `${algorithm}:${hash}`
+  }
+  throw new TrustError('NO_KNOWN_HASH', { what: path, algorithms: [...target.hashes.keys()].join(', ') })
+}
+
+function urlsOf(options: RepositoryOptions): readonly string[] {
+  if (!('metadataUrl' in options)) return [metadataUrlOf(options.server, options.repository)]
+  return typeof options.metadataUrl === 'string' ? [options.metadataUrl] : options.metadataUrl
+}
+
+function namePolicy({ repository, pin, sharedPin }: RepositoryOptions): NamePolicy | undefined {
+  const required = pin.kind === 'keys' || (pin.kind === 'root' && sharedPin === true)
+  if (repository !== undefined) return { repository, required }
+  if (!required) return undefined
+  throw new ClientError('NOT_PINNED', { repository: 'a repository without a name' })
+}
+
+function httpOptions({ ca, plainHttp }: RepositoryOptions): HttpOptions {
+  return { ...(ca === undefined ? {} : { ca }), ...(plainHttp === undefined ? {} : { plainHttp }) }
+}

@@ -1,0 +1,99 @@
+import { acceptDelegated, binNames, listedRoles, search, targetsFile, TARGETS, TrustError } from '../../tuf/index.ts'
+import type { AfterTargets, Found, RoleName, Targets, Verified, Wanted } from '../../tuf/index.ts'
+import { delegatedName } from './cache.ts'
+import type { TrustCache } from './cache.ts'
+import { ClientError } from './errors.ts'
+import { fetchNeeded } from './mirrors.ts'
+import type { Sources } from './mirrors.ts'
+import { unlessRefused } from './refresh.ts'
+
+/** A delegated role's file, trusted by the word of one delegator. */
+export type RoleFile = {
+  readonly role: RoleName
+  readonly delegator: Verified<Targets>
+  readonly file: Verified<Targets>
+  readonly bytes: Uint8Array
+}
+
+export type Delegated = {
+  /** Where a target is listed first, in the order of the specification (5.6.7); undefined where it is nowhere. */
+  readonly find: (path: string, signal?: AbortSignal) => Promise<Found | undefined>
+  /** Every delegated role once, in the order of the search: by name and, of hash bins, all of them. */
+  readonly all: (signal?: AbortSignal) => AsyncGenerator<RoleFile, void, undefined>
+  /** One role by the word of one delegator. */
+  readonly get: (wanted: Wanted, signal?: AbortSignal) => Promise<RoleFile>
+}
+
+/** More than any repository of ours has; a bound for one that delegates without an end. */
+const MOST_LISTED_ROLES = 4096
+
+/**
+ * The delegated roles below one refreshed state. A file is fetched once and stored once however often it is needed,
+ * and is verified again for each delegator who leads to it: their keys may differ.
+ */
+export function delegatedRoles(trust: AfterTargets, source: Sources, cache: TrustCache): Delegated {
+  const fetched = new Map<RoleName, RoleFile>()
+
+  async function get({ role, delegator }: Wanted, signal?: AbortSignal): Promise<RoleFile> {
+    const known = fetched.get(role)
+    if (known?.delegator === delegator) return known
+    const accept = (bytes: Uint8Array) => ({
+      role,
+      delegator,
+      bytes,
+      file: acceptDelegated(trust, role, delegator, bytes),
+    })
+    const got = known === undefined ? await obtain(role, accept, signal) : accept(known.bytes)
+    fetched.set(role, got)
+    return got
+  }
+
+  async function obtain(
+    role: RoleName,
+    accept: (bytes: Uint8Array) => RoleFile,
+    signal?: AbortSignal,
+  ): Promise<RoleFile> {
+    const name = delegatedName(role, trust.suite)
+    const kept = await cache.load(name)
+    const current = kept && unlessRefused(() => accept(kept))
+    if (current !== undefined) return current
+    const file = targetsFile(trust, role)
+    const got = await fetchNeeded(source, { file, accept, signal })
+    if (got === undefined) throw new ClientError('NO_TRUST_DATA', { repository: 'this repository', file: file.name })
+    await cache.store(name, got.bytes)
+    return got.value
+  }
+
+  return {
+    get,
+    async find(path, signal) {
+      const steps = search(trust, path)
+      let step = steps.next()
+      while (step.done !== true) step = steps.next((await get(step.value, signal)).file)
+      return step.value
+    },
+    async *all(signal) {
+      const visited = new Set<string>([TARGETS])
+      const waiting = delegatesOf(trust.targets)
+      for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+        if (visited.has(next.role)) continue
+        if (visited.size > MOST_LISTED_ROLES)
+          throw new TrustError('TOO_MANY_ROLES', { target: '*', limit: MOST_LISTED_ROLES })
+        visited.add(next.role)
+        const found = await get(next, signal)
+        yield found
+        waiting.push(...delegatesOf(found.file))
+      }
+    },
+  }
+}
+
+/** Last first, for a stack. Bins beyond the bound are cut off by it, not listed by the billion. */
+function delegatesOf(delegator: Verified<Targets>): Wanted[] {
+  const succinct = delegator.delegations?.succinct
+  if (succinct !== undefined && 2 ** succinct.bitLength > MOST_LISTED_ROLES) {
+    throw new TrustError('TOO_MANY_ROLES', { target: '*', limit: MOST_LISTED_ROLES })
+  }
+  const names = succinct === undefined ? listedRoles(delegator).map(({ name }) => name) : binNames(succinct)
+  return names.map((role) => ({ role, delegator })).toReversed()
+}

@@ -1,0 +1,74 @@
+import { hash } from '../../keys/digest.ts'
+
+/** What this machine saw of a repository. Versions are 0 where nothing was seen. */
+export type Seen = {
+  /** Whose word the cached root descends from: a fingerprint of the pin. */
+  readonly anchor: string
+  /** The latest instant at which metadata was found fresh, in milliseconds. */
+  readonly time: number
+  readonly root: number
+  /** sha256 of that root's file. */
+  readonly rootHash: string
+  /** The online keys under which the versions below were seen: with other keys they mean nothing (5.3.11). */
+  readonly online: string
+  readonly timestamp: number
+  readonly snapshot: number
+  /** Version of each role that the newest snapshot listed. */
+  readonly listed: ReadonlyMap<string, number>
+}
+
+const MAGIC = 'tagseal-seen-1'
+
+export function nothingSeen(anchor: string): Seen {
+  return { anchor, time: 0, root: 0, rootHash: '', online: '', timestamp: 0, snapshot: 0, listed: new Map() }
+}
+
+/**
+ * One record of two, for processes that finish in any order. Of different online keys those of the newer root hold;
+ * under equal keys every version only grows.
+ */
+export function mergeSeen(disk: Seen, mine: Seen): Seen {
+  const time = Math.max(disk.time, mine.time)
+  if (disk.online !== mine.online) return { ...(isBehind(mine, disk) ? disk : mine), time }
+  const newest = mine.root < disk.root ? disk : mine
+  return {
+    anchor: mine.anchor,
+    time,
+    root: newest.root,
+    rootHash: newest.rootHash,
+    online: mine.online,
+    timestamp: Math.max(disk.timestamp, mine.timestamp),
+    snapshot: Math.max(disk.snapshot, mine.snapshot),
+    listed: higher(disk.listed, mine.listed),
+  }
+}
+
+/** Whether `mine` knows only an older link of the chain that `disk` knows. */
+export function isBehind(mine: Seen, disk: Seen): boolean {
+  return mine.anchor === disk.anchor && mine.root < disk.root
+}
+
+function higher(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
+  const both = new Map(a)
+  for (const [role, version] of b) both.set(role, Math.max(version, both.get(role) ?? 0))
+  return both
+}
+
+/** The first line guards the rest against damage, not against whoever may write here: that one owns this machine. */
+export function encodeSeen(seen: Seen): Uint8Array {
+  const body = Buffer.from(JSON.stringify({ ...seen, listed: [...seen.listed] }))
+  return Buffer.concat([Buffer.from(`${MAGIC} ${hash('sha256', body)}\n`), body])
+}
+
+/** undefined where it is damaged. The checksum stands for the shape: only `encodeSeen` makes one that fits. */
+export function decodeSeen(bytes: Uint8Array): Seen | undefined {
+  const end = Math.max(bytes.indexOf(0x0a), 0)
+  const body = bytes.subarray(end + 1)
+  if (textOf(bytes.subarray(0, end)) !== `${MAGIC} ${hash('sha256', body)}`) return undefined
+  const written: Omit<Seen, 'listed'> & { listed: [string, number][] } = JSON.parse(textOf(body))
+  return { ...written, listed: new Map(written.listed) }
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('utf8')
+}

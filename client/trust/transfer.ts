@@ -1,0 +1,156 @@
+import { TrustError } from '../../tuf/index.ts'
+import { HttpError } from '../http-errors.ts'
+import { readBody } from '../http.ts'
+import type { Http, HttpResponse } from '../http.ts'
+import { ClientError } from './errors.ts'
+
+/** How long a file may take. `rate`, in bytes a second, is asked for on average once `grace` is over. */
+export type Patience = { readonly idle: number; readonly grace: number; readonly rate: number }
+
+export const DEFAULT_PATIENCE: Patience = { idle: 15_000, grace: 60_000, rate: 1024 }
+
+export type TransferOptions = {
+  readonly http: Http
+  /** Sent to the origin that was asked for, and to no other. */
+  readonly token?: string | undefined
+  readonly patience?: Patience | undefined
+}
+
+const MOST_REDIRECTS = 5
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
+/** An error page up to this size is read to its end, which keeps the connection for the next request. */
+const SMALL_PAGE = 16 * 1024
+
+/**
+ * GETs one file and hands its answer to `use` while the clock runs: silence, a trickle, and the caller's signal end
+ * it. Gives undefined for 404 and 403 alone; every other answer than 200 throws, so that no error passes for an end.
+ */
+export async function transfer<T>(
+  url: URL,
+  options: TransferOptions,
+  use: (response: HttpResponse) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T | undefined> {
+  const watch = startWatch(url, options.patience ?? DEFAULT_PATIENCE, signal)
+  try {
+    const response = await follow(url, options, watch)
+    if (await isAbsent(response)) return undefined
+    refuseStatus(url, response)
+    return await use({ ...response, body: counted(response.body, watch) })
+  } catch (error) {
+    throw translate(error)
+  } finally {
+    watch.stop()
+  }
+}
+
+/** A body as bytes. What is longer than allowed is no such file: TOO_LARGE, as for any other wrong content. */
+export async function readFile(response: HttpResponse, maxBytes: number, what: string): Promise<Uint8Array> {
+  try {
+    return await readBody(response, maxBytes, what)
+  } catch (error) {
+    if (!(error instanceof HttpError) || error.code !== 'TOO_LARGE') throw error
+    throw new TrustError('TOO_LARGE', { what, limit: maxBytes }, { cause: error })
+  }
+}
+
+async function follow(start: URL, { http, token, patience }: TransferOptions, watch: Watch): Promise<HttpResponse> {
+  let url = start
+  for (let hops = 0; hops <= MOST_REDIRECTS; hops++) {
+    const headers = token === undefined || url.origin !== start.origin ? {} : { authorization: `Bearer ${token}` }
+    const idleTimeout = (patience ?? DEFAULT_PATIENCE).idle
+    const response = await http.send({ url, headers, signal: watch.signal, idleTimeout })
+    if (!REDIRECTS.has(response.status)) return response
+    url = redirected(url, response)
+    await drain(response)
+  }
+  throw new ClientError('REDIRECT_REFUSED', { url: shown(start), why: `more than ${MOST_REDIRECTS} times` })
+}
+
+function redirected(from: URL, response: HttpResponse): URL {
+  const location = response.header('location')
+  const to = location === undefined ? null : URL.parse(location, from.href)
+  if (to === null) throw new ClientError('REDIRECT_REFUSED', { url: shown(from), why: 'to nowhere' })
+  if (from.protocol === 'https:' && to.protocol !== 'https:') {
+    throw new ClientError('REDIRECT_REFUSED', { url: shown(from), why: `from https to ${to.protocol}` })
+  }
+  if (to.username !== '' || to.password !== '') {
+    throw new ClientError('REDIRECT_REFUSED', { url: shown(from), why: 'to an address with credentials in it' })
+  }
+  return to
+}
+
+async function isAbsent(response: HttpResponse): Promise<boolean> {
+  if (response.status !== 404 && response.status !== 403) return false
+  await drain(response)
+  return true
+}
+
+function refuseStatus(url: URL, response: HttpResponse): void {
+  if (response.status !== 200) {
+    response.discard()
+    if (response.status === 401) throw new ClientError('UNAUTHORIZED', { url: shown(url) })
+    throw new ClientError('SERVER_ERROR', { url: shown(url), status: response.status })
+  }
+  const encoding = response.header('content-encoding') ?? 'identity'
+  if (encoding === 'identity') return
+  response.discard() // we ask for the bytes themselves; unpacking what nobody asked for is how bombs go off
+  throw new ClientError('BAD_ANSWER', { url: shown(url), why: `in the encoding ${JSON.stringify(encoding)}` })
+}
+
+async function drain(response: HttpResponse): Promise<void> {
+  try {
+    await readBody(response, SMALL_PAGE, 'error page')
+  } catch (error) {
+    if (error instanceof HttpError && error.code === 'TOO_LARGE') return // its connection is gone, and that is all
+    throw error
+  }
+}
+
+type Watch = { readonly signal: AbortSignal; readonly saw: (bytes: number) => void; readonly stop: () => void }
+
+/** Ends a transfer that trickles: an attacker's way to hold a client without ever being silent. */
+function startWatch(url: URL, { grace, rate }: Patience, outer: AbortSignal | undefined): Watch {
+  const end = new AbortController()
+  const start = performance.now()
+  let received = 0
+  const timer = setInterval(
+    () => {
+      const milliseconds = performance.now() - start
+      if (milliseconds < grace || received >= (milliseconds / 1000) * rate) return
+      end.abort(new ClientError('TIMEOUT', { url: shown(url), milliseconds }))
+    },
+    Math.max(grace / 4, 10),
+  )
+  return {
+    signal: outer === undefined ? end.signal : AbortSignal.any([outer, end.signal]),
+    saw: (bytes) => {
+      received += bytes
+    },
+    stop: () => clearInterval(timer),
+  }
+}
+
+async function* counted(body: AsyncIterable<Uint8Array>, watch: Watch): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const part of body) {
+    watch.saw(part.length)
+    yield part
+  }
+}
+
+/** The transport's words into the client's; whatever else went wrong passes through. */
+function translate(error: unknown): unknown {
+  if (!(error instanceof HttpError)) return error
+  const detail: HttpError['detail'] = error.detail
+  if (error.code === 'TIMEOUT' && 'milliseconds' in detail) return new ClientError('TIMEOUT', detail, { cause: error })
+  if (error.code === 'PLAIN_HTTP_REFUSED' && 'host' in detail) {
+    return new ClientError('PLAIN_HTTP_REFUSED', detail, { cause: error })
+  }
+  if ('reason' in detail) return new ClientError('NETWORK', detail, { cause: error })
+  return new ClientError('NETWORK', { url: 'url' in detail ? detail.url : '', reason: error.message }, { cause: error })
+}
+
+/** Without query: it may carry what a log must not. */
+function shown(url: URL): string {
+  return `${url.origin}${url.pathname}`
+}
