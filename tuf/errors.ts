@@ -1,3 +1,5 @@
+import { printDate } from './codec/date.ts'
+
 /** What can be wrong with metadata, and the facts each refusal carries. */
 export type TrustFailures = {
   /** The bytes are no metadata of the kind asked for: syntax, a missing or ill-typed member, a wrong key id. */
@@ -47,7 +49,7 @@ export class TrustError<C extends TrustCode = TrustCode> extends Error {
   readonly code: C
   readonly detail: TrustFailures[C]
   constructor(code: C, detail: TrustFailures[C], options?: ErrorOptions) {
-    super(SENTENCE[code](detail), options)
+    super(printable(SENTENCE[code](detail)), options)
     this.code = code
     this.detail = detail
   }
@@ -60,7 +62,12 @@ export function isTrustError(error: unknown): error is AnyTrustError {
   return error instanceof TrustError
 }
 
-/** `Date` prints years past 275760 as nothing useful; a number then says more than an exception. */
 function iso(milliseconds: number): string {
-  return Math.abs(milliseconds) <= 8.64e15 ? new Date(milliseconds).toISOString() : `${milliseconds} ms`
+  return printDate(milliseconds) ?? `${milliseconds} ms`
+}
+
+/** Names come from outside: nothing in a message may move a cursor, turn the writing round or fill a screen. */
+function printable(text: string): string {
+  const shown = text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`)
+  return shown.length > 400 ? `${shown.slice(0, 400)}…` : shown
 }

@@ -1,50 +1,84 @@
+/** Reads members of untrusted objects. Each refusal names the place, such as `targets.delegations.roles[2].threshold`. */
 import { TrustError } from '../errors.ts'
-import { isJsonObject, member, members } from '../model/json.ts'
+import { instant } from '../model/ids.ts'
+import type { Instant } from '../model/ids.ts'
+import { isJsonList, isJsonObject, member, members } from '../model/json.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { Unknown } from '../model/metadata.ts'
+import { parseDate } from './date.ts'
 
-/** Reads members of untrusted objects, each refusal naming the place: `targets: delegations.roles[2].threshold`. */
-export function objectOf(value: Json | undefined, what: string): JsonObject {
-  if (!isJsonObject(value)) throw malformed(what, value, 'an object')
+export function objectOf(value: Json | undefined, place: string): JsonObject {
+  if (!isJsonObject(value)) throw malformed(place, value, 'an object')
   return value
 }
 
-export function arrayOf(value: Json | undefined, what: string): readonly Json[] {
-  if (!Array.isArray(value)) throw malformed(what, value, 'a list')
+export function objectIn(parent: JsonObject, name: string, place: string): JsonObject {
+  const value = member(parent, name)
+  if (!isJsonObject(value)) throw malformed(`${place}.${name}`, value, 'an object')
   return value
 }
 
-export function stringOf(value: Json | undefined, what: string): string {
-  if (typeof value !== 'string') throw malformed(what, value, 'a string')
+export function listIn(parent: JsonObject, name: string, place: string): readonly Json[] {
+  const value = member(parent, name)
+  if (!isJsonList(value)) throw malformed(`${place}.${name}`, value, 'a list')
   return value
 }
 
-export function stringsOf(value: Json | undefined, what: string): readonly string[] {
-  return arrayOf(value, what).map((each, i) => stringOf(each, `${what}[${i}]`))
-}
-
-/** A count of bytes: a safe integer of at least 0. */
-export function lengthOf(value: Json | undefined, what: string): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw malformed(what, value, 'a length')
+export function stringIn(parent: JsonObject, name: string, place: string): string {
+  const value = member(parent, name)
+  if (typeof value !== 'string') throw malformed(`${place}.${name}`, value, 'a string')
   return value
 }
 
-export function booleanOf(value: Json | undefined, what: string): boolean {
-  if (typeof value !== 'boolean') throw malformed(what, value, 'true or false')
+export function stringsIn(parent: JsonObject, name: string, place: string): readonly string[] {
+  return listIn(parent, name, place).map((value, i) => {
+    if (typeof value !== 'string') throw malformed(`${place}.${name}[${i}]`, value, 'a string')
+    return value
+  })
+}
+
+export function booleanIn(parent: JsonObject, name: string, place: string): boolean {
+  const value = member(parent, name)
+  if (typeof value !== 'boolean') throw malformed(`${place}.${name}`, value, 'true or false')
   return value
 }
 
-/** The value that `make` accepts, its complaint told with the place. */
-export function brandOf<T>(make: (value: unknown) => T, value: Json | undefined, what: string): T {
+/** An integer within bounds; every number that the strict reader lets through is a safe integer. */
+export function integerIn(parent: JsonObject, name: string, place: string, least: number, most: number): number {
+  const value = member(parent, name)
+  if (typeof value !== 'number' || value < least || value > most) {
+    throw malformed(`${place}.${name}`, value, `an integer from ${least} to ${most}`)
+  }
+  return value
+}
+
+/** A count of bytes. */
+export function lengthIn(parent: JsonObject, name: string, place: string): number {
+  return integerIn(parent, name, place, 0, Number.MAX_SAFE_INTEGER)
+}
+
+export function dateIn(parent: JsonObject, name: string, place: string): Instant {
+  const text = stringIn(parent, name, place)
+  const milliseconds = parseDate(text)
+  if (milliseconds === undefined) throw malformed(`${place}.${name}`, text, 'a date as 2030-12-31T23:59:59Z')
+  return instant(milliseconds)
+}
+
+/** The member that `make` accepts, its complaint told with the place. */
+export function brandIn<T>(make: (value: unknown) => T, parent: JsonObject, name: string, place: string): T {
+  return brandOf(make, member(parent, name), `${place}.${name}`)
+}
+
+export function brandOf<T>(make: (value: unknown) => T, value: Json | undefined, place: string): T {
   try {
     return make(value)
   } catch (cause) {
-    throw new TrustError('MALFORMED', { what, got: show(value) }, { cause })
+    throw new TrustError('MALFORMED', { what: place, got: show(value) }, { cause })
   }
 }
 
 /** The members not named in `known`. */
-export function unknownOf(object: JsonObject, known: readonly string[]): Unknown {
+export function unknownIn(object: JsonObject, known: readonly string[]): Unknown {
   let unknown: Map<string, Json> | undefined
   for (const name of Object.keys(object)) {
     if (!known.includes(name)) (unknown ??= new Map()).set(name, member(object, name) ?? null)
@@ -54,26 +88,26 @@ export function unknownOf(object: JsonObject, known: readonly string[]): Unknown
 const NONE: Unknown = new Map()
 
 /** An object of these members, those that are undefined left out, the unknown ones put back. */
-export function build(known: Readonly<Record<string, Json | undefined>>, unknown: Unknown): JsonObject {
-  const object: { [name: string]: Json } = Object.create(null)
+export function build(known: Readonly<Record<string, Json | undefined>>, unknown: Unknown = NONE): JsonObject {
+  const object: { [name: string]: Json } = { __proto__: null }
   for (const [name, value] of unknown) object[name] = value
   for (const [name, value] of Object.entries(known)) if (value !== undefined) object[name] = value
   return object
 }
 
 /** An object keyed by outside text. */
-export function buildFrom(entries: Iterable<readonly [string, Json]>): JsonObject {
-  const object: { [name: string]: Json } = Object.create(null)
-  for (const [name, value] of entries) object[name] = value
+export function buildFrom<V>(entries: Iterable<readonly [string, V]>, tree: (value: V) => Json): JsonObject {
+  const object: { [name: string]: Json } = { __proto__: null }
+  for (const [name, value] of entries) object[name] = tree(value)
   return object
 }
 
-export function malformed(what: string, value: Json | undefined, wanted: string): TrustError {
-  return new TrustError('MALFORMED', { what, got: `${show(value)} where ${wanted} was due` })
+export function malformed(place: string, value: Json | undefined, wanted: string): TrustError {
+  return new TrustError('MALFORMED', { what: place, got: `${show(value)} where ${wanted} was due` })
 }
 
 function show(value: Json | undefined): string {
   if (value === undefined) return 'nothing'
   if (isJsonObject(value)) return `an object of ${members(value).length} members`
-  return Array.isArray(value) ? `a list of ${value.length}` : JSON.stringify(value).slice(0, 80)
+  return isJsonList(value) ? `a list of ${value.length}` : JSON.stringify(value).slice(0, 80)
 }

@@ -21,7 +21,7 @@ const ESCAPES: ReadonlyMap<string, string> = new Map([
   ['n', '\n'],
   ['r', '\r'],
   ['t', '\t'],
-]) // prettier keeps pairs on lines of their own otherwise
+])
 
 class Reader {
   readonly #text: string
@@ -62,7 +62,7 @@ class Reader {
 
   #object(depth: number): JsonObject {
     this.#enter(depth)
-    const object: { [name: string]: Json } = Object.create(null)
+    const object: { [name: string]: Json } = { __proto__: null }
     if (this.#skip('}')) return object
     do {
       this.#blanks()

@@ -26,17 +26,17 @@ export function decodeJson(bytes: Uint8Array, limits: ReadLimits): Json {
  * The same shortcut, the signed part written once: where no string needed an escape that canonical JSON lacks,
  * its text is its canonical form.
  */
-export function decodeSigned(bytes: Uint8Array, limits: ReadLimits): { file: Json; payload: Uint8Array } {
+export function decodeSigned(bytes: Uint8Array, limits: ReadLimits): { value: Json; payload: Uint8Array } {
   const text = decodeText(bytes, limits.what)
   const quick = parseNatively(text, limits.depth)
   if (isJsonObject(quick) && Object.keys(quick).join() === 'signatures,signed') {
     const signed = encodeWire(member(quick, 'signed') ?? null)
     if (text === `{"signatures":${encodeWire(member(quick, 'signatures') ?? null)},"signed":${signed}}`) {
-      return { file: quick, payload: WIRE_ONLY.test(signed) ? canonicalSigned(quick) : ENCODER.encode(signed) }
+      return { value: quick, payload: WIRE_ONLY.test(signed) ? canonicalSigned(quick) : ENCODER.encode(signed) }
     }
   }
-  const file = readStrictly(text, limits)
-  return { file, payload: canonicalSigned(file) }
+  const value = readStrictly(text, limits)
+  return { value, payload: canonicalSigned(value) }
 }
 
 function canonicalSigned(file: Json): Uint8Array {
@@ -48,10 +48,13 @@ const WIRE_ONLY = /\\[^"\\]/
 
 /**
  * Canonical JSON (OLPC) as the bytes to sign: members by code point, no blanks, only `\` and `"` escaped, so that a
- * PEM key's line feeds stand as they are.
+ * PEM key's line feeds stand as they are. Throws MALFORMED for what has no canonical form, which only a caller can
+ * bring: a fraction, a number beyond 2^53, half of a surrogate pair.
  */
 export function encodeCanonical(value: Json): Uint8Array {
-  return ENCODER.encode(write(value, quoteCanonically))
+  const text = write(value, quoteCanonically)
+  if (!text.isWellFormed()) throw new TrustError('MALFORMED', { what: 'text to sign', got: 'half of a surrogate pair' })
+  return ENCODER.encode(text)
 }
 
 /** The same order and spacing as valid JSON: what we store and send. Equal to the canonical form but for escapes. */
@@ -74,27 +77,33 @@ function decodeText(bytes: Uint8Array, what: string): string {
 function parseNatively(text: string, depth: number): Json | undefined {
   if (text.includes('\\ud')) return undefined // an escaped surrogate survives the comparison, even half of a pair
   try {
-    const value: Json = JSON.parse(text)
-    return depthWithin(value, depth) ? value : undefined
+    const value: unknown = JSON.parse(text)
+    return isJsonWithin(value, depth) ? value : undefined
   } catch {
     return undefined // the strict reader says what is wrong, and where
   }
 }
 
-/** Depth-first with a bound, so that the recursion of `write` is bounded as well. */
-function depthWithin(value: Json, depth: number): boolean {
+/** What the native parser gives is always JSON; its depth is bounded here, and with it the recursion of `write`. */
+function isJsonWithin(value: unknown, depth: number): value is Json {
   if (typeof value !== 'object' || value === null) return true
   if (depth === 0) return false
-  for (const child of Object.values(value)) if (!depthWithin(child, depth - 1)) return false
+  for (const child of Object.values(value)) if (!isJsonWithin(child, depth - 1)) return false
   return true
 }
 
 function write(value: Json, quote: (text: string) => string): string {
   if (typeof value === 'string') return quote(value)
-  if (typeof value === 'number') return Number.isSafeInteger(value) && !Object.is(value, -0) ? String(value) : 'NaN'
+  if (typeof value === 'number') return writeInteger(value)
   if (value === null || typeof value === 'boolean') return String(value)
   if (!isJsonObject(value)) return writeArray(value, quote)
   return writeObject(value, quote)
+}
+
+/** Nothing else has one spelling. What the native parser made of a fraction ends here as well. */
+function writeInteger(value: number): string {
+  if (Number.isSafeInteger(value) && !Object.is(value, -0)) return String(value)
+  throw new TrustError('MALFORMED', { what: 'number', got: Object.is(value, -0) ? '-0' : String(value) })
 }
 
 function writeArray(values: readonly Json[], quote: (text: string) => string): string {

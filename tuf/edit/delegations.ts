@@ -1,6 +1,6 @@
-import type { KeyId, RoleName } from '../model/ids.ts'
-import type { DelegatedRole, Delegations, PublicKey, Scope, SuccinctRoles } from '../model/metadata.ts'
-import { roleKeys } from './roles.ts'
+import type { RoleName } from '../model/ids.ts'
+import type { DelegatedRole, Delegations, Scope, SuccinctRoles } from '../model/metadata.ts'
+import { roleKeys, usedKeys } from './roles.ts'
 import type { KeySet } from './roles.ts'
 
 export type NewDelegation = KeySet & {
@@ -41,9 +41,4 @@ export function withoutDelegation(delegations: Delegations, name: RoleName): Del
 export function succinctBins(set: KeySet, bitLength: number, namePrefix: string): Delegations {
   const succinct: SuccinctRoles = { ...roleKeys(set), bitLength, namePrefix }
   return { keys: new Map(set.keys.map((key) => [key.id, key])), roles: [], succinct, unknown: new Map() }
-}
-
-function usedKeys(roles: readonly DelegatedRole[], keys: ReadonlyMap<KeyId, PublicKey>): ReadonlyMap<KeyId, PublicKey> {
-  const used = new Set(roles.flatMap(({ keyids }) => keyids))
-  return new Map([...keys].filter(([id]) => used.has(id)))
 }

@@ -13,20 +13,20 @@ export function refuseTag(tag: string): void {
 }
 
 /**
- * A delegated role: lower-case words of letters, digits, `.`, `_`, `-`, joined by `/`. Not a top-level role, and not
- * beginning with a number and a dot, which would read as a versioned file name.
+ * A delegated role: lower-case words of letters, digits, `.`, `_`, `-`, joined by `/`. Lower-case, for some file systems
+ * know no other; no top-level role; nothing that reads as a number, as `N.ROLE`, `ROLE.<sha256>` or `ROLE.json`.
  */
 export function newRoleName(name: string): RoleName {
   const wellFormed = /^[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*$/.test(name)
-  const confusing = RESERVED.has(name) || /^\d+(?:\.|$)/.test(name) || name.endsWith('.json')
+  const confusing = RESERVED.has(name) || /^\d+(?:\.|$)|\.[0-9a-f]{64}$|\.json$/.test(name)
   if (!wellFormed || confusing || name.length > 128) throw refused('role name', name)
   return roleName(name)
 }
 const RESERVED: ReadonlySet<string> = new Set(['root', 'timestamp', 'snapshot', 'targets', 'mirrors'])
 
 /**
- * Any target path: relative, no empty, `.` or `..` segment, none of `# ? % \`, no control character, and NFC, for some
- * implementations normalise before they hash.
+ * Any target path: relative, no empty, `.` or `..` segment, none of `# ? % \`, nothing invisible; NFC, for some
+ * implementations normalise before they hash; nothing above U+FFFF, which some sort in another order.
  */
 export function refuseTargetPath(path: string): void {
   const odd = path === '' || path.length > 1024 || path !== path.normalize('NFC') || !path.isWellFormed()
@@ -35,7 +35,7 @@ export function refuseTargetPath(path: string): void {
     throw refused('target path', path)
   }
 }
-const ODD = /[#?%\\\u0000-\u001f\u007f-\u009f]/
+const ODD = /[#?%\\\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\u{10000}-\u{10ffff}]/u
 
 /** A pattern of a delegation: a target path in which `*` and `?` may stand. */
 export function refusePattern(pattern: string): void {

@@ -1,6 +1,6 @@
 /** The next version of each role: a pure function from what is trusted and what should change to what gets signed. */
 import type { Codec } from '../codec/codec.ts'
-import { SPEC_VERSION } from '../codec/tuf.ts'
+import { TrustError } from '../errors.ts'
 import { ROOT, SNAPSHOT, TARGETS, TIMESTAMP, instant, threshold, version } from '../model/ids.ts'
 import type { KeyId, RoleName, Version } from '../model/ids.ts'
 import type {
@@ -28,24 +28,13 @@ const NOTHING: Unknown = new Map()
 
 /** Root 1. `unknown` are further signed members, such as the repository's name. */
 export function firstRoot(roles: RootKeys, context: EditContext, unknown: Unknown = NOTHING): Root {
-  return {
-    type: 'root',
-    ...common(1, context),
-    unknown,
-    consistentSnapshot: true,
-    ...keysAndRoles(roles, new Map()),
-  }
+  const empty = { type: 'root', unknown, consistentSnapshot: true, keys: new Map(), roles: new Map() } as const
+  return withKeys({ ...empty, ...common(1, context) }, roles)
 }
 
 /** Root N+1 with other keys for the roles named in `change`. Keys that no role uses any more leave. */
 export function nextRoot(root: Root, change: Partial<RootKeys>, context: EditContext): Root {
-  const roles: RootKeys = {
-    root: change.root ?? keySetOf(root, ROOT),
-    timestamp: change.timestamp ?? keySetOf(root, TIMESTAMP),
-    snapshot: change.snapshot ?? keySetOf(root, SNAPSHOT),
-    targets: change.targets ?? keySetOf(root, TARGETS),
-  }
-  return { ...root, ...common(root.version + 1, context), ...keysAndRoles(roles, root.roles) }
+  return withKeys({ ...root, ...common(root.version + 1, context) }, change)
 }
 
 /** The keys a root lists for a role, with the role's threshold. */
@@ -101,39 +90,47 @@ export function nextTimestamp(
   context: EditContext,
 ): Timestamp {
   const unknown = previous?.unknown ?? NOTHING
-  const common_ = common((previous?.version ?? 0) + 1, context)
-  return { type: 'timestamp', ...common_, unknown, snapshot: { ...snapshot, unknown: NOTHING } }
+  const next = common((previous?.version ?? 0) + 1, context)
+  return { type: 'timestamp', ...next, unknown, snapshot: { ...snapshot, unknown: NOTHING } }
 }
 
 function common(next: number, { codec, expires }: EditContext) {
   const expiresText = codec.date(expires)
-  return {
-    specVersion: SPEC_VERSION,
-    version: version(next),
-    expires: instant(Math.floor(expires / 1000) * 1000),
-    expiresText,
-  }
+  return { version: version(next), expires: instant(Math.floor(expires / 1000) * 1000), expiresText }
 }
 
-function keysAndRoles(
-  roles: RootKeys,
-  before: ReadonlyMap<RoleName, RoleKeys>,
-): { readonly keys: ReadonlyMap<KeyId, PublicKey>; readonly roles: ReadonlyMap<RoleName, RoleKeys> } {
-  const keys = new Map<KeyId, PublicKey>()
-  const named = new Map<RoleName, RoleKeys>(before)
+function withKeys(root: Root, change: Partial<RootKeys>): Root {
+  const keys = new Map(root.keys)
+  const roles = new Map(root.roles)
   for (const [name, set] of [
-    [ROOT, roles.root],
-    [TIMESTAMP, roles.timestamp],
-    [SNAPSHOT, roles.snapshot],
-    [TARGETS, roles.targets],
+    [ROOT, change.root],
+    [TIMESTAMP, change.timestamp],
+    [SNAPSHOT, change.snapshot],
+    [TARGETS, change.targets],
   ] as const) {
+    if (set === undefined) continue
     for (const key of set.keys) keys.set(key.id, key)
-    named.set(name, roleKeys(set, before.get(name)?.unknown))
+    roles.set(name, roleKeys(set, roles.get(name)?.unknown))
   }
-  return { keys, roles: named }
+  return { ...root, roles, keys: usedKeys(roles.values(), keys) }
 }
 
-/** A role's entry for these keys. */
+/** Those of the keys that a role names. */
+export function usedKeys(
+  roles: Iterable<RoleKeys>,
+  keys: ReadonlyMap<KeyId, PublicKey>,
+): ReadonlyMap<KeyId, PublicKey> {
+  const used = new Set<KeyId>()
+  for (const { keyids } of roles) for (const id of keyids) used.add(id)
+  return new Map([...keys].filter(([id]) => used.has(id)))
+}
+
+/** A role's entry for these keys. Throws MALFORMED for a threshold that they could never meet. */
 export function roleKeys(set: KeySet, unknown: Unknown = NOTHING): RoleKeys {
-  return { keyids: set.keys.map(({ id }) => id), threshold: threshold(set.threshold), unknown }
+  const keyids = [...new Set(set.keys.map(({ id }) => id))]
+  const needed = threshold(set.threshold)
+  if (needed > keyids.length) {
+    throw new TrustError('MALFORMED', { what: 'threshold', got: `${needed} of ${keyids.length} keys` })
+  }
+  return { keyids, threshold: needed, unknown }
 }

@@ -48,7 +48,10 @@ function positive(value: unknown, what: string): number {
 }
 
 function malformed(what: string, value: unknown): TrustError {
-  return new TrustError('MALFORMED', { what, got: String(value).slice(0, 80) })
+  return new TrustError('MALFORMED', {
+    what,
+    got: typeof value === 'string' || typeof value === 'number' ? String(value).slice(0, 80) : typeof value,
+  })
 }
 
 export const ROOT = roleName('root')

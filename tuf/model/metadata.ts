@@ -105,6 +105,9 @@ export type Signed<M extends Metadata> = {
   readonly unknown: Unknown
 }
 
-declare const verified: unique symbol
+/** Private, so that spreading a verified body into a changed one loses it: what was changed is not verified. */
+declare class Met {
+  private readonly threshold: true
+}
 /** A body that met its role's threshold. Only `verify/threshold.ts` makes one. */
-export type Verified<M extends Metadata> = M & { readonly [verified]: true }
+export type Verified<M extends Metadata> = M & Met

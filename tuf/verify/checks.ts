@@ -16,6 +16,11 @@ export function refuseRollback(role: string, trusted: number | undefined, got: n
   }
 }
 
+/** How many bytes a file may have: what was listed, but a listing never lifts our own limit. */
+export function allowedBytes(listed: number | undefined, limit: number): number {
+  return Math.min(listed ?? limit, limit)
+}
+
 export function refuseLarger(what: string, bytes: Uint8Array, limit: number): void {
   if (bytes.length > limit) throw new TrustError('TOO_LARGE', { what, limit })
 }

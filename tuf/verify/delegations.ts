@@ -1,3 +1,4 @@
+import { TrustError } from '../errors.ts'
 import { roleName } from '../model/ids.ts'
 import type { RoleName } from '../model/ids.ts'
 import type { DelegatedRole, RoleKeys, Scope, SuccinctRoles, Targets } from '../model/metadata.ts'
@@ -43,8 +44,11 @@ export function binFor(succinct: SuccinctRoles, path: string, suite: Suite): Rol
   return binName(succinct, Math.floor(top / 2 ** (32 - succinct.bitLength)))
 }
 
-/** All bins, in order. Only for those that are few enough to be listed: 2^bitLength names. */
+/** All bins, in order. Throws MALFORMED above 2^16 of them, more than anybody could want to walk through. */
 export function binNames(succinct: SuccinctRoles): readonly RoleName[] {
+  if (succinct.bitLength > 16) {
+    throw new TrustError('MALFORMED', { what: 'bit_length', got: `2^${succinct.bitLength} bins to be listed` })
+  }
   return Array.from({ length: 2 ** succinct.bitLength }, (_, i) => binName(succinct, i))
 }
 

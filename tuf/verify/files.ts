@@ -1,6 +1,7 @@
 import { SNAPSHOT, TIMESTAMP } from '../model/ids.ts'
 import type { RoleName } from '../model/ids.ts'
 import type { Root } from '../model/metadata.ts'
+import { allowedBytes } from './checks.ts'
 import type { AfterSnapshot, AfterTimestamp } from './states.ts'
 import { listedMeta } from './targets.ts'
 
@@ -17,13 +18,13 @@ export function timestampFile(): string {
 
 export function snapshotFile(trust: AfterTimestamp): WantedFile {
   const { version, length } = trust.timestamp.snapshot
-  return { name: versioned(trust.root, SNAPSHOT, version), maxBytes: length ?? trust.limits.snapshot }
+  return { name: versioned(trust.root, SNAPSHOT, version), maxBytes: allowedBytes(length, trust.limits.snapshot) }
 }
 
 /** The file of targets or of a delegated role. Throws ROLE_NOT_LISTED. */
 export function targetsFile(trust: AfterSnapshot, role: RoleName): WantedFile {
   const { version, length } = listedMeta(trust, role)
-  return { name: versioned(trust.root, role, version), maxBytes: length ?? trust.limits.targets }
+  return { name: versioned(trust.root, role, version), maxBytes: allowedBytes(length, trust.limits.targets) }
 }
 
 /**

@@ -1,7 +1,7 @@
 import { TrustError } from '../errors.ts'
 import { SNAPSHOT } from '../model/ids.ts'
 import type { Snapshot, Verified } from '../model/metadata.ts'
-import { refuseExpired, refuseLarger, refuseMismatch, refuseRollback } from './checks.ts'
+import { allowedBytes, refuseExpired, refuseLarger, refuseMismatch, refuseRollback } from './checks.ts'
 import { authorityOf } from './root.ts'
 import type { AfterSnapshot, AfterTimestamp } from './states.ts'
 import { verifyThreshold } from './threshold.ts'
@@ -12,7 +12,7 @@ import { verifyThreshold } from './threshold.ts'
  */
 export function acceptSnapshot(trust: AfterTimestamp, bytes: Uint8Array, previous?: Verified<Snapshot>): AfterSnapshot {
   const announced = trust.timestamp.snapshot
-  refuseLarger(SNAPSHOT, bytes, announced.length ?? trust.limits.snapshot) // 5.5.1
+  refuseLarger(SNAPSHOT, bytes, allowedBytes(announced.length, trust.limits.snapshot)) // 5.5.1
   refuseMismatch(SNAPSHOT, announced, bytes, trust.suite) // 5.5.2
   const candidate = trust.codec.decode('snapshot', bytes, trust)
   const snapshot = verifyThreshold(authorityOf(trust.root, SNAPSHOT), candidate, trust.suite) // 5.5.3
@@ -29,6 +29,7 @@ function refuseOtherVersion(expected: number | undefined, got: number): void {
 }
 
 function refuseRolesBack(trusted: Snapshot, got: Snapshot): void {
+  refuseRollback(SNAPSHOT, trusted.version, got.version)
   for (const [role, { version: before }] of trusted.meta) {
     if (before === undefined) continue
     const now = got.meta.get(role)

@@ -2,7 +2,7 @@ import { TrustError } from '../errors.ts'
 import { TARGETS } from '../model/ids.ts'
 import type { RoleName } from '../model/ids.ts'
 import type { FileMeta, Targets, Verified } from '../model/metadata.ts'
-import { refuseExpired, refuseLarger, refuseMismatch } from './checks.ts'
+import { allowedBytes, refuseExpired, refuseLarger, refuseMismatch } from './checks.ts'
 import { delegationTo } from './delegations.ts'
 import { authorityOf } from './root.ts'
 import type { AfterSnapshot, AfterTargets } from './states.ts'
@@ -41,7 +41,7 @@ export function listedMeta(trust: AfterSnapshot, role: RoleName): FileMeta {
 function acceptListed(trust: AfterSnapshot, authority: Authority, bytes: Uint8Array): Verified<Targets> {
   const { name } = authority
   const listed = listedMeta(trust, name)
-  refuseLarger(name, bytes, listed.length ?? trust.limits.targets) // 5.6.1
+  refuseLarger(name, bytes, allowedBytes(listed.length, trust.limits.targets)) // 5.6.1
   refuseMismatch(name, listed, bytes, trust.suite) // 5.6.2
   const candidate = trust.codec.decode('targets', bytes, trust)
   const targets = verifyThreshold(authority, candidate, trust.suite) // 5.6.3
