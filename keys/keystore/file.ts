@@ -86,7 +86,7 @@ export function openKeystore({ dir, passphrase, clock = Date.now }: FileKeystore
 
   async function readAll(): Promise<KeyFile[]> {
     await usePrivateFolder(dir)
-    const names = (await namesIn(dir)).filter((name) => FILE_NAME.test(name))
+    const names = (await namesIn(dir)).filter((name) => FILE_NAME.test(name)).toSorted()
     const files = await Promise.all(names.map(readOne))
     return files.filter((file) => file !== undefined)
   }

@@ -36,13 +36,12 @@ await t.test('a wrong passphrase never opens a key, also where the padding looks
   )
   const body = Uint8Array.from(Buffer.from(sealed.split('\n').slice(1, -2).join(''), 'base64'))
   let padded = 0
-  for (let i = 0; i < 700; i++) {
+  for (let i = 0; padded < 2; i++) {
     const opened = await decryptPkcs8(body, bytes(`wrong ${i}`))
     if (opened === undefined) continue
     padded += 1
     await t.rejects(unlock(body, passphrase(`wrong ${i}`), 'a key'), { code: 'PASSPHRASE_WRONG' })
   }
-  t.ok(padded > 0, `${padded} of 700 had good padding`)
   const secret = await unlock(body, passphrase('right'), 'a key')
   secret.close()
 })
