@@ -1,6 +1,7 @@
 /** Every refusal that leaves this server: its code, its facts, its HTTP status, its sentence. */
-import { type AnyTrustError, isTrustError } from '../tuf/index.ts'
-import { StorageError, type StorageCode } from './storage/errors.ts'
+import type { AnyTrustError } from '../tuf/index.ts'
+import { isStorageError } from './storage/errors.ts'
+import type { StorageCode } from './storage/errors.ts'
 
 /** Why an upload cannot become the next state of a repository, beyond what the trust rules say. */
 export type UpdateFailures = {
@@ -137,8 +138,7 @@ const STORAGE_PROBLEM = {
 /** Any error as what the caller is told; undefined for one that nobody foresaw. Paths and causes stay in the log. */
 export function problemOf(error: unknown): Problem | undefined {
   if (error instanceof Problem) return error
-  if (isTrustError(error)) return untrusted(error)
-  if (!(error instanceof StorageError)) return undefined
+  if (!isStorageError(error)) return undefined
   const code = STORAGE_PROBLEM[error.code]
   const reason = code === 'STORAGE_FULL' ? 'the server cannot store more' : 'the storage does not answer'
   return new Problem(code, { reason }, { cause: error })

@@ -9,6 +9,8 @@ export type Caller = {
   readonly name?: string
   /** Without a repository: the server as a whole, which takes a token for all of them. */
   readonly allows: (action: Action, repository?: string) => boolean
+  /** On at least some repositories there might be. */
+  readonly allowsSomewhere: (action: Action) => boolean
 }
 
 export type Authenticator = {
@@ -25,8 +27,8 @@ export type AuthOptions = {
   readonly open: boolean
 }
 
-const ANYBODY: Caller = { allows: () => true }
-const ANONYMOUS: Caller = { allows: () => false }
+const ANYBODY: Caller = { allows: () => true, allowsSomewhere: () => true }
+const ANONYMOUS: Caller = { allows: () => false, allowsSomewhere: () => false }
 
 /** What a token allows beyond its own word: who may replace what everybody reads may read it. */
 const IMPLIED: { readonly [A in Action]: readonly Action[] } = {
@@ -58,7 +60,15 @@ export function makeAuthenticator({ store, clock, open }: AuthOptions): Authenti
 
 /** Throws UNAUTHORIZED where a token could help, DENIED where this one does not. */
 export function requireAction(caller: Caller, action: Action, repository?: string): void {
-  if (caller.allows(action, repository)) return
+  if (!caller.allows(action, repository)) refuse(caller, action, repository)
+}
+
+/** For lists, of which each caller is shown a part. */
+export function requireSomewhere(caller: Caller, action: Action): void {
+  if (!caller.allowsSomewhere(action)) refuse(caller, action)
+}
+
+function refuse(caller: Caller, action: Action, repository?: string): never {
   if (caller === ANONYMOUS) throw new Problem('UNAUTHORIZED', { reason: `${action} is not open to everybody` })
   throw new Problem('DENIED', { action, ...(repository === undefined ? {} : { repository }) })
 }
@@ -84,10 +94,11 @@ function refuseDead({ revokedAt, expiresAt }: TokenRecord, now: number): void {
 }
 
 function callerOf({ name, repository: pattern, actions }: TokenRecord): Caller {
+  const allowsSomewhere = (action: Action) => IMPLIED[action].some((granted) => actions.includes(granted))
   return {
     name,
+    allowsSomewhere,
     allows: (action, repository) =>
-      IMPLIED[action].some((granted) => actions.includes(granted)) &&
-      (repository === undefined ? pattern === '**' : covers(pattern, repository)),
+      allowsSomewhere(action) && (repository === undefined ? pattern === '**' : covers(pattern, repository)),
   }
 }

@@ -29,3 +29,10 @@ export class StorageError<C extends StorageCode = StorageCode> extends Error {
     this.detail = detail
   }
 }
+
+/** The union to switch over: narrowing on `code` narrows `detail`. */
+export type AnyStorageError = { readonly [C in StorageCode]: StorageError<C> }[StorageCode]
+
+export function isStorageError(error: unknown): error is AnyStorageError {
+  return error instanceof StorageError
+}

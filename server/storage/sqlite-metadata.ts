@@ -29,7 +29,9 @@ type ContentRow = FileRow & { bytes: Uint8Array }
 const RECORD = 'role, version, sha256, sha512, file.length AS length, expires, delegates, stored_at'
 /** In one publish; what is left over goes in the next one, or with the timer. */
 const PRUNED_PER_PUBLISH = 8
-const RECLAIMED_PAGES = 2_000
+const RECLAIMED_PAGES = 500
+/** Free pages that stay: the next publish takes them, and moving pages about costs more than a few empty megabytes. */
+const SPARE_PAGES = 1_000
 
 export function metadataIn(sql: Sql): MetadataStore {
   const repository = sql.prepare<[string], RepositoryRow>(
@@ -119,9 +121,11 @@ function upkeepIn(sql: Sql): Pick<MetadataStore, 'prune' | 'reclaim'> {
       return sql.write(() => prune(before, limit))
     },
     async reclaim() {
-      sql.run(() => {
-        if (sql.pragma('freelist_count') > 0) sql.pragmaAll(`incremental_vacuum(${RECLAIMED_PAGES})`)
+      return sql.run(() => {
+        const free = sql.pragma('freelist_count') - SPARE_PAGES
+        if (free > 0) sql.pragmaAll(`incremental_vacuum(${Math.min(free, RECLAIMED_PAGES)})`)
         sql.pragmaAll('wal_checkpoint(PASSIVE)')
+        return free > RECLAIMED_PAGES
       })
     },
   }

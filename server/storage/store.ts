@@ -91,8 +91,8 @@ export type MetadataStore = {
   readonly due: (windows: DueWindows, limit: number) => Promise<readonly DueRepository[]>
   /** Drops superseded files from before that instant, at most `limit` of them; returns how many. Roots stay forever. */
   readonly prune: (before: number, limit: number) => Promise<number>
-  /** Gives freed pages back to the disk, a bounded number at a time. */
-  readonly reclaim: () => Promise<void>
+  /** Gives freed pages back to the disk, a bounded number at a time. True while there are more. */
+  readonly reclaim: () => Promise<boolean>
   readonly summary: () => Promise<StorageSummary>
 }
 

@@ -1,0 +1,157 @@
+import { randomName } from '../keys/random.ts'
+import { fastify } from 'fastify'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify'
+import { createServer } from 'node:http'
+import type { IncomingMessage, RequestListener, Server } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { Settings } from './config.ts'
+import { Problem, bodyOf, problemOf } from './problem.ts'
+import { nameOfCaller } from './routes/caller.ts'
+import type { AppDeps } from './routes/deps.ts'
+import { healthRoutes } from './routes/health.ts'
+import { getMetadata } from './routes/metadata.ts'
+import { onlineKeyRoutes } from './routes/online-key.ts'
+import { repositoryRoutes } from './routes/repositories.ts'
+import { tokenRoutes } from './routes/tokens.ts'
+import { postUpload } from './routes/upload.ts'
+import { refuseBrokenRequests } from './serve/broken-requests.ts'
+import { rewriteUrl } from './serve/rewrite-url.ts'
+
+export type TlsFiles = { readonly cert: string; readonly key: string }
+
+/** A JSON body, in bytes. */
+const MAX_JSON = 64 * 1024
+
+/** The HTTP surface over its services. Not yet listening; `app.inject` asks it without a socket. */
+export function buildApp(deps: AppDeps, tls?: TlsFiles): FastifyInstance {
+  const app = fastify(optionsOf(deps, tls))
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, app.getDefaultJsonParser('error', 'error'))
+  // Read by its route, after the caller's right to publish was looked at.
+  app.addContentTypeParser('multipart/form-data', (_request, _body, done) => done(null))
+  useRequestId(app)
+  useRequestLog(app, deps)
+  useProblems(app, deps)
+  healthRoutes(app, deps)
+  onlineKeyRoutes(app, deps)
+  getMetadata(app, deps)
+  postUpload(app, deps)
+  repositoryRoutes(app, deps)
+  tokenRoutes(app, deps)
+  return app
+}
+
+function optionsOf(deps: AppDeps, tls: TlsFiles | undefined): FastifyServerOptions {
+  const { settings, logger } = deps
+  return {
+    loggerInstance: logger,
+    disableRequestLogging: true, // one line per request, written when it is answered
+    childLoggerFactory: (parent) => parent,
+    genReqId: makeRequestIds(),
+    rewriteUrl: (request) => rewriteUrl(request.url ?? '/'),
+    routerOptions: { maxParamLength: 2048 },
+    ajv: {
+      customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false },
+    },
+    bodyLimit: MAX_JSON, // of JSON; uploads are counted where they are read
+    return503OnClosing: false, // what arrives while we drain is still answered; readyz says to go elsewhere
+    forceCloseConnections: 'idle',
+    clientErrorHandler: refuseBrokenRequests(settings),
+    frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) =>
+      void answerError(deps, error, request, reply),
+    serverFactory: (handler: RequestListener) => openServer(settings, handler, tls),
+  }
+}
+
+function openServer(settings: Settings, handler: RequestListener, tls: TlsFiles | undefined): Server {
+  const options = {
+    maxHeaderSize: settings.maxHeaderBytes,
+    headersTimeout: settings.headersTimeout * 1000,
+    requestTimeout: settings.requestTimeout * 1000,
+    keepAliveTimeout: settings.keepAliveTimeout * 1000,
+    connectionsCheckingInterval: 1000,
+  }
+  const server =
+    tls === undefined
+      ? createServer(options, handler)
+      : createTlsServer({ ...options, ...tls, minVersion: 'TLSv1.2' }, handler)
+  server.maxConnections = settings.maxConnections
+  return server
+}
+
+/** A caller's own id is kept where it is harmless in a log; ours are a random start and a count, unique and cheap. */
+function makeRequestIds(): (request: IncomingMessage) => string {
+  const start = randomName().slice(0, 8)
+  let count = 0
+  return ({ headers }) => {
+    const given = headers['x-request-id']
+    return typeof given === 'string' && /^[A-Za-z0-9._-]{1,64}$/.test(given)
+      ? given
+      : `${start}-${(++count).toString(36)}`
+  }
+}
+
+function useRequestId(app: FastifyInstance): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    void reply.header('x-request-id', request.id)
+    done()
+  })
+}
+
+/** Address and status, never a header: one of them is the token. */
+function useRequestLog(app: FastifyInstance, { logger, metrics }: AppDeps): void {
+  app.addHook('onResponse', (request, reply, done) => {
+    const status = reply.statusCode
+    metrics.request(request.routeOptions.url ?? 'none', status)
+    const level = status >= 500 ? 'error' : 'info'
+    if (logger.isLevelEnabled(level)) {
+      const ms = Math.round(reply.elapsedTime * 100) / 100
+      const by = nameOfCaller(request)
+      logger[level](
+        { request: request.id, method: request.method, url: request.originalUrl, status, ms, by },
+        'request',
+      )
+    }
+    done()
+  })
+}
+
+function useProblems(app: FastifyInstance, deps: AppDeps): void {
+  app.setErrorHandler((error, request, reply) => answerError(deps, error, request, reply))
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.originalUrl.split('?', 1).join('').slice(0, 200)
+    return answer(reply, new Problem('NOT_FOUND', { what: `${request.method} ${path}` }))
+  })
+}
+
+/** What nobody foresaw is logged whole under the request's id, and the caller is told that id and nothing else. */
+function answerError({ logger, metrics }: AppDeps, error: unknown, request: FastifyRequest, reply: FastifyReply) {
+  const problem = problemOf(error) ?? fromFastify(error)
+  if (problem?.code === 'VERSION') metrics.conflict()
+  if (problem === undefined || problem.status >= 500) logger.error({ request: request.id, err: error }, 'failed')
+  return answer(reply, problem ?? new Problem('INTERNAL', { request: request.id }))
+}
+
+function answer(reply: FastifyReply, problem: Problem): FastifyReply {
+  if (problem.code === 'UNAUTHORIZED') void reply.header('www-authenticate', 'Bearer realm="tagseal"')
+  if (problem.code === 'TOO_MANY_REQUESTS') void reply.header('retry-after', '1')
+  return reply
+    .code(problem.status)
+    .removeHeader('etag')
+    .header('cache-control', 'no-store')
+    .type('application/json')
+    .send(bodyOf(problem))
+}
+
+/** Fastify's own refusals of a request; each is a mistake of the caller's. */
+function fromFastify(error: unknown): Problem | undefined {
+  if (!(error instanceof Error)) return undefined
+  const { statusCode, validation } = error as Partial<FastifyError>
+  if (validation !== undefined) return new Problem('INVALID_REQUEST', { reason: error.message })
+  if (statusCode === 413) return new Problem('TOO_LARGE', { what: 'the body', limit: MAX_JSON })
+  if (statusCode === 415) return new Problem('UNSUPPORTED_MEDIA_TYPE', { wanted: 'application/json' })
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    return new Problem('INVALID_REQUEST', { reason: error.message.slice(0, 200) })
+  }
+  return undefined
+}

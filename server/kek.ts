@@ -1,0 +1,31 @@
+import { join } from 'node:path'
+import type { Kek } from '../keys/kek.ts'
+import { loadKek, makeKekFile } from '../keys/keystore/kek.ts'
+import { randomBytes } from '../keys/random.ts'
+import { seal, unseal } from '../keys/sealed.ts'
+import { ConfigError } from './config-error.ts'
+import type { Store } from './storage/store.ts'
+
+const CHECK = 'kek check'
+const PURPOSE = [CHECK]
+
+export type KekSources = {
+  readonly data: string
+  readonly file?: string
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+/**
+ * The key-encryption key of this folder, proven to be the one that its keys are sealed under. Made where nothing was
+ * sealed yet; otherwise its absence is an error, for a new one would open none of them. Throws ConfigError, KeyError.
+ */
+export async function openKek(store: Store, { data, file, env }: KekSources): Promise<Kek> {
+  const own = join(data, 'kek')
+  const check = await store.settings.get(CHECK)
+  const given = await loadKek({ env, fallback: own, ...(file === undefined ? {} : { file }) })
+  if (given === undefined && check !== undefined) throw new ConfigError('KEK_NEEDED', { data })
+  const kek = given ?? (await makeKekFile(own))
+  const kept = check ?? (await store.settings.settle(CHECK, seal(kek, PURPOSE, randomBytes(16))))
+  unseal(kek, PURPOSE, kept).fill(0)
+  return kek
+}

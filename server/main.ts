@@ -1,0 +1,86 @@
+#!/usr/bin/env node
+import { Command, CommanderError, Option } from 'commander'
+import { isKeyError } from '../keys/errors.ts'
+import { ConfigError } from './config-error.ts'
+import { loadSettings } from './config.ts'
+import type { Value } from './config.ts'
+import { openLog } from './log.ts'
+import { Problem } from './problem.ts'
+import { isStorageError } from './storage/errors.ts'
+import { startServer } from './start.ts'
+import type { RunningServer } from './start.ts'
+import { tokenCommand } from './token-command.ts'
+
+const { env } = process
+const out = (line: string) => void process.stdout.write(`${line}\n`)
+
+process.exitCode = await main(process.argv)
+
+async function main(argv: readonly string[]): Promise<number> {
+  try {
+    await program().parseAsync(argv)
+    return 0
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    if (!isExpected(error)) throw error
+    process.stderr.write(`error: ${error.message} (${error.code})\n`)
+    return error instanceof ConfigError || error instanceof Problem ? 2 : 3
+  }
+}
+
+function isExpected(error: unknown): error is Error & { readonly code: string } {
+  return error instanceof ConfigError || error instanceof Problem || isStorageError(error) || isKeyError(error)
+}
+
+function program(): Command {
+  return new Command('tagseal-server')
+    .description('Serves and keeps fresh the signed metadata that says which digest an image tag means.')
+    .option('--config <file>', 'settings as one JSON object')
+    .option('--data <dir>', 'folder of the database and its key-encryption key')
+    .option('--listen <host:port>', 'where to listen (127.0.0.1:4480)')
+    .option('--tls-cert <file>', 'certificate chain (PEM); read again on SIGHUP')
+    .option('--tls-key <file>', 'private key of the certificate (PEM)')
+    .option('--kek-file <file>', 'key-encryption key for the keys this server signs with')
+    .addOption(new Option('--plain-http', 'allow plain http beyond loopback'))
+    .addOption(new Option('--open', 'ask for no tokens; loopback only'))
+    .addOption(new Option('--private', 'reading trust metadata needs a token that allows pull'))
+    .addHelpText(
+      'after',
+      '\nExamples:\n  tagseal-server --data /var/lib/tagseal\n  tagseal-server token create --name ci --repo "registry.example.com/team/*" --allow pull,push',
+    )
+    .exitOverride()
+    .action(async (options: { config?: string } & Record<string, Value>) => {
+      const { config, ...flags } = options
+      await serve(flags, config)
+    })
+    .addCommand(tokenCommand({ env, out, clock: Date.now }))
+}
+
+/** Resolves when the server has stopped. */
+async function serve(flags: Readonly<Record<string, Value>>, config: string | undefined): Promise<void> {
+  const settings = loadSettings({ flags, env, ...(config === undefined ? {} : { file: config }) })
+  const logger = openLog(settings.logLevel)
+  process.on('uncaughtException', (error) => {
+    logger.fatal({ err: error }, 'uncaught')
+    logger.flushed()
+    process.exit(1)
+  })
+  const server = await startServer(settings, { clock: Date.now, random: Math.random, env, logger })
+  out(`tagseal-server listening on ${server.url}`)
+  await stopped(server)
+  logger.flushed()
+}
+
+function stopped(server: RunningServer): Promise<void> {
+  process.on('SIGHUP', () => server.reloadTls())
+  return new Promise((resolve, reject) => {
+    let closing = false
+    const stop = () => {
+      if (closing) return
+      closing = true
+      server.close().then(resolve, reject)
+    }
+    process.on('SIGTERM', stop)
+    process.on('SIGINT', stop)
+  })
+}

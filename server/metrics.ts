@@ -1,0 +1,90 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import type { StorageSummary } from './storage/store.ts'
+
+export type Metrics = {
+  readonly contentType: string
+  readonly text: () => Promise<string>
+  readonly request: (route: string, status: number) => void
+  /** Starts a publish; what it returns is called when it was acknowledged. */
+  readonly publishTimer: () => () => void
+  readonly conflict: () => void
+  readonly signed: (count: number) => void
+  readonly signingFailed: () => void
+}
+
+export type MetricsOptions = {
+  readonly clock: () => number
+  readonly summary: () => Promise<StorageSummary>
+}
+
+/** Figures for operators. Names of repositories are not among them: there may be many, and some are nobody's business. */
+export function makeMetrics({ clock, summary }: MetricsOptions): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  const requests = new Counter({
+    name: 'tagseal_requests_total',
+    help: 'Requests by route and status.',
+    labelNames: ['route', 'status'],
+    registers,
+  })
+  const publishes = new Histogram({
+    name: 'tagseal_publish_seconds',
+    help: 'From the whole upload to the acknowledgement.',
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers,
+  })
+  const conflicts = new Counter({
+    name: 'tagseal_publish_conflicts_total',
+    help: 'Publishes that came too late.',
+    registers,
+  })
+  const signed = new Counter({
+    name: 'tagseal_refreshed_total',
+    help: 'Repositories signed anew ahead of expiry.',
+    registers,
+  })
+  const failed = new Counter({
+    name: 'tagseal_refresh_failures_total',
+    help: 'Repositories that could not be.',
+    registers,
+  })
+  const measure = storageGauges(registry, clock, summary)
+  const children = new Map<string, { readonly inc: () => void }>()
+  return {
+    contentType: registry.contentType,
+    async text() {
+      await measure()
+      return registry.metrics()
+    },
+    request(route, status) {
+      const name = `${status} ${route}`
+      const known = children.get(name)
+      if (known !== undefined) return known.inc()
+      const child = requests.labels(route, String(status))
+      children.set(name, { inc: () => child.inc() })
+      return child.inc()
+    },
+    publishTimer: () => publishes.startTimer(),
+    conflict: () => conflicts.inc(),
+    signed: (count) => signed.inc(count),
+    signingFailed: () => failed.inc(),
+  }
+}
+
+/** Looked up when somebody asks for the figures. */
+function storageGauges(registry: Registry, clock: () => number, summary: () => Promise<StorageSummary>) {
+  const gauge = (name: string, help: string) => new Gauge({ name: `tagseal_${name}`, help, registers: [registry] })
+  const repositories = gauge('repositories', 'Repositories.')
+  const size = gauge('database_bytes', 'Size of the database.')
+  const age = gauge('oldest_timestamp_seconds', 'Age of the oldest timestamp.')
+  const left = gauge('timestamp_left_seconds', 'Until the first timestamp expires; negative where one has.')
+  return async () => {
+    const { repositories: many, bytes, oldestTimestamp, firstExpiry } = await summary()
+    const now = clock()
+    repositories.set(many)
+    size.set(bytes)
+    age.set(oldestTimestamp === undefined ? 0 : (now - oldestTimestamp) / 1000)
+    left.set(firstExpiry === undefined ? 0 : (firstExpiry - now) / 1000)
+  }
+}

@@ -1,0 +1,73 @@
+import { TrustError, newRoleName, refusePattern, refuseTargetPath } from '../../tuf/index.ts'
+import type { DelegatedRole, Delegations, Hashes, TargetFile, Targets } from '../../tuf/index.ts'
+import type { TagChange } from '../storage/store.ts'
+
+/** The digest that a target stands for, in the form image references use. */
+function digestOf({ hashes }: TargetFile): string | undefined {
+  const sha256 = hashes.get('sha256')
+  if (sha256 !== undefined) return `sha256:${sha256}`
+  const sha512 = hashes.get('sha512')
+  return sha512 === undefined ? undefined : `sha512:${sha512}`
+}
+
+/** What each tag means that did not mean it before. Costs one look at every tag, and a row for each that changed. */
+export function tagChanges(previous: Targets | undefined, next: Targets): readonly TagChange[] {
+  const changes: TagChange[] = []
+  for (const [tag, target] of next.targets) {
+    const digest = digestOf(target)
+    const before = previous?.targets.get(tag)
+    if (digest === undefined || (before !== undefined && sameMeaning(before, target))) continue
+    changes.push({ tag, meaning: { digest, length: target.length } })
+  }
+  for (const tag of previous?.targets.keys() ?? []) if (!next.targets.has(tag)) changes.push({ tag })
+  return changes
+}
+
+function sameMeaning(a: TargetFile, b: TargetFile): boolean {
+  return a.length === b.length && digestOf(a) === digestOf(b)
+}
+
+/**
+ * Throws TrustError for names that other implementations, URLs or file systems would read otherwise, and for targets
+ * that nobody could check. What was published before is not looked at again.
+ */
+export function refuseUnwritable(previous: Targets | undefined, next: Targets): void {
+  for (const [path, target] of next.targets) {
+    const before = previous?.targets.get(path)
+    if (before === undefined) refuseTargetPath(path)
+    if (before === undefined || !sameMeaning(before, target)) refuseUncheckable(path, target.hashes)
+  }
+  if (next.delegations !== undefined) refuseDelegations(previous?.delegations, next.delegations)
+}
+
+const HEX_LENGTH: ReadonlyMap<string, number> = new Map([
+  ['sha256', 64],
+  ['sha512', 128],
+])
+
+function refuseUncheckable(what: string, hashes: Hashes): void {
+  for (const [name, length] of HEX_LENGTH) {
+    const hex = hashes.get(name)
+    if (hex !== undefined && hex.length !== length) {
+      throw new TrustError('MALFORMED', { what: `${what}: ${name}`, got: `${hex.length} hex digits` })
+    }
+  }
+  if (![...HEX_LENGTH.keys()].some((name) => hashes.has(name))) {
+    throw new TrustError('NO_KNOWN_HASH', { what, algorithms: [...hashes.keys()].join(', ') })
+  }
+}
+
+function refuseDelegations(previous: Delegations | undefined, next: Delegations): void {
+  const before = new Map(previous?.roles.map((role) => [role.name, role]))
+  for (const role of next.roles) {
+    if (!before.has(role.name)) newRoleName(role.name)
+    refusePatterns(before.get(role.name), role)
+  }
+  if (next.succinct !== undefined) newRoleName(`${next.succinct.namePrefix}-0`)
+}
+
+function refusePatterns(previous: DelegatedRole | undefined, { scope }: DelegatedRole): void {
+  if (scope.kind !== 'paths') return
+  const before = new Set(previous?.scope.kind === 'paths' ? previous.scope.paths : [])
+  for (const pattern of scope.paths) if (!before.has(pattern)) refusePattern(pattern)
+}

@@ -1,0 +1,88 @@
+/** The files that the server signs: the next snapshot and timestamp over what others signed. */
+import { acceptSnapshot, acceptTimestamp, nextSnapshot, nextTimestamp, stillTrusted } from '../../tuf/index.ts'
+import type { AfterRoot, AfterSnapshot, FileMeta, RoleName, Snapshot, Timestamp, Version } from '../../tuf/index.ts'
+import type { OnlineKeys } from '../signing/online-keys.ts'
+import type { OnlineRole } from '../storage/store.ts'
+
+/** In milliseconds. */
+export type Lifetimes = { readonly timestamp: number; readonly snapshot: number }
+
+export type Completion = {
+  readonly online: OnlineKeys
+  readonly lifetimes: Lifetimes
+}
+
+/** The stored bytes, where there are any. */
+export type Previous = { readonly snapshot?: Uint8Array; readonly timestamp?: Uint8Array }
+
+/** What the server made, accepted as a client accepts it. `snapshot` is absent where the stored one stays. */
+export type Completed = {
+  readonly trust: AfterSnapshot
+  readonly timestamp: Uint8Array
+  readonly snapshot?: Uint8Array
+}
+
+type Subject = { readonly repository: string; readonly trust: AfterRoot; readonly now: number }
+
+/** Snapshot and timestamp anew: `listed` is laid over what the stored snapshot lists. */
+export async function completeBoth(
+  completion: Completion,
+  subject: Subject,
+  previous: Previous,
+  listed: ReadonlyMap<RoleName, Version>,
+): Promise<Completed> {
+  const { trust, now } = subject
+  const { codec } = trust
+  const before = previous.snapshot && codec.decode('snapshot', previous.snapshot, trust).body
+  const body = nextSnapshot(before, listed, { codec, expires: now + completion.lifetimes.snapshot })
+  const snapshot = await signed(completion, subject, 'snapshot', body)
+  const meta = { version: body.version, length: snapshot.length, hashes: sha256Of(trust, snapshot) }
+  return { ...(await withTimestamp(completion, subject, previous, meta, snapshot)), snapshot }
+}
+
+/** The timestamp alone, over the stored snapshot. */
+export async function completeTimestamp(
+  completion: Completion,
+  subject: Subject,
+  previous: Required<Previous>,
+): Promise<Completed> {
+  const { trust } = subject
+  const { snapshot: meta } = trust.codec.decode('timestamp', previous.timestamp, trust).body
+  return withTimestamp(completion, subject, previous, meta, previous.snapshot)
+}
+
+async function withTimestamp(
+  completion: Completion,
+  subject: Subject,
+  previous: Previous,
+  meta: Omit<FileMeta, 'unknown'>,
+  snapshot: Uint8Array,
+): Promise<Completed> {
+  const { trust, now } = subject
+  const { codec } = trust
+  const before = previous.timestamp && codec.decode('timestamp', previous.timestamp, trust).body
+  const body = nextTimestamp(before, meta, { codec, expires: now + completion.lifetimes.timestamp })
+  const timestamp = await signed(completion, subject, 'timestamp', body)
+  return { trust: accepted(trust, timestamp, snapshot, previous), timestamp }
+}
+
+/** The client's own judgement, with the eyes of one who has seen what was stored before. */
+function accepted(trust: AfterRoot, timestamp: Uint8Array, snapshot: Uint8Array, previous: Previous): AfterSnapshot {
+  const seenTimestamp = previous.timestamp && stillTrusted(trust, 'timestamp', previous.timestamp)
+  const seenSnapshot = previous.snapshot && stillTrusted(trust, 'snapshot', previous.snapshot)
+  return acceptSnapshot(acceptTimestamp(trust, timestamp, seenTimestamp), snapshot, seenSnapshot)
+}
+
+async function signed(
+  { online }: Completion,
+  { repository, trust }: Subject,
+  role: OnlineRole,
+  body: Snapshot | Timestamp,
+): Promise<Uint8Array> {
+  const { codec, root } = trust
+  return codec.assemble(body, await online.sign(repository, role, root, codec.encode(body)))
+}
+
+function sha256Of({ suite }: AfterRoot, bytes: Uint8Array): ReadonlyMap<string, string> {
+  return new Map([['sha256', suite.hash('sha256', bytes)]])
+}

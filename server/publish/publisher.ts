@@ -1,0 +1,176 @@
+import { DEFAULT_LIMITS, ROOT, TARGETS, instant, isTrustError, tufCodec } from '../../tuf/index.ts'
+import type { Judge, Limits, RoleName } from '../../tuf/index.ts'
+import { nativeSuite } from '../../keys/native/suite.ts'
+import { Problem, untrusted } from '../problem.ts'
+import type { NewAuditEntry, Publication, RepositoryState, Store } from '../storage/store.ts'
+import type { Completion } from './complete.ts'
+import { applyDelta, decodeDelta, refuseOtherBase } from './delta.ts'
+import { memoCodec, memoSuite } from './memo.ts'
+import { makeQueue } from './queue.ts'
+import type { Upload, UploadPart } from './upload.ts'
+import { validate } from './validate.ts'
+import type { Candidate, NextState } from './validate.ts'
+import { peekVersion, refuseOutOfTurn } from './versions.ts'
+import type { WorkCache } from './work-cache.ts'
+
+export type PublishRequest = {
+  readonly repository: string
+  readonly upload: Upload
+  /** The name of the token. */
+  readonly by?: string
+  readonly request: string
+}
+export type Published = {
+  readonly versions: ReadonlyMap<RoleName, number>
+  /** Delegated roles whose new keys have not signed yet. */
+  readonly leftBehind: readonly RoleName[]
+}
+
+export type Publisher = {
+  /** Throws Problem. What it acknowledges is on the disk. */
+  readonly publish: (request: PublishRequest) => Promise<Published>
+  /** Resolves when nothing is being published. */
+  readonly idle: () => Promise<void>
+}
+
+export type PublisherOptions = Completion & {
+  readonly store: Store
+  readonly work: WorkCache
+  readonly judge: () => Judge
+  /** Milliseconds for which superseded files stay. */
+  readonly grace: number
+  /** Told after every publish. */
+  readonly changed: (repository: string) => void
+}
+
+/** Attempts when another server publishes to the same repository. */
+const ATTEMPTS = 5
+
+export function makePublisher(options: PublisherOptions): Publisher {
+  const queue = makeQueue()
+  return {
+    async publish(request) {
+      if (request.upload.size === 0) throw new Problem('MALFORMED_UPLOAD', { reason: 'it has no files' })
+      refuseStale(await options.store.metadata.state(request.repository), request.upload)
+      return queue.run(request.repository, () => attempt(options, request, ATTEMPTS))
+    },
+    idle: () => queue.idle(),
+  }
+}
+
+/** How files are judged: by the trust rules, at this instant, each byte array once. */
+export function makeJudge(clock: () => number, limits: Limits = DEFAULT_LIMITS): () => Judge {
+  const [codec, suite] = [memoCodec(tufCodec), memoSuite(nativeSuite)]
+  return () => ({ codec, suite, limits, now: instant(Math.floor(clock())) })
+}
+
+async function attempt(options: PublisherOptions, request: PublishRequest, left: number): Promise<Published> {
+  const { store, changed } = options
+  const { repository, upload } = request
+  const judge = options.judge()
+  const state = await store.metadata.state(repository)
+  if (isRepeated(state, upload, judge)) return { versions: versionsOf(state), leftBehind: [] }
+  refuseStale(state, upload)
+  const next = await nextState(options, judge, state, request)
+  const [stored] = await store.metadata.publish([publicationOf(options, judge, state, request, next)])
+  if (stored !== true) {
+    if (left <= 1) throw new Problem('TOO_MANY_REQUESTS', { what: `publishes to ${repository}` })
+    return attempt(options, request, left - 1)
+  }
+  changed(repository)
+  for (const { sha256, bytes } of next.files) options.work.keep(sha256, bytes)
+  const versions = new Map([...versionsOf(state), ...next.files.map(({ role, version }) => [role, version] as const)])
+  return { versions, leftBehind: next.leftBehind }
+}
+
+/** Before a megabyte is parsed: most that come too late can be told from their last bytes. */
+function refuseStale(state: RepositoryState | undefined, upload: Upload): void {
+  for (const [role, { kind, bytes }] of upload) {
+    const got = kind === 'file' ? peekVersion(bytes) : undefined
+    const repeated = state?.files.get(role)?.length === bytes.length && state.files.get(role)?.version === got
+    if (got !== undefined && !repeated) refuseOutOfTurn(state, role, got)
+  }
+}
+
+/** The very files that are current: somebody sends again what was stored, because our answer was lost on the way. */
+function isRepeated(state: RepositoryState | undefined, upload: Upload, { suite }: Judge): state is RepositoryState {
+  return [...upload].every(([role, { kind, bytes }]) => {
+    const record = state?.files.get(role)
+    return kind === 'file' && record?.length === bytes.length && record.sha256 === suite.hash('sha256', bytes)
+  })
+}
+
+async function nextState(
+  options: PublisherOptions,
+  judge: Judge,
+  state: RepositoryState | undefined,
+  { repository, upload }: PublishRequest,
+): Promise<NextState> {
+  const stored: Candidate['stored'] = async (role) => {
+    const record = state?.files.get(role)
+    return record && options.work.load(repository, record)
+  }
+  try {
+    const uploaded = await wholeFiles(judge, state, upload, stored)
+    return await validate(options, { repository, judge, state, uploaded, stored })
+  } catch (error) {
+    if (isTrustError(error)) throw untrusted(error)
+    throw error
+  }
+}
+
+/** Root first, then targets: errors are then told in the order in which a client would meet them. */
+async function wholeFiles(
+  judge: Judge,
+  state: RepositoryState | undefined,
+  upload: Upload,
+  stored: Candidate['stored'],
+): Promise<ReadonlyMap<RoleName, Uint8Array>> {
+  const rank = (role: RoleName) => (role === ROOT ? 0 : role === TARGETS ? 1 : 2)
+  const uploaded = new Map<RoleName, Uint8Array>()
+  for (const [role, part] of [...upload].sort(([a], [b]) => rank(a) - rank(b))) {
+    uploaded.set(role, part.kind === 'file' ? part.bytes : await rebuilt(judge, state, role, part, stored))
+  }
+  return uploaded
+}
+
+async function rebuilt(
+  judge: Judge,
+  state: RepositoryState | undefined,
+  role: RoleName,
+  { bytes }: UploadPart,
+  stored: Candidate['stored'],
+): Promise<Uint8Array> {
+  const delta = decodeDelta(bytes, judge)
+  refuseOtherBase(role, delta, state?.files.get(role))
+  const base = await stored(role)
+  if (base === undefined) throw new Problem('VERSION', { role, current: 0, got: delta.change.version })
+  return applyDelta(delta, judge.codec.decode('targets', base, judge).body, judge)
+}
+
+function publicationOf(
+  { grace }: PublisherOptions,
+  { now }: Judge,
+  state: RepositoryState | undefined,
+  { repository, by, request }: PublishRequest,
+  { files, changes, retire }: NextState,
+): Publication {
+  const actor = by === undefined ? {} : { actor: by }
+  const detail = { versions: Object.fromEntries(files.map(({ role, version }) => [role, version])) }
+  const audit: NewAuditEntry = { at: now, ...actor, action: 'publish', subject: repository, request, detail }
+  return {
+    repository,
+    base: state?.revision ?? 0,
+    at: now,
+    pruneBefore: now - grace,
+    files,
+    changes,
+    retire,
+    audit,
+    ...(by === undefined ? {} : { by }),
+  }
+}
+
+function versionsOf(state: RepositoryState | undefined): ReadonlyMap<RoleName, number> {
+  return new Map([...(state?.files ?? [])].map(([role, { version }]) => [role, version]))
+}

@@ -1,0 +1,150 @@
+import type { Readable } from 'node:stream'
+import { Busboy } from '@fastify/busboy'
+import type { BusboyFileStream, BusboyHeaders } from '@fastify/busboy'
+import { isTrustError, roleName } from '../../tuf/index.ts'
+import type { RoleName } from '../../tuf/index.ts'
+import { newRoleName } from '../../tuf/index.ts'
+import { Problem } from '../problem.ts'
+
+/** One uploaded file: whole, or as what changes in the version that is stored. */
+export type UploadPart = { readonly kind: 'file' | 'delta'; readonly bytes: Uint8Array }
+export type Upload = ReadonlyMap<RoleName, UploadPart>
+
+export const DELTA_TYPE = 'application/vnd.tagseal.targets-delta+json'
+
+export type UploadLimits = {
+  /** Bytes of the whole body. */
+  readonly total: number
+  readonly parts: number
+  readonly root: number
+  readonly targets: number
+}
+
+/** Bytes of all uploads that are in memory at once, so that many of them together stay within bounds too. */
+export type UploadBudget = { readonly take: (bytes: number) => boolean; readonly give: (bytes: number) => void }
+
+export function makeBudget(maxBytes: number): UploadBudget {
+  let taken = 0
+  return {
+    take(bytes) {
+      if (taken + bytes > maxBytes) return false
+      taken += bytes
+      return true
+    },
+    give(bytes) {
+      taken -= bytes
+    },
+  }
+}
+
+type Parser = { readonly add: (role: RoleName, part: UploadPart) => void; readonly fail: (error: unknown) => void }
+
+/**
+ * Reads a multipart body: each part one role's file, named by its file name, in any order. Counts as it reads, so that
+ * a body without a length is bounded as well. Throws MALFORMED_UPLOAD, INVALID_ROLE, TOO_LARGE.
+ */
+export function readUpload(body: Readable, headers: BusboyHeaders, limits: UploadLimits): Promise<Upload> {
+  return new Promise((resolve, reject) => {
+    const parts = new Map<RoleName, UploadPart>()
+    const fail = (error: unknown) => {
+      body.unpipe()
+      body.resume() // what is still on its way is read and dropped, so that the answer can be
+      reject(asProblem(error))
+    }
+    const busboy = openBusboy(headers, limits, {
+      fail,
+      add: (role, part) => {
+        if (parts.has(role)) fail(malformed(`${role} is there twice`))
+        parts.set(role, part)
+      },
+    })
+    if (busboy === undefined) {
+      fail(malformed('it is not multipart/form-data with a boundary'))
+      return
+    }
+    busboy.on('finish', () => resolve(parts))
+    let total = 0
+    body.on('data', (chunk: Uint8Array) => {
+      total += chunk.length
+      if (total > limits.total) fail(new Problem('TOO_LARGE', { what: 'the upload', limit: limits.total }))
+    })
+    body.on('error', fail)
+    body.on('aborted', () => fail(malformed('it broke off')))
+    body.pipe(busboy)
+  })
+}
+
+function openBusboy(headers: BusboyHeaders, limits: UploadLimits, { add, fail }: Parser) {
+  try {
+    const busboy = new Busboy({
+      headers,
+      preservePath: true, // the role names of delegations have slashes
+      limits: { parts: limits.parts, fields: 0, fileSize: limits.targets, headerPairs: 16, headerSize: 4096 },
+    })
+    busboy.on('file', (_field, stream, filename, _encoding, type) => {
+      void readPart(stream, filename, type, limits, add).catch((error: unknown) => {
+        stream.resume()
+        fail(error)
+      })
+    })
+    busboy.on('field', () => fail(malformed('a part has no file name')))
+    busboy.on('fieldsLimit', () => fail(malformed('a part has no file name')))
+    busboy.on('partsLimit', () => fail(malformed(`it has more than ${limits.parts} parts`)))
+    busboy.on('error', fail)
+    return busboy
+  } catch {
+    return undefined
+  }
+}
+
+async function readPart(
+  stream: BusboyFileStream,
+  filename: string,
+  type: string,
+  limits: UploadLimits,
+  add: Parser['add'],
+): Promise<void> {
+  const role = uploadedRole(filename)
+  const limit = role === 'root' ? limits.root : limits.targets
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of stream) {
+    if (!(chunk instanceof Uint8Array)) continue
+    size += chunk.length
+    if (size > limit || stream.truncated) throw new Problem('TOO_LARGE', { what: role, limit })
+    chunks.push(chunk)
+  }
+  if (stream.truncated) throw new Problem('TOO_LARGE', { what: role, limit })
+  add(role, { kind: kindOf(role, type), bytes: Buffer.concat(chunks, size) })
+}
+
+/** Snapshot and timestamp are the server's to make: who sends one misunderstands who signs what. */
+function uploadedRole(filename: string): RoleName {
+  const name = filename.replace(/\.json$/, '')
+  if (name === 'root' || name === 'targets') return roleName(name)
+  if (name === 'snapshot' || name === 'timestamp') {
+    throw new Problem('INVALID_ROLE', { role: name, reason: 'the server signs it' })
+  }
+  try {
+    return newRoleName(name)
+  } catch (error) {
+    if (!isTrustError(error)) throw error
+    throw new Problem('INVALID_ROLE', { role: name.slice(0, 80), reason: 'no role may be named so' }, { cause: error })
+  }
+}
+
+function kindOf(role: RoleName, type: string): UploadPart['kind'] {
+  if (type !== DELTA_TYPE) return 'file'
+  if (role === 'root') throw malformed('a root comes whole')
+  return 'delta'
+}
+
+/** Whatever a parser threw at a body it did not understand is the body's fault. */
+function asProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error
+  return new Problem('MALFORMED_UPLOAD', { reason: 'the body cannot be read as multipart' }, { cause: error })
+}
+
+function malformed(reason: string): Problem {
+  return new Problem('MALFORMED_UPLOAD', { reason })
+}

@@ -1,0 +1,16 @@
+import type { FastifyRequest } from 'fastify'
+import type { Authenticator, Caller } from '../auth/authenticate.ts'
+
+/** Names of callers by request, for the log line. */
+const NAMES = new WeakMap<object, string>()
+
+/** Who asks. Throws UNAUTHORIZED for a token that is not known, has expired or was revoked. */
+export async function callerOf(auth: Authenticator, request: FastifyRequest): Promise<Caller> {
+  const caller = await auth.authenticate(request.headers.authorization)
+  if (caller.name !== undefined) NAMES.set(request, caller.name)
+  return caller
+}
+
+export function nameOfCaller(request: object): string | undefined {
+  return NAMES.get(request)
+}

@@ -1,0 +1,28 @@
+import type { Logger } from 'pino'
+import type { Root } from '../../tuf/index.ts'
+import type { Authenticator } from '../auth/authenticate.ts'
+import type { Settings } from '../config.ts'
+import type { Metrics } from '../metrics.ts'
+import type { Publisher } from '../publish/publisher.ts'
+import type { UploadBudget } from '../publish/upload.ts'
+import type { ServedFiles } from '../serve/files.ts'
+import type { OnlineKeys } from '../signing/online-keys.ts'
+import type { Store } from '../storage/store.ts'
+
+/** What the routes work with; made once, in `services.ts`. */
+export type AppDeps = {
+  readonly settings: Settings
+  readonly store: Store
+  readonly files: ServedFiles
+  readonly publisher: Publisher
+  readonly online: OnlineKeys
+  readonly auth: Authenticator
+  readonly budget: UploadBudget
+  readonly metrics: Metrics
+  readonly logger: Logger
+  readonly clock: () => number
+  /** The newest root of a repository. */
+  readonly rootOf: (repository: string) => Promise<Root | undefined>
+  /** Why the server should get no new requests now; undefined when it should. */
+  readonly notReady: () => Promise<string | undefined>
+}

@@ -1,0 +1,62 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { requireAction } from '../auth/authenticate.ts'
+import { Problem } from '../problem.ts'
+import { repositoryName } from '../repository-name.ts'
+import { acceptsGzip, matchesEtag } from '../serve/conditional.ts'
+import type { Served } from '../serve/files.ts'
+import type { AppDeps } from './deps.ts'
+import { callerOf } from './caller.ts'
+import { NO_BODY, REPOSITORY, problems } from './schema.ts'
+
+const schema = {
+  operationId: 'getMetadata',
+  tags: ['trust'],
+  summary: 'A metadata file, byte for byte as it was published.',
+  description:
+    'Current files by role (`timestamp.json`, `targets.json`, `targets/releases.json`), any kept version (`4.targets.json`) or the file of one hash (`targets.<sha256>.json`). Every root is kept forever, other files for some minutes after they were superseded. Answers carry a strong ETag, honour If-None-Match, and may be compressed by gzip.',
+  security: [{}, { token: [] }],
+  params: {
+    type: 'object',
+    required: ['repository', 'file'],
+    additionalProperties: false,
+    properties: {
+      repository: REPOSITORY,
+      file: { type: 'string', maxLength: 600, description: 'Name of the file. Slashes in a role name may be `%2F`.' },
+    },
+  },
+  response: {
+    200: { description: 'The file.', type: 'object', additionalProperties: true },
+    304: { description: 'The reader has it already.', ...NO_BODY },
+    ...problems('METADATA_NOT_FOUND', 'INVALID_REPOSITORY', 'UNAUTHORIZED', 'DENIED'),
+  },
+} as const
+type Params = { repository: string; file: string }
+
+const FOREVER = 'public, max-age=31536000, immutable'
+const ASK_AGAIN = 'no-cache'
+
+/** `GET /v2/:repository/_trust/tuf/:file`. Answers the stored bytes untouched: any other byte would break their hashes. */
+export function getMetadata(app: FastifyInstance, { files, settings, auth }: AppDeps): void {
+  app.get<{ Params: Params }>('/v2/:repository/_trust/tuf/:file', { schema }, async (request, reply) => {
+    const { repository, file } = request.params
+    repositoryName(repository)
+    // Reading is open to everybody: then nobody's token is looked at, which keeps the most frequent request cheap.
+    if (settings.private) requireAction(await callerOf(auth, request), 'pull', repository)
+    const served = await files.get(repository, file)
+    if (served === undefined) throw new Problem('METADATA_NOT_FOUND', { repository, file })
+    return send(request, reply, served)
+  })
+
+  async function send(request: FastifyRequest, reply: FastifyReply, served: Served): Promise<FastifyReply> {
+    const { headers } = request
+    const small = acceptsGzip(headers['accept-encoding']) ? await served.gzip() : undefined
+    const { bytes, etag } = small ?? served
+    const visible = served.immutable ? FOREVER : ASK_AGAIN
+    void reply.header('etag', etag)
+    void reply.header('cache-control', settings.private ? visible.replace('public', 'private') : visible)
+    void reply.header('vary', settings.private ? 'accept-encoding, authorization' : 'accept-encoding')
+    if (matchesEtag(headers['if-none-match'], etag)) return reply.code(304).send()
+    if (small !== undefined) void reply.header('content-encoding', 'gzip')
+    return reply.type('application/json').send(bytes)
+  }
+}

@@ -1,0 +1,218 @@
+import type { FastifyInstance } from 'fastify'
+import { requireAction, requireSomewhere } from '../auth/authenticate.ts'
+import { Problem } from '../problem.ts'
+import { repositoryName } from '../repository-name.ts'
+import type { FileRecord, HistoryEntry, RepositoryState } from '../storage/store.ts'
+import { callerOf } from './caller.ts'
+import type { AppDeps } from './deps.ts'
+import { INSTANT, LIMIT, REPOSITORY, SHA256, iso, limitOf, problems } from './schema.ts'
+
+const params = {
+  type: 'object',
+  required: ['repository'],
+  additionalProperties: false,
+  properties: { repository: REPOSITORY },
+} as const
+
+const list = {
+  operationId: 'listRepositories',
+  tags: ['repositories'],
+  summary: 'The repositories that the token administers, in the order of their names.',
+  security: [{ token: [] }],
+  querystring: {
+    type: 'object',
+    additionalProperties: false,
+    properties: { limit: LIMIT, after: { type: 'string', maxLength: 255, description: '`next` of the page before.' } },
+  },
+  response: {
+    200: {
+      description: 'One page.',
+      type: 'object',
+      required: ['repositories'],
+      additionalProperties: false,
+      properties: {
+        repositories: {
+          type: 'array',
+          items: {
+            type: 'object',
+            required: ['name', 'createdAt'],
+            additionalProperties: false,
+            properties: { name: { type: 'string' }, createdAt: INSTANT },
+          },
+        },
+        next: { type: 'string', description: 'Where the next page begins; absent on the last one.' },
+      },
+    },
+    ...problems('UNAUTHORIZED', 'DENIED'),
+  },
+} as const
+
+const status = {
+  operationId: 'getRepository',
+  tags: ['repositories'],
+  summary: 'Which version every role is at, and until when.',
+  security: [{}, { token: [] }],
+  params,
+  response: {
+    200: {
+      description: 'The state. It is a help for operators; what a client trusts is the signed metadata.',
+      type: 'object',
+      required: ['name', 'createdAt', 'roles'],
+      additionalProperties: false,
+      properties: {
+        name: { type: 'string' },
+        createdAt: INSTANT,
+        roles: {
+          type: 'array',
+          items: {
+            type: 'object',
+            required: ['role', 'version', 'expires', 'length', 'sha256', 'storedAt'],
+            additionalProperties: false,
+            properties: {
+              role: { type: 'string' },
+              version: { type: 'integer', minimum: 1 },
+              expires: INSTANT,
+              length: { type: 'integer', minimum: 1 },
+              sha256: SHA256,
+              storedAt: INSTANT,
+            },
+          },
+        },
+      },
+    },
+    ...problems('NOT_FOUND', 'INVALID_REPOSITORY', 'UNAUTHORIZED', 'DENIED'),
+  },
+} as const
+
+const history = {
+  operationId: 'getHistory',
+  tags: ['repositories'],
+  summary: 'What a tag meant, when, and by whose keys; newest first.',
+  security: [{}, { token: [] }],
+  params,
+  querystring: {
+    type: 'object',
+    required: ['tag'],
+    additionalProperties: false,
+    properties: {
+      tag: { type: 'string', minLength: 1, maxLength: 1024 },
+      limit: LIMIT,
+      before: { type: 'string', pattern: '^\\d{1,15}$', description: '`next` of the page before.' },
+    },
+  },
+  response: {
+    200: {
+      description: 'One page; empty for a tag that never meant anything.',
+      type: 'object',
+      required: ['entries'],
+      additionalProperties: false,
+      properties: {
+        entries: {
+          type: 'array',
+          items: {
+            type: 'object',
+            required: ['tag', 'at', 'digest', 'role', 'version', 'keyids'],
+            additionalProperties: false,
+            properties: {
+              tag: { type: 'string' },
+              at: INSTANT,
+              digest: {
+                type: ['string', 'null'],
+                description: 'null: from here on the tag meant nothing in this role.',
+              },
+              length: { type: 'integer', minimum: 0 },
+              role: { type: 'string' },
+              version: { type: 'integer', minimum: 1 },
+              keyids: { type: 'array', items: { type: 'string' } },
+              by: { type: 'string', description: 'Name of the token; told to administrators only.' },
+            },
+          },
+        },
+        next: { type: 'string', description: 'Where the next page begins; absent on the last one.' },
+      },
+    },
+    ...problems('NOT_FOUND', 'INVALID_REPOSITORY', 'UNAUTHORIZED', 'DENIED'),
+  },
+} as const
+
+type Params = { repository: string }
+
+/** `GET /v1/repositories`, `/v1/repositories/:repository` and its `/history`. */
+export function repositoryRoutes(app: FastifyInstance, deps: AppDeps): void {
+  const { store, auth, settings } = deps
+  const { metadata } = store
+
+  app.get<{ Querystring: { limit?: string; after?: string } }>(
+    '/v1/repositories',
+    { schema: list },
+    async (request, reply) => {
+      const caller = await callerOf(auth, request)
+      const [limit, from] = [limitOf(request.query.limit), request.query.after]
+      requireSomewhere(caller, 'admin')
+      const names = await metadata.repositories({ limit, ...(from === undefined ? {} : { from }) })
+      const last = names.length === limit ? names.at(-1)?.name : undefined
+      return reply.header('cache-control', 'no-store').send({
+        repositories: names
+          .filter(({ name }) => caller.allows('admin', name))
+          .map(({ name, createdAt }) => ({ name, createdAt: iso(createdAt) })),
+        ...(last === undefined ? {} : { next: last }),
+      })
+    },
+  )
+
+  app.get<{ Params: Params }>('/v1/repositories/:repository', { schema: status }, async (request, reply) => {
+    const repository = repositoryName(request.params.repository)
+    if (settings.private) requireAction(await callerOf(auth, request), 'pull', repository)
+    return reply.header('cache-control', 'no-cache').send(statusOf(await stateOf(deps, repository)))
+  })
+
+  app.get<{ Params: Params; Querystring: { tag: string; limit?: string; before?: string } }>(
+    '/v1/repositories/:repository/history',
+    { schema: history },
+    async (request, reply) => {
+      const repository = repositoryName(request.params.repository)
+      const caller = await callerOf(auth, request)
+      if (settings.private) requireAction(caller, 'pull', repository)
+      await stateOf(deps, repository)
+      const { tag, before } = request.query
+      const limit = limitOf(request.query.limit)
+      const entries = await metadata.history(repository, tag, {
+        limit,
+        ...(before === undefined ? {} : { from: Number(before) }),
+      })
+      const last = entries.length === limit ? entries.at(-1)?.id : undefined
+      const admin = caller.allows('admin', repository)
+      return reply.header('cache-control', 'no-cache').send({
+        entries: entries.map((entry) => entryOf(entry, admin)),
+        ...(last === undefined ? {} : { next: String(last) }),
+      })
+    },
+  )
+}
+
+async function stateOf({ store }: AppDeps, repository: string): Promise<RepositoryState> {
+  const state = await store.metadata.state(repository)
+  if (state === undefined) throw new Problem('NOT_FOUND', { what: `repository ${repository}` })
+  return state
+}
+
+function statusOf({ name, createdAt, files }: RepositoryState) {
+  return { name, createdAt: iso(createdAt), roles: [...files.values()].map(roleOf) }
+}
+
+function roleOf({ role, version, expires, length, sha256, storedAt }: FileRecord) {
+  return { role, version, expires: iso(expires), length, sha256, storedAt: iso(storedAt) }
+}
+
+function entryOf({ tag, at, meaning, role, version, keyids, by }: HistoryEntry, admin: boolean) {
+  return {
+    tag,
+    at: iso(at),
+    digest: meaning?.digest ?? null,
+    ...(meaning === undefined ? {} : { length: meaning.length }),
+    role,
+    version,
+    keyids,
+    ...(admin && by !== undefined ? { by } : {}),
+  }
+}

@@ -1,0 +1,70 @@
+/** Pieces that the routes' schemas share. `openapi.yaml` is made of the same objects. */
+import { STATUS } from '../problem.ts'
+import type { ProblemCode } from '../problem.ts'
+
+export const REPOSITORY = {
+  type: 'string',
+  minLength: 1,
+  maxLength: 255,
+  description:
+    'Name of the image repository, such as `registry.example.com/team/app`. Its slashes may stand as they are or as `%2F`.',
+} as const
+
+export const INSTANT = { type: 'string', description: 'ISO 8601, UTC, to the millisecond.' } as const
+export const SHA256 = { type: 'string', pattern: '^[0-9a-f]{64}$' } as const
+
+/** In a query everything is text. */
+export const LIMIT = {
+  type: 'string',
+  pattern: '^[1-9]\\d{0,3}$',
+  description: 'How many at most: 1 to 1000; 100 where it is not given.',
+} as const
+
+export const NO_BODY = { type: 'null' } as const
+
+/** The refusals a route may answer with, by status. Each names the codes that its body may carry. */
+export function problems(...codes: readonly ProblemCode[]): Readonly<Record<string, object>> {
+  const byStatus = new Map<number, ProblemCode[]>()
+  for (const code of [...codes, ...EVERYWHERE]) {
+    const status = STATUS[code]
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code])
+  }
+  return Object.fromEntries([...byStatus].map(([status, each]) => [String(status), problemSchema([...new Set(each)])]))
+}
+
+/** Any request can be malformed, met by a full or broken disk, or by a mistake of ours. */
+const EVERYWHERE: readonly ProblemCode[] = ['INVALID_REQUEST', 'STORAGE_UNAVAILABLE', 'INTERNAL']
+
+function problemSchema(codes: readonly ProblemCode[]) {
+  return {
+    description: codes.join(', '),
+    type: 'object',
+    required: ['errors'],
+    additionalProperties: false,
+    properties: {
+      errors: {
+        type: 'array',
+        minItems: 1,
+        maxItems: 1,
+        items: {
+          type: 'object',
+          required: ['code', 'message', 'detail'],
+          additionalProperties: false,
+          properties: {
+            code: { type: 'string', enum: [...codes] },
+            message: { type: 'string', description: 'For people; it may change.' },
+            detail: { type: 'object', additionalProperties: true, description: 'The facts behind the code.' },
+          },
+        },
+      },
+    },
+  }
+}
+
+export function limitOf(text: string | undefined): number {
+  return text === undefined ? 100 : Math.min(Number(text), 1000)
+}
+
+export function iso(milliseconds: number): string {
+  return new Date(milliseconds).toISOString()
+}

@@ -1,0 +1,111 @@
+import { promisify } from 'node:util'
+import { gzip as gzipWithCallback } from 'node:zlib'
+import type { MetadataStore, StoredFile } from '../storage/store.ts'
+import { parseFileName } from './file-name.ts'
+import type { WantedFile } from './file-name.ts'
+
+const gzip = promisify(gzipWithCallback)
+
+/** Below this a compressed answer is hardly smaller than its headers. */
+const GZIP_FROM = 4 * 1024
+/** An entry may take this share of the memory at most, so that one large file does not push out all others. */
+const LARGEST_SHARE = 4
+
+/** A file ready to be sent: its bytes are those that were stored. */
+export type Served = {
+  readonly bytes: Buffer
+  readonly etag: string
+  /** Named by its version or hash: it will never be another. */
+  readonly immutable: boolean
+  /** Compressed once, for all readers; undefined where it does not pay. */
+  readonly gzip: () => Promise<Compressed | undefined>
+}
+export type Compressed = { readonly bytes: Buffer; readonly etag: string }
+
+export type ServedFiles = {
+  /** Undefined where there is no such file. */
+  readonly get: (repository: string, file: string) => Promise<Served | undefined>
+  /** From the next request on, what is stored is looked at again. */
+  readonly changed: (repository: string) => void
+}
+
+type Shelf = { readonly files: Map<string, Served>; size: number }
+
+/**
+ * Current and recently asked files in memory, whole repositories going first that were not asked for the longest.
+ * A publish drops its repository's shelf before it is acknowledged, so nobody is served what was true before.
+ */
+export function openServedFiles(metadata: MetadataStore, maxBytes: number): ServedFiles {
+  const shelves = new Map<string, Shelf>()
+  let size = 0
+  return {
+    get(repository, file) {
+      const known = shelves.get(repository)?.files.get(file)
+      return known === undefined ? fetch(repository, file) : Promise.resolve(known)
+    },
+    changed: drop,
+  }
+
+  async function fetch(repository: string, file: string): Promise<Served | undefined> {
+    const wanted = parseFileName(file)
+    if (wanted === undefined) return undefined
+    const shelf = useShelf(repository)
+    const stored = await lookUp(metadata, repository, wanted)
+    if (stored === undefined) return undefined
+    const cached = stored.length * LARGEST_SHARE <= maxBytes
+    const served = servedOf(stored, wanted, cached)
+    // Dropped while we were reading: what we hold may be what was true before.
+    if (cached && shelves.get(repository) === shelf) keep(shelf, file, served)
+    return served
+  }
+
+  function useShelf(repository: string): Shelf {
+    const shelf = shelves.get(repository) ?? { files: new Map(), size: 0 }
+    shelves.delete(repository)
+    shelves.set(repository, shelf)
+    return shelf
+  }
+
+  function keep(shelf: Shelf, file: string, served: Served): void {
+    if (shelf.files.has(file)) return
+    const bytes = served.bytes.length + 512
+    shelf.files.set(file, served)
+    shelf.size += bytes
+    size += bytes
+    for (const oldest of shelves.keys()) {
+      if (size <= maxBytes) break
+      drop(oldest)
+    }
+  }
+
+  function drop(repository: string): void {
+    size -= shelves.get(repository)?.size ?? 0
+    shelves.delete(repository)
+  }
+}
+
+async function lookUp(
+  metadata: MetadataStore,
+  repository: string,
+  { role, version, sha256 }: WantedFile,
+): Promise<StoredFile | undefined> {
+  if (version !== undefined) return metadata.byVersion(repository, role, version)
+  if (sha256 !== undefined) return metadata.byHash(repository, role, sha256)
+  return metadata.current(repository, role)
+}
+
+function servedOf(stored: StoredFile, { version, sha256 }: WantedFile, cached: boolean): Served {
+  const bytes = Buffer.from(stored.bytes.buffer, stored.bytes.byteOffset, stored.bytes.length)
+  let compressed: Promise<Compressed | undefined> | undefined
+  return {
+    bytes,
+    etag: `"${stored.sha256}"`,
+    immutable: version !== undefined || sha256 !== undefined,
+    async gzip() {
+      // What is not kept would be compressed for each reader anew, which is a way to keep a server busy.
+      if (bytes.length < GZIP_FROM || !cached) return undefined
+      compressed ??= gzip(bytes).then((small) => ({ bytes: small, etag: `"${stored.sha256}-gzip"` }))
+      return compressed
+    },
+  }
+}

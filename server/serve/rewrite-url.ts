@@ -1,0 +1,36 @@
+/**
+ * Repository and role names have slashes, and a router's parameter matches none: they become `%2F` before the router
+ * looks. `/v2/a/b/_trust/tuf/targets/x.json` becomes `/v2/a%2Fb/_trust/tuf/targets%2Fx.json`.
+ */
+export function rewriteUrl(url: string): string {
+  if (url.startsWith('/v2/')) return rewriteTrust(url)
+  if (url.startsWith('/v1/repositories/')) return rewriteRepository(url)
+  return url
+}
+
+const TRUST = '/_trust/tuf/'
+
+function rewriteTrust(url: string): string {
+  const at = url.indexOf(TRUST)
+  if (at < 0) return url
+  const { path, query } = split(url)
+  return `/v2/${folded(path.slice(4, at))}${TRUST}${folded(path.slice(at + TRUST.length))}${query}`
+}
+
+const BASE = '/v1/repositories/'
+const HISTORY = '/history'
+
+function rewriteRepository(url: string): string {
+  const { path, query } = split(url)
+  const suffix = path.endsWith(HISTORY) ? HISTORY : ''
+  return `${BASE}${folded(path.slice(BASE.length, path.length - suffix.length))}${suffix}${query}`
+}
+
+function split(url: string): { readonly path: string; readonly query: string } {
+  const at = url.indexOf('?')
+  return at < 0 ? { path: url, query: '' } : { path: url.slice(0, at), query: url.slice(at) }
+}
+
+function folded(path: string): string {
+  return path.includes('/') ? path.replaceAll('/', '%2F') : path
+}

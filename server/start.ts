@@ -1,0 +1,245 @@
+import { readFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import type { Kek } from '../keys/kek.ts'
+import { ROOT, openRoot } from '../tuf/index.ts'
+import type { Judge, Limits, Root } from '../tuf/index.ts'
+import { buildApp } from './app.ts'
+import type { TlsFiles } from './app.ts'
+import { makeAuthenticator } from './auth/authenticate.ts'
+import { ConfigError } from './config-error.ts'
+import { hostPort } from './config.ts'
+import type { Settings } from './config.ts'
+import { makeFreshness } from './freshness/freshness.ts'
+import type { Freshness } from './freshness/freshness.ts'
+import { openKek } from './kek.ts'
+import { makeMetrics } from './metrics.ts'
+import { makeJudge, makePublisher } from './publish/publisher.ts'
+import { makeBudget } from './publish/upload.ts'
+import { openWorkCache } from './publish/work-cache.ts'
+import type { WorkCache } from './publish/work-cache.ts'
+import type { AppDeps } from './routes/deps.ts'
+import { openServedFiles } from './serve/files.ts'
+import { makeOnlineKeys } from './signing/online-keys.ts'
+import { lockData, openSqliteStore } from './storage/sqlite.ts'
+import type { Store } from './storage/store.ts'
+
+/** What enters from outside: everything that is not a setting. */
+export type Surroundings = {
+  readonly clock: () => number
+  readonly random: () => number
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly logger: Logger
+}
+
+export type RunningServer = {
+  readonly url: string
+  /** Reads certificate and key again. What is wrong with them is logged, and the old ones stay. */
+  readonly reloadTls: () => void
+  /** Lets running requests finish, up to the drain timeout; then everything is closed and the folder is free. */
+  readonly close: () => Promise<void>
+}
+
+/** The services behind the routes, without a socket. Close them in the order in which `close` does. */
+export type Services = {
+  readonly app: FastifyInstance
+  readonly deps: AppDeps
+  readonly freshness: Freshness
+  readonly close: () => Promise<void>
+}
+
+/** From settings to a server that answers: resolves when it is ready. Throws ConfigError, StorageError, KeyError. */
+export async function startServer(settings: Settings, around: Surroundings): Promise<RunningServer> {
+  const tls = readTls(settings)
+  const lock = lockData(settings.data)
+  try {
+    const services = await openServices(settings, around, tls)
+    try {
+      return await listen(settings, around, services, lock.release)
+    } catch (error) {
+      await services.close()
+      throw error
+    }
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+/** Opens storage and keys, and signs anew what became overdue while no server ran. */
+export async function openServices(settings: Settings, around: Surroundings, tls?: TlsFiles): Promise<Services> {
+  const store = await openSqliteStore({ dir: settings.data, maxBytes: settings.maxDatabase })
+  try {
+    const { data, kekFile } = settings
+    const kek = await openKek(store, { data, env: around.env, ...(kekFile === undefined ? {} : { file: kekFile }) })
+    return await assemble(settings, around, store, kek, tls)
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+async function assemble(
+  settings: Settings,
+  { clock, random, logger }: Surroundings,
+  store: Store,
+  kek: Kek,
+  tls: TlsFiles | undefined,
+): Promise<Services> {
+  const { metadata } = store
+  const work = openWorkCache(metadata, settings.workCacheBytes)
+  const files = openServedFiles(metadata, settings.cacheBytes)
+  const judge = makeJudge(clock, limitsOf(settings))
+  const online = makeOnlineKeys({ store, kek, clock })
+  const metrics = makeMetrics({ clock, summary: () => metadata.summary() })
+  const common = {
+    online,
+    lifetimes: { timestamp: settings.timestampLifetime * 1000, snapshot: settings.snapshotLifetime * 1000 },
+    work,
+    judge,
+    grace: settings.grace * 1000,
+    changed: files.changed,
+  }
+  const publisher = makePublisher({ ...common, store })
+  const freshness = makeFreshness({ ...common, metadata, report: metrics, logger, random })
+  const auth = makeAuthenticator({ store, clock, open: settings.open })
+  let draining = false
+  const deps: AppDeps = {
+    settings,
+    store,
+    files,
+    publisher,
+    online,
+    auth,
+    metrics,
+    logger,
+    clock,
+    budget: makeBudget(settings.maxUploadsAtOnce),
+    rootOf: (repository) => currentRoot(store, work, judge, repository),
+    async notReady() {
+      if (draining) return 'it is shutting down'
+      await store.check()
+      return undefined
+    },
+  }
+  const signed = await freshness.pass()
+  if (signed > 0) logger.info({ repositories: signed }, 'signed anew what was overdue')
+  const flushing = setInterval(() => void flush(deps), 60_000)
+  const app = buildApp(deps, tls)
+  app.addHook('preClose', (done) => {
+    draining = true
+    done()
+  })
+  return {
+    app,
+    deps,
+    freshness,
+    async close() {
+      clearInterval(flushing)
+      await app.close()
+      await freshness.stop()
+      await publisher.idle()
+      await flush(deps)
+      await store.close()
+      kek.close()
+    },
+  }
+}
+
+/** Losing when a token was last used is no reason to stop. */
+async function flush({ auth, logger }: AppDeps): Promise<void> {
+  try {
+    await auth.flush()
+  } catch (error) {
+    logger.error({ err: error }, 'could not write down when tokens were used')
+  }
+}
+
+async function currentRoot(
+  { metadata }: Store,
+  work: WorkCache,
+  judge: () => Judge,
+  repository: string,
+): Promise<Root | undefined> {
+  const record = (await metadata.state(repository))?.files.get(ROOT)
+  return record && openRoot(judge(), await work.load(repository, record)).root
+}
+
+async function listen(
+  settings: Settings,
+  { logger }: Surroundings,
+  services: Services,
+  release: () => void,
+): Promise<RunningServer> {
+  const { app, freshness } = services
+  const { host, port } = hostPort(settings.listen)
+  try {
+    await app.listen({ host, port })
+  } catch (cause) {
+    const why = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
+    throw new ConfigError('LISTEN_FAILED', { listen: settings.listen, why }, { cause })
+  }
+  freshness.start()
+  return {
+    url: urlOf(settings, app),
+    reloadTls: () => reloadTls(settings, app, logger),
+    async close() {
+      // Whoever still sends or reads after that long is cut off, so that a stop always ends.
+      const deadline = setTimeout(() => app.server.closeAllConnections(), settings.drainTimeout * 1000)
+      try {
+        await services.close()
+      } finally {
+        clearTimeout(deadline)
+        release()
+      }
+    },
+  }
+}
+
+function urlOf({ tlsCert }: Settings, app: FastifyInstance): string {
+  const address = app.server.address()
+  const { address: host, port, family } = address as AddressInfo
+  return `${tlsCert === undefined ? 'http' : 'https'}://${family === 'IPv6' ? `[${host}]` : host}:${port}`
+}
+
+function readTls({ tlsCert, tlsKey }: Settings): TlsFiles | undefined {
+  if (tlsCert === undefined || tlsKey === undefined) return undefined
+  return { cert: readTlsFile(tlsCert), key: readTlsFile(tlsKey) }
+}
+
+function readTlsFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (cause) {
+    const why = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
+    throw new ConfigError('TLS_UNUSABLE', { path, why }, { cause })
+  }
+}
+
+function reloadTls(settings: Settings, app: FastifyInstance, logger: Logger): void {
+  try {
+    const tls = readTls(settings)
+    const { server } = app
+    if (tls !== undefined && 'setSecureContext' in server && typeof server.setSecureContext === 'function') {
+      server.setSecureContext(tls)
+      logger.info('the certificate was read again')
+    }
+  } catch (error) {
+    logger.error({ err: error }, 'the certificate could not be read again; the old one stays')
+  }
+}
+
+function limitsOf(settings: Settings): Limits {
+  return {
+    root: settings.maxRoot,
+    timestamp: settings.maxTimestamp,
+    snapshot: settings.maxSnapshot,
+    targets: settings.maxTargets,
+    jsonDepth: settings.maxJsonDepth,
+    signatures: settings.maxSignatures,
+    // A server walks no chain and searches no target.
+    rootRotations: 1,
+    delegatedRoles: 1,
+  }
+}
