@@ -1,5 +1,5 @@
 import { randomName } from '../keys/random.ts'
-import { fastify } from 'fastify'
+import { LogController, fastify } from 'fastify'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify'
 import { createServer } from 'node:http'
 import type { IncomingMessage, RequestListener, Server } from 'node:http'
@@ -45,7 +45,7 @@ function optionsOf(deps: AppDeps, tls: TlsFiles | undefined): FastifyServerOptio
   const { settings, logger } = deps
   return {
     loggerInstance: logger,
-    disableRequestLogging: true, // one line per request, written when it is answered
+    logController: new LogController({ disableRequestLogging: true }), // one line per request, once it is answered
     childLoggerFactory: (parent) => parent,
     genReqId: makeRequestIds(),
     rewriteUrl: (request) => rewriteUrl(request.url ?? '/'),

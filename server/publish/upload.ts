@@ -37,7 +37,11 @@ export function makeBudget(maxBytes: number): UploadBudget {
   }
 }
 
-type Parser = { readonly add: (role: RoleName, part: UploadPart) => void; readonly fail: (error: unknown) => void }
+type Parser = {
+  /** Called once for each part, while the body is still being read. */
+  readonly part: (stream: BusboyFileStream, filename: string, type: string) => void
+  readonly fail: (error: unknown) => void
+}
 
 /**
  * Reads a multipart body: each part one role's file, named by its file name, in any order. Counts as it reads, so that
@@ -45,7 +49,7 @@ type Parser = { readonly add: (role: RoleName, part: UploadPart) => void; readon
  */
 export function readUpload(body: Readable, headers: BusboyHeaders, limits: UploadLimits): Promise<Upload> {
   return new Promise((resolve, reject) => {
-    const parts = new Map<RoleName, UploadPart>()
+    const reading: Promise<readonly [RoleName, UploadPart]>[] = []
     const fail = (error: unknown) => {
       body.unpipe()
       body.resume() // what is still on its way is read and dropped, so that the answer can be
@@ -53,16 +57,22 @@ export function readUpload(body: Readable, headers: BusboyHeaders, limits: Uploa
     }
     const busboy = openBusboy(headers, limits, {
       fail,
-      add: (role, part) => {
-        if (parts.has(role)) fail(malformed(`${role} is there twice`))
-        parts.set(role, part)
+      part(stream, filename, type) {
+        const part = readPart(stream, filename, type, limits)
+        part.catch((error: unknown) => {
+          stream.resume()
+          fail(error)
+        })
+        reading.push(part)
       },
     })
     if (busboy === undefined) {
       fail(malformed('it is not multipart/form-data with a boundary'))
       return
     }
-    busboy.on('finish', () => resolve(parts))
+    busboy.on('finish', () => {
+      Promise.all(reading).then(byRole).then(resolve, fail)
+    })
     let total = 0
     body.on('data', (chunk: Uint8Array) => {
       total += chunk.length
@@ -74,19 +84,23 @@ export function readUpload(body: Readable, headers: BusboyHeaders, limits: Uploa
   })
 }
 
-function openBusboy(headers: BusboyHeaders, limits: UploadLimits, { add, fail }: Parser) {
+function byRole(parts: readonly (readonly [RoleName, UploadPart])[]): Upload {
+  const upload = new Map<RoleName, UploadPart>()
+  for (const [role, part] of parts) {
+    if (upload.has(role)) throw malformed(`${role} is there twice`)
+    upload.set(role, part)
+  }
+  return upload
+}
+
+function openBusboy(headers: BusboyHeaders, limits: UploadLimits, { part, fail }: Parser) {
   try {
     const busboy = new Busboy({
       headers,
       preservePath: true, // the role names of delegations have slashes
       limits: { parts: limits.parts, fields: 0, fileSize: limits.targets, headerPairs: 16, headerSize: 4096 },
     })
-    busboy.on('file', (_field, stream, filename, _encoding, type) => {
-      void readPart(stream, filename, type, limits, add).catch((error: unknown) => {
-        stream.resume()
-        fail(error)
-      })
-    })
+    busboy.on('file', (_field, stream, filename, _encoding, type) => part(stream, filename, type))
     busboy.on('field', () => fail(malformed('a part has no file name')))
     busboy.on('fieldsLimit', () => fail(malformed('a part has no file name')))
     busboy.on('partsLimit', () => fail(malformed(`it has more than ${limits.parts} parts`)))
@@ -102,8 +116,7 @@ async function readPart(
   filename: string,
   type: string,
   limits: UploadLimits,
-  add: Parser['add'],
-): Promise<void> {
+): Promise<readonly [RoleName, UploadPart]> {
   const role = uploadedRole(filename)
   const limit = role === 'root' ? limits.root : limits.targets
   const chunks: Uint8Array[] = []
@@ -111,11 +124,11 @@ async function readPart(
   for await (const chunk of stream) {
     if (!(chunk instanceof Uint8Array)) continue
     size += chunk.length
-    if (size > limit || stream.truncated) throw new Problem('TOO_LARGE', { what: role, limit })
+    if (size > limit) throw new Problem('TOO_LARGE', { what: role, limit })
     chunks.push(chunk)
   }
   if (stream.truncated) throw new Problem('TOO_LARGE', { what: role, limit })
-  add(role, { kind: kindOf(role, type), bytes: Buffer.concat(chunks, size) })
+  return [role, { kind: kindOf(role, type), bytes: Buffer.concat(chunks, size) }]
 }
 
 /** Snapshot and timestamp are the server's to make: who sends one misunderstands who signs what. */
