@@ -1,0 +1,69 @@
+/** What keeps a command from its work, beside what the layers below it refuse. */
+export type CommandFailures = {
+  /** The command line itself is wrong; `why` is a sentence for whoever typed it. */
+  readonly USAGE: { readonly why: string; readonly next?: string }
+  readonly NO_SERVER: { readonly repository: string }
+  /** Asked for, and not built. */
+  readonly NOT_YET: { readonly what: string }
+  readonly FILE_UNREADABLE: { readonly path: string; readonly why: string }
+  readonly FILE_MALFORMED: { readonly path: string; readonly why: string }
+  readonly REPOSITORY_EXISTS: { readonly repository: string; readonly version: number }
+  /** `expected` is what the caller named, `signed` what the signatures say. */
+  readonly DIGEST_DIFFERS: { readonly image: string; readonly expected: string; readonly signed: string }
+  /** The target is no image: it has no sha256. */
+  readonly NOT_AN_IMAGE: { readonly image: string }
+  readonly ENGINE_MISSING: { readonly tried: string }
+  readonly ENGINE_FAILED: { readonly engine: string; readonly why: string }
+  /** A key that is in use somewhere must be confirmed by name. */
+  readonly INTERRUPTED: Record<string, never>
+  readonly INTERNAL: { readonly why: string }
+  readonly IO: { readonly what: string; readonly why: string }
+}
+export type CommandCode = keyof CommandFailures
+
+const SENTENCE: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string } = {
+  USAGE: (d) => d.why,
+  NO_SERVER: (d) => `no trust server is named for ${d.repository}`,
+  NOT_YET: (d) => `${d.what} does not exist yet`,
+  FILE_UNREADABLE: (d) => `${d.path} cannot be read: ${d.why}`,
+  FILE_MALFORMED: (d) => `${d.path} cannot be used: ${d.why}`,
+  REPOSITORY_EXISTS: (d) => `${d.repository} already has trust data (root version ${d.version})`,
+  DIGEST_DIFFERS: (d) => `${d.image} is signed as ${d.signed}, not as ${d.expected}`,
+  NOT_AN_IMAGE: (d) => `${d.image} is signed without a sha256 digest`,
+  ENGINE_MISSING: (d) => `none of ${d.tried} is installed`,
+  ENGINE_FAILED: (d) => `${d.engine} failed: ${d.why}`,
+  INTERRUPTED: () => 'interrupted',
+  INTERNAL: (d) => `internal error: ${d.why}`,
+  IO: (d) => `${d.what}: ${d.why}`,
+}
+
+const HINT: { readonly [C in CommandCode]?: (d: CommandFailures[C]) => string } = {
+  USAGE: (d) => d.next ?? '',
+  NO_SERVER: () =>
+    'give --server URL or TAGSEAL_SERVER, or keep it with the pin: tagseal trust add PATTERN --server URL',
+  REPOSITORY_EXISTS: (d) =>
+    `to use it from here: tagseal trust add ${d.repository} --key ID, with the root key id its owner printed`,
+  DIGEST_DIFFERS: () => 'do not use the digest that was given, unless you know why it differs',
+  ENGINE_MISSING: () => 'install one of them, or name one with --engine',
+  INTERNAL: () => 'this is a bug in tagseal; run it again with --verbose and report what it prints',
+}
+
+/** A command that could not be carried out. Branch on `code`. */
+export class CommandError<C extends CommandCode = CommandCode> extends Error {
+  override readonly name = 'CommandError'
+  readonly code: C
+  readonly detail: CommandFailures[C]
+  constructor(code: C, detail: CommandFailures[C], options?: ErrorOptions) {
+    super(SENTENCE[code](detail), options)
+    this.code = code
+    this.detail = detail
+  }
+
+  get hint(): string | undefined {
+    return HINT[this.code]?.(this.detail) || undefined
+  }
+}
+
+export function usage(why: string, next?: string): CommandError<'USAGE'> {
+  return new CommandError('USAGE', { why, ...(next === undefined ? {} : { next }) })
+}

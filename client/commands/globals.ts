@@ -1,0 +1,58 @@
+import { flag, list, text } from './declare.ts'
+import type { AnyInput } from './declare.ts'
+
+/** Options of every command, before or after its name. */
+export const GLOBAL_OPTIONS = {
+  home: text('DIR', 'keys, pins and state below this folder instead of the XDG folders (TAGSEAL_HOME)'),
+  server: text('URL', 'the trust server (TAGSEAL_SERVER)'),
+  ca: text('FILE', 'PEM of the authorities to trust for the trust server (TAGSEAL_CA)'),
+  'token-file': text('FILE', 'holds the token for the trust server (TAGSEAL_TOKEN_FILE; TAGSEAL_TOKEN)'),
+  'passphrase-file': text('FILE', 'holds the passphrase of the keys (TAGSEAL_PASSPHRASE_FILE)'),
+  'registry-ca': text('FILE', 'PEM of the authorities to trust for registries'),
+  'plain-http': list('=HOST', 'speak plain http: to this machine, or to the host that is named'),
+  json: flag('print one JSON document'),
+  quiet: flag('print results, warnings and errors only'),
+  verbose: flag('say more of what is done'),
+} as const
+
+/** The global settings of a run: the command line first, then the environment. */
+export type Settings = {
+  readonly home: string | undefined
+  readonly server: string | undefined
+  readonly ca: string | undefined
+  readonly tokenFile: string | undefined
+  /** Only from the environment, where no file is named: arguments are there for everybody to see. */
+  readonly token: string | undefined
+  readonly passphraseFile: string | undefined
+  readonly registryCa: string | undefined
+  /** `true`: to this machine only; a list: to these hosts as well. */
+  readonly plainHttp: boolean | readonly string[]
+  readonly json: boolean
+  readonly quiet: boolean
+  readonly verbose: boolean
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+export function settingsFrom(input: AnyInput, env: Environment): Settings {
+  const either = (option: string, variable: string) => input.text(option) ?? (env[variable] || undefined)
+  return {
+    home: either('home', 'TAGSEAL_HOME'),
+    server: either('server', 'TAGSEAL_SERVER'),
+    ca: either('ca', 'TAGSEAL_CA'),
+    tokenFile: either('token-file', 'TAGSEAL_TOKEN_FILE'),
+    token: env['TAGSEAL_TOKEN'] || undefined,
+    passphraseFile: either('passphrase-file', 'TAGSEAL_PASSPHRASE_FILE'),
+    registryCa: input.text('registry-ca'),
+    plainHttp: plainHttpOf(input.list('plain-http')),
+    json: input.flag('json'),
+    quiet: input.flag('quiet'),
+    verbose: input.flag('verbose'),
+  }
+}
+
+/** `--plain-http` alone has no host: it means this machine. */
+function plainHttpOf(hosts: readonly string[]): boolean | readonly string[] {
+  const named = hosts.filter((host) => host !== '')
+  return named.length > 0 ? named : hosts.length > 0
+}

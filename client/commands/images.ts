@@ -1,0 +1,33 @@
+import { parseImage } from '../registry/reference.ts'
+import type { ImageReference } from '../registry/reference.ts'
+import { usage } from './errors.ts'
+
+/** An image whose tag somebody named: what signatures are about. `digest` where it was named as well. */
+export type TaggedImage = ImageReference & { readonly tag: string; readonly text: string }
+
+/** Throws USAGE for an image by digest alone: a signature says what a tag means. */
+export function parseTagged(text: string): TaggedImage {
+  const image = parseImage(text)
+  const { tag } = image
+  if (tag === undefined) {
+    throw usage(
+      `${text} names no tag, and tags are what is signed`,
+      `name one: ${image.name}:TAG@${image.digest ?? ''}`,
+    )
+  }
+  return { ...image, tag, text }
+}
+
+/** The images of each repository, in the order in which they were named, each once. */
+export function byRepository<T extends TaggedImage>(images: readonly T[]): ReadonlyMap<string, readonly T[]> {
+  const groups = new Map<string, T[]>()
+  for (const image of images) {
+    const group = groups.get(image.name) ?? []
+    const twin = group.find(({ tag }) => tag === image.tag)
+    if (twin === undefined) group.push(image)
+    else if (twin.digest !== image.digest)
+      throw usage(`${image.name}:${image.tag} is named twice, with different digests`)
+    groups.set(image.name, group)
+  }
+  return groups
+}

@@ -1,0 +1,152 @@
+import type { KeyInfo } from '../../keys/keystore/keystore.ts'
+import { nativeSuite } from '../../keys/native/suite.ts'
+import { DEFAULT_LIMITS, keyId, tufCodec } from '../../tuf/index.ts'
+import type { KeyId } from '../../tuf/index.ts'
+import type { Context } from '../context.ts'
+import { keyringOf } from '../publish/desk.ts'
+import { foundingEdits, keyNameFor, publicKeyOf, serverKey } from '../publish/found.ts'
+import { sign } from '../publish/publish.ts'
+import { parseRepo } from '../registry/reference.ts'
+import { httpSource, metadataUrlOf } from '../trust/fetch.ts'
+import { addPin, loadPins, patternOf } from '../trust/pins.ts'
+import type { Pin } from '../trust/pins.ts'
+import { count, defineCommand, flag, list, one, text } from './declare.ts'
+import type { Answer } from './declare.ts'
+import { CommandError, usage } from './errors.ts'
+
+export const initCommand = defineCommand({
+  operands: { REPO: one('the image repository, without a tag') },
+  options: {
+    'root-key': list('ID', 'a root key of this machine, instead of a new one; may be repeated'),
+    'root-threshold': count('N', 'how many root keys must sign a root; 1 where nothing is said'),
+    'targets-key': text('ID', 'the targets key of this machine, instead of a new one'),
+    'no-passphrase': flag('keep new keys readable to whoever reads their files'),
+  },
+  examples: ['tagseal init registry.example.com/team/app --server https://trust.example.com'],
+  notes: 'If it is interrupted, run it again: keys that it made are found and used.',
+  async run(context, input) {
+    const { name: repository } = parseRepo(input.one('REPO'))
+    const wishes: Wishes = {
+      repository,
+      rootKeys: input.list('root-key'),
+      threshold: input.count('root-threshold') ?? 1,
+      targetsKey: input.text('targets-key'),
+      encrypted: !input.flag('no-passphrase'),
+    }
+    const exists = await refuseExisting(context, repository)
+    const keys = await findOrMakeKeys(context, wishes, exists)
+    if (!exists) await found(context, wishes, keys)
+    return await trustOwn(context, wishes, keys)
+  },
+})
+
+type Wishes = {
+  readonly repository: string
+  readonly rootKeys: readonly string[]
+  readonly threshold: number
+  readonly targetsKey: string | undefined
+  readonly encrypted: boolean
+}
+type Keys = { readonly root: readonly KeyInfo[]; readonly targets: KeyInfo }
+
+/**
+ * Whether the server already has this repository and no pin here knows it: then an earlier run of ours may have been
+ * interrupted just before its end, and the keys will tell.
+ */
+async function refuseExisting(context: Context, repository: string): Promise<boolean> {
+  const { server } = await context.api(repository)
+  const token = await context.token()
+  const source = httpSource(metadataUrlOf(server, repository), {
+    http: await context.http(),
+    ...(token === undefined ? {} : { token }),
+  })
+  const root = await source.get('root.json', DEFAULT_LIMITS.root, context.signal)
+  if (root === undefined) return false
+  const rules = await loadPins(context.paths.trust)
+  if (rules.some(({ pattern }) => pattern.text === repository)) throw existing(repository, root)
+  return true
+}
+
+function existing(repository: string, root: Uint8Array): CommandError {
+  const context = { suite: nativeSuite, limits: DEFAULT_LIMITS }
+  return new CommandError('REPOSITORY_EXISTS', {
+    repository,
+    version: tufCodec.decode('root', root, context).body.version,
+  })
+}
+
+/** Keys come before anything is published: what was signed with a key that is lost would be lost with it. */
+async function findOrMakeKeys(context: Context, wishes: Wishes, exists: boolean): Promise<Keys> {
+  const { repository, rootKeys, targetsKey, threshold } = wishes
+  const keystore = await context.keystore()
+  const here = await keystore.list()
+  const findOrMake = async (role: string): Promise<KeyInfo> => {
+    const name = keyNameFor(role, repository)
+    const made = here.find((key) => key.name === name)
+    if (made === undefined && exists) throw new CommandError('REPOSITORY_EXISTS', { repository, version: 0 })
+    return made ?? (await keystore.generate({ algorithm: 'ed25519', name, encrypted: wishes.encrypted }))
+  }
+  const distinct = rootKeys.length === 0 ? 1 : new Set(rootKeys).size
+  if (threshold > distinct) {
+    throw usage(
+      `${threshold} root keys cannot sign where there are ${distinct}`,
+      'name more of them with --root-key ID',
+    )
+  }
+  const root = rootKeys.length === 0 ? [await findOrMake('root')] : await Promise.all(rootKeys.map(keystore.find))
+  const targets = targetsKey === undefined ? await findOrMake('targets') : await keystore.find(targetsKey)
+  return { root, targets }
+}
+
+async function found(context: Context, { repository, threshold }: Wishes, { root, targets }: Keys): Promise<void> {
+  const api = await context.api(repository)
+  const [timestamp, snapshot] = await Promise.all([api.onlineKey('timestamp'), api.onlineKey('snapshot')])
+  const own = (key: KeyInfo) => publicKeyOf(key, tufCodec, nativeSuite)
+  const plan = {
+    repository,
+    root: root.map(own),
+    rootThreshold: threshold,
+    targets: [own(targets)],
+    timestamp: serverKey(timestamp, tufCodec, nativeSuite),
+    snapshot: serverKey(snapshot, tufCodec, nativeSuite),
+  }
+  const keyring = await keyringOf(context, [])
+  try {
+    const edits = foundingEdits(plan, tufCodec, context.clock())
+    const outcome = await api.upload(await sign({ codec: tufCodec, keyring }, edits))
+    if (outcome.kind === 'conflict') {
+      throw new CommandError('REPOSITORY_EXISTS', { repository, version: outcome.current ?? 1 })
+    }
+  } finally {
+    keyring.close()
+  }
+}
+
+/** Refreshed as any consumer would, under the pin that consumers get, before it is called done. */
+async function trustOwn(context: Context, { repository, threshold }: Wishes, { root, targets }: Keys): Promise<Answer> {
+  const keyids = root.map(({ id }) => keyId(id))
+  const pin: Pin = { kind: 'keys', keyids, threshold }
+  const trusted = await context.unpinned(repository, pin)
+  const { server } = await context.api(repository)
+  await trusted.refresh(context.signal)
+  await addPin(context.paths.trust, { pattern: patternOf(repository), pin, server })
+  const command = pinCommand(repository, keyids, threshold, server)
+  context.terminal.note(`${repository} is ready; whoever pulls from it pins it once with`)
+  return {
+    lines: [command],
+    document: {
+      repository,
+      server,
+      pin: { keys: keyids, threshold },
+      root: { keys: keyids, threshold },
+      targets: { keys: [targets.id], threshold: 1 },
+      command,
+    },
+  }
+}
+
+function pinCommand(repository: string, keyids: readonly KeyId[], threshold: number, server: string): string {
+  const keys = keyids.map((id) => `--key ${id}`).join(' ')
+  const need = threshold === 1 ? '' : ` --threshold ${threshold}`
+  return `tagseal trust add ${repository} ${keys}${need} --server ${server}`
+}

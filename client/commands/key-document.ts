@@ -1,0 +1,17 @@
+import type { KeyInfo } from '../../keys/keystore/keystore.ts'
+
+/** A key as `--json` shows it. */
+export function keyDocument({ id, name, algorithm, encrypted, createdAt }: KeyInfo): object {
+  return {
+    id,
+    ...(name === undefined ? {} : { name }),
+    algorithm,
+    encrypted,
+    created: new Date(createdAt).toISOString(),
+  }
+}
+
+/** Enough of a key id to tell two keys apart, for people. */
+export function shortId(id: string): string {
+  return id.slice(0, 12)
+}

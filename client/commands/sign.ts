@@ -1,0 +1,139 @@
+import { roleName, tufCodec } from '../../tuf/index.ts'
+import type { RoleName, TargetFile } from '../../tuf/index.ts'
+import type { Context } from '../context.ts'
+import { openDesk } from '../publish/desk.ts'
+import { PublishError } from '../publish/errors.ts'
+import { publish } from '../publish/publish.ts'
+import { planSigning } from '../publish/tags.ts'
+import { RegistryError } from '../registry/errors.ts'
+import { pinned } from '../registry/reference.ts'
+import { walkImage } from '../registry/walk.ts'
+import { any, defineCommand, list, text } from './declare.ts'
+import { usage } from './errors.ts'
+import { byRepository, parseTagged } from './images.ts'
+import type { TaggedImage } from './images.ts'
+import { readBuildMetadata } from './build-metadata.ts'
+
+export const signCommand = defineCommand({
+  operands: { IMAGE: any('REPO:TAG, or REPO:TAG@sha256:...; several tags of one repository are published together') },
+  options: {
+    digest: text('DIGEST', 'sign this digest, which the pipeline just pushed, whatever the tag says by now'),
+    'metadata-file': text('FILE', 'take digest and image names from what docker buildx build --metadata-file wrote'),
+    role: text('ROLE', 'sign as this delegated role, or as targets'),
+    key: list('ID', 'sign with this key; may be repeated'),
+  },
+  examples: [
+    'tagseal sign registry.example.com/team/app:1.4',
+    'tagseal sign registry.example.com/team/app:1.4 --digest sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+    'tagseal sign --metadata-file build.json',
+  ],
+  notes: [
+    'Without a digest, the tag is looked up in the registry, and looked up again just before publishing: one that moved',
+    'in between is not signed. What the digest refers to must be in the registry.',
+    'Jobs that sign different tags at once all succeed. Of two that sign the same tag for different digests at the same',
+    'moment, the second one refuses (TAG_CHANGED).',
+  ].join('\n'),
+  async run(context, input) {
+    const images = await imagesOf(input.many('IMAGE'), input.text('digest'), input.text('metadata-file'))
+    const role = input.text('role')
+    const signed: Signed[] = []
+    for (const [repository, group] of byRepository(images)) {
+      const options = { repository, keys: input.list('key'), role: role === undefined ? undefined : roleName(role) }
+      signed.push(...(await signRepository(context, group, options)))
+    }
+    return {
+      lines: signed.map(({ image, digest }) => `${image.name}:${image.tag}@${digest}`),
+      document: { signed: signed.map(documentOf) },
+    }
+  },
+})
+
+type Signed = {
+  readonly image: TaggedImage
+  readonly digest: string
+  readonly length: number
+  readonly role: string
+  /** false where it was signed so already. */
+  readonly published: boolean
+}
+type SignOptions = {
+  readonly repository: string
+  readonly keys: readonly string[]
+  readonly role: RoleName | undefined
+}
+
+async function imagesOf(
+  texts: readonly string[],
+  digest?: string,
+  metadataFile?: string,
+): Promise<readonly TaggedImage[]> {
+  if (digest !== undefined && metadataFile !== undefined) throw usage('--digest and --metadata-file both name a digest')
+  const built = metadataFile === undefined ? undefined : await readBuildMetadata(metadataFile)
+  const names = texts.length === 0 && built !== undefined ? built.names : texts
+  if (names.length === 0) throw usage('no image is named', 'tagseal sign REPO:TAG')
+  const given = digest ?? built?.digest
+  return names.map((name) => withDigest(name, given))
+}
+
+function withDigest(text: string, digest: string | undefined): TaggedImage {
+  const image = parseTagged(text)
+  if (digest === undefined) return image
+  if (image.digest !== undefined && image.digest !== digest) throw usage(`${text} and ${digest} name different digests`)
+  return parseTagged(`${image.name}:${image.tag}@${digest}`)
+}
+
+async function signRepository(
+  context: Context,
+  images: readonly TaggedImage[],
+  { repository, keys, role }: SignOptions,
+): Promise<readonly Signed[]> {
+  const desk = await openDesk(context, repository, keys)
+  try {
+    const found = await Promise.all(images.map((image) => lookUp(context, image)))
+    const tags = new Map(found.map(({ image, target }) => [image.tag, target]))
+    const roles = new Map<string, RoleName>()
+    const plan = planSigning({
+      ...{ repository, tags, role, codec: tufCodec, clock: context.clock, canSign: desk.keyring.canSign },
+      stillSo: async () => {
+        await Promise.all(found.map((each) => refuseMoved(context, each)))
+      },
+      placed: (tag, name) => roles.set(tag, name),
+    })
+    const { published } = await publish(desk, plan)
+    if (!published) context.terminal.note(`${repository}: signed like that already, nothing to publish`)
+    return found.map(({ image, digest, target }) => {
+      return { image, digest, length: target.length, role: roles.get(image.tag) ?? '', published }
+    })
+  } finally {
+    desk.keyring.close()
+  }
+}
+
+type Found = { readonly image: TaggedImage; readonly digest: string; readonly target: TargetFile }
+
+/** The digest to sign, once the registry was seen to have everything that it refers to. */
+async function lookUp(context: Context, image: TaggedImage): Promise<Found> {
+  const registry = await context.registry()
+  const { signal } = context
+  const { name, registry: host, repository } = image
+  const wanted = image.digest === undefined ? { ...image } : { name, registry: host, repository, digest: image.digest }
+  const resolved = await registry.resolveTag(wanted, signal)
+  if (resolved === undefined) throw new RegistryError('UNKNOWN_MANIFEST', { what: image.text })
+  const { digest, length, mediaType } = resolved
+  await walkImage(registry, image, { digest, length, mediaType }, { deep: false, signal })
+  const [algorithm = '', hex = ''] = digest.split(':')
+  return { image, digest, target: { length, hashes: new Map([[algorithm, hex]]), unknown: new Map() } }
+}
+
+/** Never sign a tag that moved under us; a digest that was named is meant whatever the tag says. */
+async function refuseMoved(context: Context, { image, digest }: Found): Promise<void> {
+  if (image.digest !== undefined) return
+  const now = await (await context.registry()).resolveTag(image, context.signal)
+  if (now?.digest === digest) return
+  throw new PublishError('TAG_MOVED', { image: `${image.name}:${image.tag}`, digest, now: now?.digest ?? 'gone' })
+}
+
+function documentOf({ image, digest, length, role, published }: Signed): object {
+  const { name: repository, tag } = image
+  return { repository, tag, digest, length, role, published, reference: pinned(image, digest) }
+}

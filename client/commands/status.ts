@@ -1,0 +1,116 @@
+import { authorityOf, ROOT, SNAPSHOT, TIMESTAMP } from '../../tuf/index.ts'
+import type { Authority, RoleName } from '../../tuf/index.ts'
+import { isDue, LIFETIME_MS } from '../publish/lifetimes.ts'
+import { allRoles } from '../publish/standing.ts'
+import type { Standing } from '../publish/standing.ts'
+import { parseRepo } from '../registry/reference.ts'
+import { defineCommand, one } from './declare.ts'
+import { shortId } from './key-document.ts'
+import { tableOf } from './table-text.ts'
+
+export const statusCommand = defineCommand({
+  operands: { REPO: one('the image repository, without a tag') },
+  options: {},
+  examples: ['tagseal status registry.example.com/team/app'],
+  notes: 'A warning begins when a fifth of a lifetime is left.',
+  async run(context, input) {
+    const { name } = parseRepo(input.one('REPO'))
+    const standing = await (await context.repository(name)).refresh(context.signal)
+    const { server } = await context.api(name)
+    const now = context.clock()
+    const roles = await rolesOf(standing)
+    for (const role of roles) {
+      if (isExpiring(role, now))
+        context.terminal.warn(`${role.name} of ${name} expires ${inDays(role, now)}: ${remedy(role, name)}`)
+    }
+    return {
+      lines: tableOf(roles.map((role) => lineOf(role, now))),
+      document: { repository: name, server, roles: roles.map((role) => documentOf(role, now)) },
+    }
+  },
+})
+
+type Role = {
+  readonly name: RoleName
+  readonly authority: Authority
+  /** undefined for a delegated role that nobody has published yet. */
+  readonly published: { readonly version: number; readonly expires: number; readonly tags?: number } | undefined
+}
+
+async function rolesOf(standing: Standing): Promise<readonly Role[]> {
+  const { root, timestamp, snapshot } = standing
+  const holding = (await allRoles(standing)).map(({ name, authority, file }): Role => {
+    return {
+      name,
+      authority,
+      published: file && { version: file.version, expires: file.expires, tags: file.targets.size },
+    }
+  })
+  return [
+    { name: ROOT, authority: authorityOf(root, ROOT), published: root },
+    ...holding,
+    { name: SNAPSHOT, authority: authorityOf(root, SNAPSHOT), published: snapshot },
+    { name: TIMESTAMP, authority: authorityOf(root, TIMESTAMP), published: timestamp },
+  ]
+}
+
+function kindOf({ name }: Role): keyof typeof LIFETIME_MS {
+  switch (name) {
+    case ROOT:
+      return 'root'
+    case SNAPSHOT:
+      return 'snapshot'
+    case TIMESTAMP:
+      return 'timestamp'
+    default:
+      return 'targets'
+  }
+}
+
+function isExpiring(role: Role, now: number): boolean {
+  return role.published !== undefined && isDue(kindOf(role), role.published.expires, now)
+}
+
+function remedy(role: Role, repository: string): string {
+  const kind = kindOf(role)
+  if (kind === 'root') return `tagseal rotate ${repository} root --key ID renews it, also with the key it has`
+  if (kind === 'targets') return `the next "tagseal sign" as ${role.name} renews it`
+  return 'the server has not renewed it in time'
+}
+
+function inDays({ published }: Role, now: number): string {
+  const hours = ((published?.expires ?? now) - now) / 3_600_000
+  if (hours < 0) return 'never mind: it has expired'
+  return hours < 48 ? `in ${Math.floor(hours)} hours` : `in ${Math.floor(hours / 24)} days`
+}
+
+function lineOf(role: Role, now: number): readonly string[] {
+  const { keyids, threshold } = role.authority.role
+  const keys = `${threshold} of ${keyids.length}: ${keyids.map(shortId).join(', ')}`
+  if (role.published === undefined) return [role.name, 'not published', '', '', keys]
+  const { version, expires, tags } = role.published
+  const size = tags === undefined ? '' : `${tags} tags`
+  return [
+    role.name,
+    `version ${version}`,
+    size,
+    `expires ${new Date(expires).toISOString().slice(0, 10)} (${inDays(role, now)})`,
+    keys,
+  ]
+}
+
+function documentOf(role: Role, now: number): object {
+  const { keyids, threshold } = role.authority.role
+  const keys = { threshold, keys: keyids }
+  if (role.published === undefined) return { role: role.name, published: false, ...keys }
+  const { version, expires, tags } = role.published
+  return {
+    role: role.name,
+    published: true,
+    version,
+    expires: new Date(expires).toISOString(),
+    expiring: isExpiring(role, now),
+    ...(tags === undefined ? {} : { tags }),
+    ...keys,
+  }
+}

@@ -1,0 +1,108 @@
+import type { CommandModule } from './declare.ts'
+
+/** A command before anything of it is loaded: a process runs one command and pays for one. */
+export type Entry = { readonly summary: string; readonly load: () => Promise<CommandModule> }
+export type Group = { readonly summary: string; readonly commands: Readonly<Record<string, Entry>> }
+
+/** Every command of the program, in the order of its help. */
+export const COMMANDS: Readonly<Record<string, Entry | Group>> = {
+  init: {
+    summary: 'create the trust of a repository and print the pin its consumers need',
+    load: async () => (await import('./init.ts')).initCommand,
+  },
+  sign: {
+    summary: 'bind image tags to digests and publish that',
+    load: async () => (await import('./sign.ts')).signCommand,
+  },
+  verify: {
+    summary: 'print the digest that is signed for each image, or refuse',
+    load: async () => (await import('./verify.ts')).verifyCommand,
+  },
+  pull: {
+    summary: 'verify an image, have an engine pull it by digest, and tag it',
+    load: async () => (await import('./pull.ts')).pullCommand,
+  },
+  revoke: {
+    summary: 'take tags out of every role that the keys here can sign',
+    load: async () => (await import('./revoke.ts')).revokeCommand,
+  },
+  list: {
+    summary: 'print the signed tags of a repository',
+    load: async () => (await import('./list.ts')).listCommand,
+  },
+  history: {
+    summary: 'print what a tag meant, when, and by which key',
+    load: async () => (await import('./history.ts')).historyCommand,
+  },
+  status: {
+    summary: 'print versions, keys, thresholds and expiries of a repository',
+    load: async () => (await import('./status.ts')).statusCommand,
+  },
+  trust: {
+    summary: 'whom this machine trusts for which repositories',
+    commands: {
+      add: {
+        summary: 'pin the repositories that match a pattern',
+        load: async () => (await import('./trust-add.ts')).trustAddCommand,
+      },
+      list: {
+        summary: 'print the pins of this machine',
+        load: async () => (await import('./trust-list.ts')).trustListCommand,
+      },
+      remove: {
+        summary: 'take a pin out again',
+        load: async () => (await import('./trust-remove.ts')).trustRemoveCommand,
+      },
+    },
+  },
+  key: {
+    summary: 'custody of the private keys on this machine',
+    commands: {
+      generate: {
+        summary: 'make a key',
+        load: async () => (await import('./key-generate.ts')).keyGenerateCommand,
+      },
+      list: {
+        summary: 'print the keys of this machine',
+        load: async () => (await import('./key-list.ts')).keyListCommand,
+      },
+      import: {
+        summary: 'take in a private key that another program made',
+        load: async () => (await import('./key-import.ts')).keyImportCommand,
+      },
+      export: {
+        summary: 'write out a public key, or a private one',
+        load: async () => (await import('./key-export.ts')).keyExportCommand,
+      },
+      passwd: {
+        summary: 'put a key under another passphrase',
+        load: async () => (await import('./key-passwd.ts')).keyPasswdCommand,
+      },
+      remove: {
+        summary: 'delete a private key from this machine',
+        load: async () => (await import('./key-remove.ts')).keyRemoveCommand,
+      },
+    },
+  },
+  delegation: {
+    summary: 'who else may sign which tags',
+    commands: {
+      add: {
+        summary: 'let a role sign the tags that match some paths, or change such a role',
+        load: async () => (await import('./delegation-add.ts')).delegationAddCommand,
+      },
+      remove: {
+        summary: 'take a delegated role away',
+        load: async () => (await import('./delegation-remove.ts')).delegationRemoveCommand,
+      },
+      list: {
+        summary: 'print the delegated roles of a repository',
+        load: async () => (await import('./delegation-list.ts')).delegationListCommand,
+      },
+    },
+  },
+  rotate: {
+    summary: 'replace the keys of a role',
+    load: async () => (await import('./rotate.ts')).rotateCommand,
+  },
+}

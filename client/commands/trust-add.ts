@@ -1,0 +1,94 @@
+import { nativeSuite } from '../../keys/native/suite.ts'
+import { DEFAULT_LIMITS, instant, keyId, openRoot, tufCodec } from '../../tuf/index.ts'
+import { repositoryOf } from '../../tuf/model/repository.ts'
+import type { Context } from '../context.ts'
+import { readUserFile } from '../files.ts'
+import { parseRepo } from '../registry/reference.ts'
+import { ClientError } from '../trust/errors.ts'
+import { baseUrl } from '../trust/fetch.ts'
+import type { Pattern } from '../trust/pattern.ts'
+import { addPin, loadPins, patternOf } from '../trust/pins.ts'
+import type { Pin } from '../trust/pins.ts'
+import { count, defineCommand, flag, list, one, text } from './declare.ts'
+import { usage } from './errors.ts'
+import { pinDocument, pinText } from './pin-text.ts'
+
+export const trustAddCommand = defineCommand({
+  operands: { PATTERN: one('a repository, or several: registry.example.com/team/*, registry.example.com/**') },
+  options: {
+    root: text('FILE', 'a root.json that the owner gave you: where the chain begins'),
+    key: list('ID', 'the id of a root key that the owner gave you; may be repeated'),
+    threshold: count('N', 'how many of the keys must have signed the root; 1 where nothing is said'),
+    tofu: flag('trust on first use: whatever root comes first, without knowing whose it is'),
+  },
+  examples: [
+    'tagseal trust add registry.example.com/team/app --root root.json --server https://trust.example.com',
+    'tagseal trust add "registry.example.com/team/*" --key 9d2c... --server https://trust.example.com',
+  ],
+  notes:
+    'With --server, the server is kept with the pin. A pin of the same pattern is replaced; the most specific wins.',
+  async run(context, input) {
+    const pattern = normalPattern(input.one('PATTERN'))
+    const wish = {
+      root: input.text('root'),
+      keys: input.list('key'),
+      threshold: input.count('threshold'),
+      tofu: input.flag('tofu'),
+    }
+    const pin = await pinFrom(wish, context, pattern)
+    const { server } = context.settings
+    const rule = { pattern, pin, ...(server === undefined ? {} : { server: baseUrl(server) }) }
+    const replaced = (await loadPins(context.paths.trust)).some((known) => known.pattern.text === pattern.text)
+    await addPin(context.paths.trust, rule)
+    if (replaced) context.terminal.note(`replaced the pin that ${pattern.text} had before`)
+    if (pin.kind === 'tofu') {
+      context.terminal.warn(`whoever answers first for ${pattern.text} will be trusted from then on`)
+    }
+    return { lines: [pinText(rule)], document: { pin: pinDocument(rule), replaced } }
+  },
+})
+
+/** One repository is written as docker writes it; a pattern names its registry. */
+function normalPattern(text: string): Pattern {
+  if (!text.includes('*')) return patternOf(parseRepo(text).name, 'PATTERN')
+  const [host = ''] = text.split('/')
+  if (!/[.:*]|^localhost$/.test(host)) {
+    throw usage(`${text} does not begin with a registry`, `for Docker Hub write docker.io/${text}`)
+  }
+  return patternOf(text, 'PATTERN')
+}
+
+type Wish = {
+  readonly root: string | undefined
+  readonly keys: readonly string[]
+  readonly threshold: number | undefined
+  readonly tofu: boolean
+}
+
+async function pinFrom({ root, keys, threshold, tofu }: Wish, context: Context, pattern: Pattern): Promise<Pin> {
+  const given = [root !== undefined, keys.length > 0, tofu].filter(Boolean).length
+  if (given !== 1) {
+    throw usage('exactly one of --root, --key and --tofu says whom to trust', 'tagseal trust add --help')
+  }
+  if (threshold !== undefined && keys.length === 0) throw usage('--threshold goes with --key')
+  if (root !== undefined)
+    return { kind: 'root', bytes: checkedRoot(await readUserFile(root, DEFAULT_LIMITS.root), context, pattern) }
+  if (keys.length === 0) return { kind: 'tofu' }
+  for (const key of keys) {
+    if (!/^[0-9a-f]{64}$/.test(key)) throw usage(`${key} is no key id: 64 digits, 0 to 9 and a to f`)
+  }
+  const need = threshold ?? 1
+  if (need > new Set(keys).size) throw usage(`${need} keys cannot sign where ${new Set(keys).size} are named`)
+  return { kind: 'keys', keyids: [...new Set(keys)].map(keyId), threshold: need }
+}
+
+/** Signed by itself, and not the root of another repository: better said now than at the first pull. */
+function checkedRoot(bytes: Uint8Array, { clock }: Context, pattern: Pattern): Uint8Array {
+  const judge = { codec: tufCodec, suite: nativeSuite, limits: DEFAULT_LIMITS, now: instant(clock()) }
+  const { root } = openRoot(judge, bytes)
+  const named = repositoryOf(root)
+  if (named !== undefined && !pattern.matches(named)) {
+    throw new ClientError('REPOSITORY_MISMATCH', { repository: pattern.text, named })
+  }
+  return bytes
+}

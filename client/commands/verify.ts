@@ -1,0 +1,107 @@
+import type { Context } from '../context.ts'
+import { failureOf } from '../exit.ts'
+import type { Failure } from '../exit.ts'
+import { pinned } from '../registry/reference.ts'
+import { defineCommand, flag, many } from './declare.ts'
+import type { Answer } from './declare.ts'
+import { CommandError } from './errors.ts'
+import { parseTagged } from './images.ts'
+import type { TaggedImage } from './images.ts'
+
+export const verifyCommand = defineCommand({
+  operands: { IMAGE: many('REPO:TAG, or REPO:TAG@sha256:... to have that digest confirmed') },
+  options: { deep: flag('fetch every manifest and blob from the registry and check it as well') },
+  examples: [
+    'tagseal verify registry.example.com/team/app:1.4',
+    'docker pull "$(tagseal verify registry.example.com/team/app:1.4)"',
+  ],
+  notes: 'Nothing is printed on stdout unless every image passes.',
+  async run(context, input) {
+    const images = input.many('IMAGE').map(parseTagged)
+    const verdicts = await Promise.all(images.map((image) => judge(context, image, input.flag('deep'))))
+    return answerOf(context, verdicts)
+  },
+})
+
+/** What a signature says of an image that passed. */
+export type Verified = {
+  readonly image: TaggedImage
+  readonly digest: string
+  readonly length: number
+  readonly role: string
+}
+type Verdict = Verified | { readonly image: TaggedImage; readonly failure: Failure; readonly error: unknown }
+
+/** The signed digest of one image. Throws where it is not signed, or not as the digest that was named. */
+export async function verifyImage(context: Context, image: TaggedImage): Promise<Verified> {
+  const repository = await context.repository(image.name)
+  const { digest, length, role } = await repository.resolve(image.tag, context.signal)
+  if (image.digest !== undefined && image.digest !== digest) {
+    throw new CommandError('DIGEST_DIFFERS', {
+      image: `${image.name}:${image.tag}`,
+      expected: image.digest,
+      signed: digest,
+    })
+  }
+  return { image, digest, length, role }
+}
+
+/** Everything below the digest, fetched and hashed. */
+async function verifyContent(context: Context, { image, digest, length }: Verified): Promise<void> {
+  const { walkImage } = await import('../registry/walk.ts')
+  const onProgress = ({ parts, totalParts, bytes }: { parts: number; totalParts: number; bytes: number }) =>
+    context.terminal.progress(`${image.text}: checked ${parts} of ${totalParts} parts, ${megabytes(bytes)}`)
+  await walkImage(
+    await context.registry(),
+    image,
+    { digest, length },
+    { deep: true, onProgress, signal: context.signal },
+  )
+}
+
+async function judge(context: Context, image: TaggedImage, deep: boolean): Promise<Verdict> {
+  try {
+    const verified = await verifyImage(context, image)
+    if (deep) await verifyContent(context, verified)
+    return verified
+  } catch (error) {
+    return { image, failure: failureOf(error), error }
+  }
+}
+
+function answerOf(context: Context, verdicts: readonly Verdict[]): Answer {
+  const [only] = verdicts
+  const failures = verdicts.filter((verdict) => 'failure' in verdict)
+  const [first] = failures
+  if (verdicts.length === 1 && first !== undefined && only === first) throw first.error
+  for (const { image, failure } of context.settings.json ? [] : failures) {
+    context.terminal.error(`${image.text}: ${failure.message} (${failure.code})`)
+    if (failure.hint !== undefined) context.terminal.hint(failure.hint)
+  }
+  const passed = verdicts.filter((verdict) => 'digest' in verdict)
+  const lines = first === undefined ? passed.map(({ image, digest }) => pinned(image, digest)) : []
+  const document = { images: verdicts.map(documentOf), ...(first === undefined ? {} : { error: told(first.failure) }) }
+  return { lines, document, exit: exitOf(failures) }
+}
+
+/** A no outweighs an answer that could not be had. */
+function exitOf(failures: readonly { readonly failure: Failure }[]): 0 | 1 | 3 {
+  if (failures.length === 0) return 0
+  return failures.some(({ failure }) => failure.exit === 1) ? 1 : 3
+}
+
+function documentOf(verdict: Verdict): object {
+  const { image } = verdict
+  const named = { image: image.text, repository: image.name, tag: image.tag }
+  if ('failure' in verdict) return { ...named, error: told(verdict.failure) }
+  const { digest, length, role } = verdict
+  return { ...named, digest, length, role, reference: pinned(image, digest) }
+}
+
+function told({ code, message, hint, detail }: Failure): object {
+  return { code, message, ...(hint === undefined ? {} : { hint }), detail }
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`
+}

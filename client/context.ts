@@ -1,0 +1,165 @@
+/** What a command works with. Each part is opened when it is first asked for, and all of them are closed at the end. */
+import type { Keystore } from '../keys/keystore/keystore.ts'
+import type { PassphraseSource } from '../keys/keystore/passphrase.ts'
+import { CommandError } from './commands/errors.ts'
+import type { Environment, Settings } from './commands/globals.ts'
+import { readUserFile } from './files.ts'
+import { pathsFor } from './paths.ts'
+import type { Paths } from './paths.ts'
+import type { Http } from './http.ts'
+import type { Registry } from './registry/registry.ts'
+import type { ServerApi } from './server-api.ts'
+import type { Terminal } from './terminal.ts'
+import type { Pin, PinRule } from './trust/pins.ts'
+import type { Repository } from './trust/repository.ts'
+
+export type Context = {
+  readonly terminal: Terminal
+  readonly settings: Settings
+  readonly env: Environment
+  readonly paths: Paths
+  /** Milliseconds since 1970. */
+  readonly clock: () => number
+  readonly monotonic: () => number
+  readonly signal: AbortSignal
+  /** To the trust server. */
+  readonly http: () => Promise<Http>
+  /** For the trust server; undefined where none was given. */
+  readonly token: () => Promise<string | undefined>
+  readonly passphrases: () => Promise<PassphraseSource>
+  /** Another source than the one the keystore opens its keys with. */
+  readonly passphrasesFrom: (file: string | undefined) => Promise<PassphraseSource>
+  readonly keystore: () => Promise<Keystore>
+  readonly registry: () => Promise<Registry>
+  /** The rule of this machine for a repository. Throws NOT_PINNED. */
+  readonly pinOf: (repository: string) => Promise<PinRule>
+  /** A repository under this machine's pin for it. The same one for the same name. */
+  readonly repository: (repository: string) => Promise<Repository>
+  /** Its server: named for this run, or kept with the pin. Throws NO_SERVER. */
+  readonly api: (repository: string) => Promise<ServerApi>
+  /** The same for a repository under a pin that is not kept yet. */
+  readonly unpinned: (repository: string, pin: Pin) => Promise<Repository>
+  readonly close: () => Promise<void>
+}
+
+export type ContextParts = Pick<Context, 'terminal' | 'env' | 'clock' | 'monotonic' | 'signal'> & {
+  readonly homeDirectory: string
+  readonly version: string
+}
+
+const MAX_TOKEN = 4096
+const MAX_CERTIFICATES = 4 * 1024 * 1024
+
+export function openContext(settings: Settings, parts: ContextParts): Context {
+  const { terminal, env, clock, monotonic, signal, homeDirectory, version } = parts
+  const closing: (() => unknown)[] = []
+  const userAgent = `tagseal/${version}`
+  const paths = pathsFor(settings.home, env, homeDirectory)
+
+  const http = once(async () => {
+    const { openHttp } = await import('./http.ts')
+    const ca = settings.ca === undefined ? {} : { ca: await readText(settings.ca, MAX_CERTIFICATES) }
+    const opened = openHttp({ userAgent, plainHttp: (host) => namesHost(settings.plainHttp, host), ...ca })
+    closing.push(opened.close)
+    return opened
+  })
+  const token = once(async () => {
+    if (settings.tokenFile === undefined) return settings.token
+    return (await readText(settings.tokenFile, MAX_TOKEN)).trim()
+  })
+  const openPassphraseSource = async (file: string | undefined, sourceEnv: Environment) => {
+    const { openPassphrases } = await import('../keys/keystore/passphrase-source.ts')
+    const opened = openPassphrases({ ...(file === undefined ? {} : { file }), env: sourceEnv, warn: terminal.warn })
+    closing.push(opened.close)
+    return opened
+  }
+  const passphrases = once(() => openPassphraseSource(settings.passphraseFile, env))
+  const passphrasesFrom = (file: string | undefined) => openPassphraseSource(file, {})
+  const keystore = once(async () => {
+    const { openKeystore } = await import('../keys/keystore/file.ts')
+    return openKeystore({ dir: paths.keys, passphrase: await passphrases(), clock })
+  })
+  const registry = once(async () => {
+    const { openRegistry } = await import('./registry/registry.ts')
+    const { dockerCredentials } = await import('./registry/docker-config.ts')
+    const ca = settings.registryCa === undefined ? {} : { ca: await readText(settings.registryCa, MAX_CERTIFICATES) }
+    const credentials = dockerCredentials({ environment: env, homeDirectory })
+    const opened = openRegistry({ credentials, plainHttp: settings.plainHttp, userAgent, ...ca })
+    closing.push(opened.close)
+    return opened
+  })
+  const rules = once(async () => {
+    const { loadPins } = await import('./trust/pins.ts')
+    return await loadPins(paths.trust)
+  })
+  const pinOf = async (repository: string) => {
+    const { pinFor } = await import('./trust/pins.ts')
+    return pinFor(await rules(), repository)
+  }
+  const serverOf = async (repository: string) => {
+    if (settings.server !== undefined) return settings.server
+    const isPinned = (await rules()).some(({ pattern }) => pattern.matches(repository))
+    const server = isPinned ? (await pinOf(repository)).server : undefined
+    if (server === undefined) throw new CommandError('NO_SERVER', { repository })
+    return server
+  }
+  const open = async (repository: string, pin: Pin, sharedPin: boolean) => {
+    const { openRepository } = await import('./trust/repository.ts')
+    const secret = await token()
+    return openRepository({
+      repository,
+      pin,
+      sharedPin,
+      server: await serverOf(repository),
+      stateDir: paths.state,
+      http: await http(),
+      clock,
+      warn: ({ message }) => terminal.warn(message),
+      ...(secret === undefined ? {} : { token: secret }),
+    })
+  }
+  const repository = each(async (name: string) => {
+    const { pin, pattern } = await pinOf(name)
+    return await open(name, pin, !pattern.literal)
+  })
+  const api = each(async (name: string) => {
+    const { openServerApi } = await import('./server-api.ts')
+    return openServerApi({
+      http: await http(),
+      server: await serverOf(name),
+      repository: name,
+      token: await token(),
+      signal,
+    })
+  })
+  const close = async () => {
+    for (const end of closing.splice(0).toReversed()) await end()
+  }
+  return {
+    ...{ terminal, settings, env, paths, clock, monotonic, signal, http, token },
+    ...{ passphrases, passphrasesFrom, keystore, registry, pinOf, repository, api, close },
+    unpinned: (name, pin) => open(name, pin, false),
+  }
+}
+
+async function readText(path: string, most: number): Promise<string> {
+  return Buffer.from(await readUserFile(path, most)).toString('utf8')
+}
+
+function namesHost(plainHttp: boolean | readonly string[], host: string): boolean {
+  return typeof plainHttp !== 'boolean' && plainHttp.includes(host)
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => (made ??= make())
+}
+
+function each<T>(make: (name: string) => Promise<T>): (name: string) => Promise<T> {
+  const made = new Map<string, Promise<T>>()
+  return (name) => {
+    const known = made.get(name) ?? make(name)
+    made.set(name, known)
+    return known
+  }
+}

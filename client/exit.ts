@@ -1,0 +1,237 @@
+/**
+ * Exit codes, from the codes of every layer: 0 trusted or done, 1 refused, 2 wrongly called, 3 could not find out.
+ *
+ * Only types are imported, so that a command does not load the layers it never uses.
+ */
+import type { KeyCode, KeyFailures } from '../keys/errors.ts'
+import type { TrustCode } from '../tuf/errors.ts'
+import type { CommandCode } from './commands/errors.ts'
+import type { HttpCode } from './http-errors.ts'
+import type { PublishCode } from './publish/errors.ts'
+import type { RegistryCode } from './registry/errors.ts'
+import type { ClientCode } from './trust/errors.ts'
+
+export type ExitCode = 0 | 1 | 2 | 3
+
+/** Metadata that must not be trusted is always a no. */
+const TRUST = {
+  MALFORMED: 1,
+  TOO_LARGE: 1,
+  EXPIRED: 1,
+  ROLLBACK: 1,
+  ROLE_DISAPPEARED: 1,
+  THRESHOLD: 1,
+  VERSION_MISMATCH: 1,
+  HASH_MISMATCH: 1,
+  NO_KNOWN_HASH: 1,
+  ROLE_NOT_LISTED: 1,
+  TOO_MANY_ROLES: 1,
+} as const satisfies Record<TrustCode, ExitCode>
+
+const CLIENT = {
+  NETWORK: 3,
+  TIMEOUT: 3,
+  PLAIN_HTTP_REFUSED: 1,
+  REDIRECT_REFUSED: 3,
+  SERVER_ERROR: 3,
+  UNAUTHORIZED: 3,
+  BAD_ANSWER: 3,
+  BAD_URL: 2,
+  NOT_PINNED: 1,
+  PIN_NOT_MET: 1,
+  REPOSITORY_MISMATCH: 1,
+  CLOCK_WENT_BACK: 1,
+  CACHE_UNUSABLE: 3,
+  CACHE_LOCKED: 3,
+  NO_TRUST_DATA: 1,
+  TAG_NOT_SIGNED: 1,
+  CONFIG_MALFORMED: 2,
+  TARGET_REFUSED: 1,
+} as const satisfies Record<ClientCode, ExitCode>
+
+const REGISTRY = {
+  REFERENCE_INVALID: 2,
+  PLAIN_HTTP_REFUSED: 1,
+  UNREACHABLE: 3,
+  CERTIFICATE_REFUSED: 3,
+  TIMEOUT: 3,
+  UNAUTHORIZED: 3,
+  DENIED: 3,
+  RATE_LIMITED: 3,
+  UNAVAILABLE: 3,
+  BAD_RESPONSE: 3,
+  REDIRECT_REFUSED: 3,
+  REALM_REFUSED: 3,
+  UNKNOWN_MANIFEST: 1,
+  UNKNOWN_BLOB: 1,
+  TOO_LARGE: 1,
+  SIZE_MISMATCH: 1,
+  DIGEST_MISMATCH: 1,
+  MEDIA_TYPE_MISMATCH: 1,
+  UNSUPPORTED_MANIFEST: 1,
+  MALFORMED_MANIFEST: 1,
+  TOO_MANY_PARTS: 1,
+  PLATFORM_NOT_FOUND: 1,
+  PLATFORM_MISMATCH: 1,
+  CREDENTIALS_MALFORMED: 3,
+  CREDENTIAL_HELPER_MISSING: 3,
+  CREDENTIAL_HELPER_FAILED: 3,
+} as const satisfies Record<RegistryCode, ExitCode>
+
+const KEY = {
+  KEY_NOT_FOUND: 2,
+  KEY_AMBIGUOUS: 2,
+  KEY_EXISTS: 1,
+  KEY_PERMISSIONS: 1,
+  KEY_MALFORMED: 1,
+  KEY_WEAK: 1,
+  KEY_CLOSED: 3,
+  KEYSTORE_IO: 3,
+  PASSPHRASE_MISSING: 2,
+  PASSPHRASE_WRONG: 1,
+  PASSPHRASE_UNUSABLE: 2,
+  PASSPHRASE_CANCELLED: 1,
+  KEK_MISSING: 3,
+  KEK_MALFORMED: 3,
+  SEALED_OTHER_KEK: 3,
+  SEALED_BROKEN: 3,
+} as const satisfies Record<KeyCode, ExitCode>
+
+const HTTP = {
+  NETWORK: 3,
+  TIMEOUT: 3,
+  TOO_LARGE: 3,
+  PLAIN_HTTP_REFUSED: 1,
+  SCHEME_REFUSED: 2,
+} as const satisfies Record<HttpCode, ExitCode>
+
+const PUBLISH = {
+  NO_SIGNING_KEY: 1,
+  KEY_NOT_IN_ROLE: 2,
+  UNKNOWN_ROLE: 2,
+  TAG_OUT_OF_SCOPE: 1,
+  TAG_SHADOWED: 1,
+  TAG_MOVED: 1,
+  TAG_CHANGED: 1,
+  CONFLICT: 3,
+  UPDATE_REFUSED: 1,
+  UNAUTHORIZED: 1,
+  DENIED: 1,
+  SERVER_FAILED: 3,
+  NOT_THERE: 1,
+  BAD_ANSWER: 3,
+} as const satisfies Record<PublishCode, ExitCode>
+
+const COMMAND = {
+  USAGE: 2,
+  NO_SERVER: 2,
+  NOT_YET: 2,
+  FILE_UNREADABLE: 2,
+  FILE_MALFORMED: 2,
+  REPOSITORY_EXISTS: 1,
+  DIGEST_DIFFERS: 1,
+  NOT_AN_IMAGE: 1,
+  ENGINE_MISSING: 3,
+  ENGINE_FAILED: 3,
+  INTERRUPTED: 3,
+  INTERNAL: 3,
+  IO: 3,
+} as const satisfies Record<CommandCode, ExitCode>
+
+/** By the name of the error's class. */
+export const EXIT_CODES = {
+  TrustError: TRUST,
+  ClientError: CLIENT,
+  RegistryError: REGISTRY,
+  KeyError: KEY,
+  HttpError: HTTP,
+  PublishError: PUBLISH,
+  CommandError: COMMAND,
+} as const satisfies Record<string, Readonly<Record<string, ExitCode>>>
+
+/** An error as it is told: `code` and `detail` for programs, the rest for people. */
+export type Failure = {
+  readonly code: string
+  readonly message: string
+  readonly hint?: string
+  readonly detail: unknown
+  readonly exit: ExitCode
+}
+
+/** Everything that was thrown becomes one of these. What no layer knows is a bug of ours, and is called one. */
+export function failureOf(error: unknown): Failure {
+  if (!(error instanceof Error)) return internal(String(error))
+  const { message } = error
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  const exit = code === undefined ? undefined : exitOf(error.name, code)
+  if (code !== undefined && exit !== undefined) {
+    const hint = hintOf(error, code)
+    const detail = 'detail' in error ? error.detail : {}
+    return { code, message, ...(hint === undefined ? {} : { hint }), detail, exit }
+  }
+  if (code !== undefined && 'syscall' in error) return fromSystem(error, code)
+  return internal(message)
+}
+
+function exitOf(name: string, code: string): ExitCode | undefined {
+  const codes = new Map<string, Readonly<Record<string, ExitCode>>>(Object.entries(EXIT_CODES)).get(name)
+  return codes !== undefined && Object.hasOwn(codes, code) ? codes[code] : undefined
+}
+
+function hintOf(error: Error, code: string): string | undefined {
+  const own = 'hint' in error && typeof error.hint === 'string' ? error.hint : undefined
+  if (own !== undefined) return own
+  if (error.name === 'KeyError') return keyHint(error, code)
+  const hints: Readonly<Record<string, string>> | undefined = HINTS[error.name]
+  return hints !== undefined && Object.hasOwn(hints, code) ? hints[code] : undefined
+}
+
+/** `tuf/` and `keys/` know no command line, so what to type next is said here. */
+const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  TrustError: {
+    EXPIRED:
+      "is this machine's clock right? if it is, the server no longer re-signs, or somebody withholds its newer metadata",
+    ROLLBACK: 'the server answered with older metadata than this machine has already seen; do not use the image',
+    ROLE_DISAPPEARED: 'the server hides metadata that this machine has already seen; do not use the image',
+    THRESHOLD: 'not enough of the keys that this role lists signed it; do not use the image',
+    HASH_MISMATCH: 'the server, or something in front of it, changed the bytes; do not use the image',
+    VERSION_MISMATCH:
+      'the server, or something in front of it, mixes files of different versions; do not use the image',
+  },
+  HttpError: {
+    PLAIN_HTTP_REFUSED: 'use https, or name the host yourself: --plain-http=HOST',
+  },
+}
+
+function keyHint(error: Error, code: string): string | undefined {
+  const hints: Partial<Record<KeyCode, string>> = {
+    KEY_NOT_FOUND: 'tagseal key list',
+    KEY_AMBIGUOUS: 'give more characters of the id',
+    KEY_EXISTS: 'tagseal key list',
+    PASSPHRASE_MISSING: 'give --passphrase-file FILE, or set TAGSEAL_PASSPHRASE_FILE',
+    PASSPHRASE_WRONG: 'nothing was changed; try again',
+  }
+  const detail = 'detail' in error ? error.detail : undefined
+  if (code === 'KEY_PERMISSIONS' && isPermissions(detail)) return detail.mend
+  return new Map<string, string>(Object.entries(hints)).get(code)
+}
+
+function isPermissions(detail: unknown): detail is KeyFailures['KEY_PERMISSIONS'] {
+  return typeof detail === 'object' && detail !== null && 'mend' in detail && typeof detail.mend === 'string'
+}
+
+/** A disk or a pipe that failed: nobody's bug. */
+function fromSystem(error: Error, code: string): Failure {
+  const path = 'path' in error && typeof error.path === 'string' ? { path: error.path } : {}
+  return { code: 'IO', message: error.message, detail: { reason: code, ...path }, exit: 3 }
+}
+
+function internal(why: string): Failure {
+  return {
+    code: 'INTERNAL',
+    message: `internal error: ${why}`,
+    hint: 'this is a bug in tagseal; run it again with --verbose and report what it prints',
+    detail: {},
+    exit: 3,
+  }
+}

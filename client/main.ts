@@ -1,0 +1,36 @@
+#!/usr/bin/env node
+import { homedir } from 'node:os'
+import facts from '../package.json' with { type: 'json' }
+import { run } from './run.ts'
+
+const interrupt = new AbortController()
+let received: NodeJS.Signals | undefined
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  // Once: the second one ends the process whatever it is doing.
+  process.once(name, () => {
+    received = name
+    interrupt.abort()
+  })
+}
+// A reader that went away (`| head`) changes nothing about the verdict.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') process.exitCode = 3
+  })
+}
+
+const work = run(process.argv.slice(2), {
+  env: process.env,
+  homeDirectory: homedir(),
+  stdout: process.stdout,
+  stderr: process.stderr,
+  clock: Date.now,
+  monotonic: () => performance.now(),
+  signal: interrupt.signal,
+  version: facts.version,
+})
+void work.then((code) => {
+  // Ended by the signal it got, as a shell expects that runs a loop of us.
+  if (received !== undefined) process.kill(process.pid, received)
+  process.exitCode = Math.max(code, Number(process.exitCode ?? 0))
+})

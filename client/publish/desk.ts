@@ -1,0 +1,34 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { nativeSuite } from '../../keys/native/suite.ts'
+import { tufCodec } from '../../tuf/index.ts'
+import type { Context } from '../context.ts'
+import { openKeyring } from './keyring.ts'
+import type { Keyring } from './keyring.ts'
+import type { Desk, Patience } from './publish.ts'
+
+/** Everything that publishing to one repository needs, under this machine's pin. Close its keyring. */
+export async function openDesk(context: Context, repository: string, keys: readonly string[]): Promise<Desk> {
+  const keyring = await keyringOf(context, keys)
+  const [server, trusted] = [await context.api(repository), await context.repository(repository)]
+  return {
+    repository,
+    codec: tufCodec,
+    server,
+    keyring,
+    standing: () => trusted.refresh(context.signal),
+    patience: patienceOf(context),
+  }
+}
+
+export async function keyringOf(context: Context, named: readonly string[]): Promise<Keyring> {
+  return await openKeyring({ keystore: await context.keystore(), suite: nativeSuite, named })
+}
+
+export function patienceOf({ monotonic, signal, terminal }: Context): Patience {
+  return {
+    monotonic,
+    random: Math.random,
+    sleep: async (milliseconds) => await delay(milliseconds, undefined, { signal }),
+    again: (why) => terminal.detail(`trying again: ${why}`),
+  }
+}

@@ -1,0 +1,91 @@
+/** What keeps a change from being published, beside metadata that must not be trusted. */
+export type PublishFailures = {
+  /** `keys` are the ids that would count, `have` how many of them are here. */
+  readonly NO_SIGNING_KEY: {
+    readonly role: string
+    readonly need: number
+    readonly have: number
+    readonly keys: readonly string[]
+  }
+  /** The key that was named signs nothing here. */
+  readonly KEY_NOT_IN_ROLE: { readonly role: string; readonly key: string }
+  readonly UNKNOWN_ROLE: { readonly repository: string; readonly role: string }
+  /** No role whose keys are here may sign this tag. */
+  readonly TAG_OUT_OF_SCOPE: { readonly repository: string; readonly tag: string; readonly role: string }
+  /** Another role is asked first and says something else. */
+  readonly TAG_SHADOWED: {
+    readonly repository: string
+    readonly tag: string
+    readonly role: string
+    readonly by: string
+  }
+  /** The registry's tag no longer means the digest that was about to be signed. */
+  readonly TAG_MOVED: { readonly image: string; readonly digest: string; readonly now: string }
+  /** Somebody else signed the same tag, for another digest, while this ran. */
+  readonly TAG_CHANGED: { readonly image: string; readonly wanted: string; readonly signed: string }
+  readonly CONFLICT: { readonly repository: string; readonly attempts: number; readonly milliseconds: number }
+  /** The server will not take it. `reason` is its own code, `why` its own words. */
+  readonly UPDATE_REFUSED: { readonly repository: string; readonly reason: string; readonly why: string }
+  readonly UNAUTHORIZED: { readonly server: string }
+  readonly DENIED: { readonly server: string; readonly repository: string }
+  readonly SERVER_FAILED: { readonly server: string; readonly status: number; readonly reason: string }
+  readonly NOT_THERE: { readonly server: string; readonly why: string }
+  readonly BAD_ANSWER: { readonly server: string; readonly why: string }
+}
+export type PublishCode = keyof PublishFailures
+
+const SENTENCE: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string } = {
+  NO_SIGNING_KEY: (d) => `${d.role} needs ${d.need} of its keys to sign, and ${d.have} of them are here`,
+  KEY_NOT_IN_ROLE: (d) => `key ${d.key} is none of the keys of ${d.role}`,
+  UNKNOWN_ROLE: (d) => `${d.repository} has no role ${d.role}`,
+  TAG_OUT_OF_SCOPE: (d) => `${d.role} may not sign the tag ${d.tag} of ${d.repository}`,
+  TAG_SHADOWED: (d) => `${d.by} is asked for ${d.tag} before ${d.role} is, and says something else`,
+  TAG_MOVED: (d) => `${d.image} was ${d.digest} and is ${d.now} now`,
+  TAG_CHANGED: (d) => `somebody else signed ${d.image} as ${d.signed} while this ran, and not as ${d.wanted}`,
+  CONFLICT: (d) =>
+    `others kept publishing to ${d.repository}: given up after ${d.attempts} attempts in ${Math.round(d.milliseconds / 1000)} s`,
+  UPDATE_REFUSED: (d) => `the server refused the update of ${d.repository}: ${d.why} (${d.reason})`,
+  UNAUTHORIZED: (d) => `${d.server} asks for a token, or does not know the one it was given`,
+  DENIED: (d) => `the token may not publish to ${d.repository} on ${d.server}`,
+  SERVER_FAILED: (d) => `${d.server} answered with status ${d.status} (${d.reason})`,
+  NOT_THERE: (d) => `${d.server} does not have it: ${d.why}`,
+  BAD_ANSWER: (d) => `${d.server} gave an answer that makes no sense: ${d.why}`,
+}
+
+const HINT: { readonly [C in PublishCode]?: (d: PublishFailures[C]) => string } = {
+  NO_SIGNING_KEY: (d) =>
+    d.keys.length === 0
+      ? ''
+      : `tagseal key list; one of these is needed: ${d.keys.map((id) => id.slice(0, 12)).join(', ')}`,
+  KEY_NOT_IN_ROLE: () => 'tagseal status REPO shows the keys of every role',
+  UNKNOWN_ROLE: (d) => `tagseal delegation list ${d.repository}`,
+  TAG_SHADOWED: (d) => `tagseal revoke ${d.repository}:${d.tag} takes the tag out of ${d.by}, with the keys of ${d.by}`,
+  TAG_MOVED: (d) => `sign what you pushed by its digest: tagseal sign ${d.image} --digest ${d.digest}`,
+  TAG_CHANGED: (d) => `tagseal history ${d.image} shows who signed what; sign again if yours is meant`,
+  CONFLICT: () => 'try again; nothing was published',
+  UNAUTHORIZED: () => 'give a token with --token-file FILE or TAGSEAL_TOKEN_FILE',
+  DENIED: () => "ask the server's owner: tagseal-server token create --repo PATTERN --allow pull,push",
+  SERVER_FAILED: () => 'try again; if it stays, its log has the same request id',
+}
+
+/** A change that was not published. Branch on `code`. */
+export class PublishError<C extends PublishCode = PublishCode> extends Error {
+  override readonly name = 'PublishError'
+  readonly code: C
+  readonly detail: PublishFailures[C]
+  constructor(code: C, detail: PublishFailures[C], options?: ErrorOptions) {
+    super(SENTENCE[code](detail), options)
+    this.code = code
+    this.detail = detail
+  }
+
+  get hint(): string | undefined {
+    return HINT[this.code]?.(this.detail) || undefined
+  }
+}
+
+export type AnyPublishError = { readonly [C in PublishCode]: PublishError<C> }[PublishCode]
+
+export function isPublishError(error: unknown): error is AnyPublishError {
+  return error instanceof PublishError
+}

@@ -1,0 +1,52 @@
+/** Which role a tag is written into. */
+import type { Authority, RoleName } from '../../tuf/index.ts'
+import { PublishError } from './errors.ts'
+import { rolesFor } from './standing.ts'
+import type { HoldingRole, Standing } from './standing.ts'
+
+export type PlaceWish = {
+  readonly repository: string
+  readonly tag: string
+  /** The role that the caller named. */
+  readonly role: RoleName | undefined
+  readonly canSign: (authority: Authority) => boolean
+}
+
+/** `asked` are all roles that may speak for the tag, in the order in which clients ask them. */
+export type Place = { readonly role: HoldingRole; readonly asked: readonly HoldingRole[] }
+
+/** The role that holds the tag already, if its keys are here; else the first one whose keys are. */
+export async function placeFor(standing: Standing, wish: PlaceWish): Promise<Place> {
+  const asked = await rolesFor(standing, wish.tag)
+  const role = wish.role === undefined ? anyOf(asked, wish) : named(asked, wish, wish.role)
+  return { role, asked }
+}
+
+/** Where a client finds the tag today. */
+export function holderOf(asked: readonly HoldingRole[], tag: string): HoldingRole | undefined {
+  return asked.find(({ file }) => file?.targets.has(tag))
+}
+
+/** Throws TAG_SHADOWED where clients would find the tag in another role before they come to this one. */
+export function refuseShadowed({ role, asked }: Place, { repository, tag }: PlaceWish): void {
+  const holder = holderOf(asked, tag)
+  if (holder === undefined || asked.indexOf(holder) >= asked.indexOf(role)) return
+  throw new PublishError('TAG_SHADOWED', { repository, tag, role: role.name, by: holder.name })
+}
+
+function anyOf(asked: readonly HoldingRole[], { tag, canSign }: PlaceWish): HoldingRole {
+  const holder = holderOf(asked, tag)
+  if (holder !== undefined && canSign(holder.authority)) return holder
+  const able = asked.find(({ authority }) => canSign(authority))
+  const [first] = asked
+  if (able !== undefined) return able
+  if (first === undefined) throw new Error('targets is always asked')
+  const { keyids, threshold } = first.authority.role
+  throw new PublishError('NO_SIGNING_KEY', { role: first.name, need: threshold, have: 0, keys: keyids })
+}
+
+function named(asked: readonly HoldingRole[], { repository, tag }: PlaceWish, role: RoleName): HoldingRole {
+  const found = asked.find(({ name }) => name === role)
+  if (found === undefined) throw new PublishError('TAG_OUT_OF_SCOPE', { repository, tag, role })
+  return found
+}

@@ -1,0 +1,102 @@
+import type { Authority, Codec, Root, RoleName, Targets } from '../../tuf/index.ts'
+import { HttpError } from '../http-errors.ts'
+import type { ServerApi } from '../server-api.ts'
+import { isPublishError, PublishError } from './errors.ts'
+import type { Keyring } from './keyring.ts'
+import type { Standing } from './standing.ts'
+
+/** One role's next version, and by whose keys it must be signed. */
+export type Edit = {
+  readonly role: RoleName
+  readonly body: Root | Targets
+  readonly authorities: readonly Authority[]
+}
+
+/**
+ * What somebody wants, put on top of what is there now. Asked again after every conflict, so it must say the same of
+ * the same standing. No edits mean that what is wanted is already so.
+ */
+export type Plan = (standing: Standing) => Promise<readonly Edit[]>
+
+export type Desk = {
+  readonly repository: string
+  readonly codec: Codec
+  readonly server: ServerApi
+  readonly keyring: Keyring
+  /** Refreshes; every call sees what was published before it. */
+  readonly standing: () => Promise<Standing>
+  readonly patience: Patience
+}
+
+export type Patience = {
+  readonly monotonic: () => number
+  readonly random: () => number
+  readonly sleep: (milliseconds: number) => Promise<void>
+  /** Told before each further attempt. */
+  readonly again: (why: string) => void
+}
+
+/** `published` is false where everything was already as wanted before anything was sent. */
+export type Published = { readonly published: boolean; readonly attempts: number }
+
+/** Others publishing is no failure until it has gone on for this long. */
+const CONFLICT_MS = 180_000
+/** Failing answers in a row that are borne. */
+const MOST_FAILURES = 5
+const FIRST_PAUSE_MS = 20
+const LONGEST_PAUSE_MS = 2_000
+
+/**
+ * Refresh, edit, sign, upload; and again from the start where somebody else was faster, or where nobody knows whether
+ * the server got it. An update whose acknowledgement was lost is found in place by the next refresh.
+ */
+export async function publish(desk: Desk, plan: Plan): Promise<Published> {
+  const { patience, repository } = desk
+  const start = patience.monotonic()
+  let failures = 0
+  for (let attempts = 0; ; attempts++) {
+    const edits = await plan(await desk.standing())
+    if (edits.length === 0) return { published: attempts > 0, attempts }
+    const outcome = await attempt(desk, await sign(desk, edits))
+    if (outcome === 'stored') return { published: true, attempts: attempts + 1 }
+    failures = outcome instanceof Error ? failures + 1 : 0
+    if (outcome instanceof Error && failures === MOST_FAILURES) throw outcome
+    const milliseconds = patience.monotonic() - start
+    if (milliseconds > CONFLICT_MS)
+      throw new PublishError('CONFLICT', { repository, attempts: attempts + 1, milliseconds })
+    patience.again(outcome instanceof Error ? outcome.message : 'somebody else published first')
+    await patience.sleep(pauseBefore(attempts, patience.random()))
+  }
+}
+
+/** The files of these edits, signed. */
+export async function sign(
+  { codec, keyring }: Pick<Desk, 'codec' | 'keyring'>,
+  edits: readonly Edit[],
+): Promise<ReadonlyMap<RoleName, Uint8Array>> {
+  const files = new Map<RoleName, Uint8Array>()
+  for (const { role, body, authorities } of edits) {
+    files.set(role, codec.assemble(body, await keyring.sign(codec.encode(body), authorities)))
+  }
+  return files
+}
+
+/** An error here is one after which the update may or may not be in place. Every other one is thrown. */
+async function attempt(desk: Desk, files: ReadonlyMap<RoleName, Uint8Array>): Promise<'stored' | 'conflict' | Error> {
+  try {
+    return (await desk.server.upload(files)).kind
+  } catch (error) {
+    if (mayHaveArrived(error)) return error
+    throw error
+  }
+}
+
+function mayHaveArrived(error: unknown): error is Error {
+  if (isPublishError(error)) return error.code === 'SERVER_FAILED'
+  return error instanceof HttpError && (error.code === 'NETWORK' || error.code === 'TIMEOUT')
+}
+
+/** Full jitter: of many that lost together, few come back together. */
+function pauseBefore(attempts: number, random: number): number {
+  return random * Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** attempts)
+}

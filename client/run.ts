@@ -1,0 +1,97 @@
+/** One run of the program: arguments in, exit code out. Time, environment and streams enter here. */
+import type { Answer } from './commands/declare.ts'
+import { CommandError } from './commands/errors.ts'
+import { settingsFrom } from './commands/globals.ts'
+import type { Environment } from './commands/globals.ts'
+import { parseArguments } from './commands/program.ts'
+import { openContext } from './context.ts'
+import { failureOf } from './exit.ts'
+import type { ExitCode, Failure } from './exit.ts'
+import { openTerminal } from './terminal.ts'
+import type { Output, Terminal } from './terminal.ts'
+
+export type Surroundings = {
+  readonly env: Environment
+  readonly homeDirectory: string
+  readonly stdout: Output
+  readonly stderr: Output
+  /** Milliseconds since 1970. */
+  readonly clock: () => number
+  readonly monotonic: () => number
+  /** Aborting it ends the run; what is under way is left as it is. */
+  readonly signal: AbortSignal
+  readonly version: string
+}
+
+/** Never throws: whatever goes wrong is printed, with a code, and becomes the exit code. */
+export async function run(argv: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
+  const json = argv.slice(0, endOf(argv)).includes('--json')
+  const verbose = argv.some((word) => word === '--verbose' || word === '-v')
+  const terminal = openTerminal({ ...surroundings, quiet: false, verbose })
+  try {
+    const invocation = await parseArguments(argv, surroundings)
+    if (invocation.kind === 'help') {
+      surroundings.stdout.write(invocation.text)
+      return 0
+    }
+    const { module, input, globals } = invocation
+    const settings = settingsFrom(globals, surroundings.env)
+    const loud = openTerminal({ ...surroundings, quiet: settings.quiet, verbose: settings.verbose })
+    const context = openContext(settings, { ...surroundings, terminal: loud })
+    try {
+      return print(await untilAborted(module.run(context, input), surroundings.signal), loud, settings.json)
+    } finally {
+      await context.close()
+    }
+  } catch (error) {
+    return printFailure(error, terminal, json)
+  }
+}
+
+function endOf(argv: readonly string[]): number {
+  const end = argv.indexOf('--')
+  return end < 0 ? argv.length : end
+}
+
+/** A command that does not look at the signal ends all the same. */
+function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(new CommandError('INTERRUPTED', {}))
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}
+
+function print({ lines, document, exit = 0 }: Answer, terminal: Terminal, json: boolean): ExitCode {
+  if (json) terminal.json(document)
+  else for (const line of lines) terminal.out(line)
+  return exit
+}
+
+function printFailure(error: unknown, terminal: Terminal, json: boolean): ExitCode {
+  const failure = failureOf(error)
+  if (json) terminal.json({ error: documentOf(failure) })
+  else {
+    terminal.error(`${failure.message} (${failure.code})`)
+    if (failure.hint !== undefined) terminal.hint(failure.hint)
+  }
+  for (const line of causesOf(error, failure, terminal.verbose)) terminal.detail(line)
+  return failure.exit
+}
+
+/** What `--json` says of an error. */
+export function documentOf({ code, message, hint, detail }: Failure): object {
+  return { code, message, ...(hint === undefined ? {} : { hint }), detail }
+}
+
+/** Only with `--verbose`: what is underneath; and for a bug of ours, where it happened. */
+function causesOf(error: unknown, { code }: Failure, verbose: boolean): readonly string[] {
+  if (!verbose || !(error instanceof Error)) return []
+  const own = code === 'INTERNAL' && error.stack !== undefined ? [error.stack] : []
+  const causes: string[] = []
+  for (let cause = error.cause; cause instanceof Error && causes.length < 8; cause = cause.cause) {
+    causes.push(`because: ${cause.message}`)
+  }
+  return [...own, ...causes]
+}

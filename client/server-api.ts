@@ -1,0 +1,186 @@
+/** What the trust server is asked beside metadata: to publish, for its online keys, and what a tag meant. */
+import { decodeJson, isJsonObject, isTrustError, member } from '../tuf/index.ts'
+import type { Json, JsonObject, PublicKey, RoleName } from '../tuf/index.ts'
+import { readBody } from './http.ts'
+import type { Http, HttpRequest, HttpResponse } from './http.ts'
+import { multipart } from './multipart.ts'
+import { PublishError } from './publish/errors.ts'
+import { baseUrl, metadataUrlOf } from './trust/fetch.ts'
+
+export type OnlineRole = 'timestamp' | 'snapshot'
+export type KeyFields = Pick<PublicKey, 'keytype' | 'scheme' | 'public'>
+
+/** `conflict`: somebody else published that role first; nothing was stored. */
+export type Upload =
+  | { readonly kind: 'stored' }
+  | { readonly kind: 'conflict'; readonly role: string; readonly current: number | undefined }
+
+/** What a tag meant from `at` (milliseconds) on; `digest` is undefined where it was taken out. */
+export type HistoryEntry = {
+  readonly tag: string
+  readonly at: number
+  readonly digest: string | undefined
+  readonly role: string
+  readonly version: number
+  readonly keyids: readonly string[]
+  readonly by: string | undefined
+}
+
+/** One repository on one server. An answer without a meaning throws; what the wire refuses is an `HttpError`. */
+export type ServerApi = {
+  readonly server: string
+  /** The public key the server will sign with, made when it is first asked for. */
+  readonly onlineKey: (role: OnlineRole) => Promise<KeyFields>
+  /** A new one, which the server signs with as soon as a root names it. */
+  readonly newOnlineKey: (role: OnlineRole) => Promise<KeyFields>
+  /** All or nothing. */
+  readonly upload: (files: ReadonlyMap<RoleName, Uint8Array>) => Promise<Upload>
+  /** Newest first, at most `limit`. */
+  readonly history: (tag: string, limit: number) => Promise<readonly HistoryEntry[]>
+}
+
+export type ServerApiOptions = {
+  readonly http: Http
+  readonly server: string
+  readonly repository: string
+  readonly token: string | undefined
+  readonly signal: AbortSignal
+}
+
+const MAX_ANSWER = 4 * 1024 * 1024
+/** A publish to a busy repository waits for its turn on the server. */
+const PUBLISH_IDLE_MS = 60_000
+
+export function openServerApi(options: ServerApiOptions): ServerApi {
+  const { server, repository } = options
+  const trust = metadataUrlOf(server, repository)
+  const ask = (request: Omit<HttpRequest, 'signal'>) => send(options, request)
+  return {
+    server,
+    onlineKey: async (role) => keyFrom(server, await ask({ url: new URL(`${trust}${role}.key`) })),
+    newOnlineKey: async (role) => keyFrom(server, await ask({ url: new URL(`${trust}${role}.key`), method: 'POST' })),
+    async upload(files) {
+      const parts = [...files].map(([name, bytes]) => ({ name, bytes, contentType: 'application/json' }))
+      const { contentType, body } = multipart('files', parts)
+      const headers = { 'content-type': contentType }
+      const answer = await ask({ url: new URL(trust), method: 'POST', headers, body, idleTimeout: PUBLISH_IDLE_MS })
+      return uploadFrom(options, answer)
+    },
+    async history(tag, limit) {
+      const url = new URL(`${baseUrl(server)}v1/repositories/${encodeURIComponent(repository)}/history`)
+      url.search = new URLSearchParams({ tag, limit: String(limit) }).toString()
+      return historyFrom(server, await ask({ url }))
+    },
+  }
+}
+
+type Reply = { readonly status: number; readonly body: Json | undefined }
+
+async function send(options: ServerApiOptions, request: Omit<HttpRequest, 'signal'>): Promise<Reply> {
+  const { http, token, signal, server } = options
+  const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  const response = await http.send({ ...request, headers: { ...authorization, ...request.headers }, signal })
+  const body = await readJson(server, response)
+  const { status } = response
+  if (status === 200 || status === 409) return { status, body }
+  throw refusal(options, status, body)
+}
+
+async function readJson(server: string, response: HttpResponse): Promise<Json | undefined> {
+  const bytes = await readBody(response, MAX_ANSWER, `an answer of ${server}`)
+  try {
+    return decodeJson(bytes, { depth: 16, what: 'answer' })
+  } catch (error) {
+    if (!isTrustError(error)) throw error
+    if (response.status !== 200) return undefined // a proxy's own page: its status says enough
+    throw new PublishError('BAD_ANSWER', { server, why: error.message }, { cause: error })
+  }
+}
+
+/** The first of the `errors` that an answer lists. */
+type Problem = { readonly code: string; readonly message: string; readonly detail: JsonObject }
+
+function problemOf(status: number, body: Json | undefined): Problem {
+  const errors = isJsonObject(body) ? member(body, 'errors') : undefined
+  const [first] = Array.isArray(errors) ? errors : []
+  const error: JsonObject = isJsonObject(first) ? first : {}
+  const detail = member(error, 'detail')
+  return {
+    code: textOf(member(error, 'code')) ?? `HTTP ${status}`,
+    message: textOf(member(error, 'message')) ?? `status ${status}`,
+    detail: isJsonObject(detail) ? detail : {},
+  }
+}
+
+function refusal({ server, repository }: ServerApiOptions, status: number, body: Json | undefined): PublishError {
+  const { code, message, detail } = problemOf(status, body)
+  if (status === 401) return new PublishError('UNAUTHORIZED', { server })
+  if (status === 403) return new PublishError('DENIED', { server, repository })
+  if (status === 404) return new PublishError('NOT_THERE', { server, why: message })
+  if (status >= 500 || status === 408 || status === 429) {
+    return new PublishError('SERVER_FAILED', { server, status, reason: code })
+  }
+  if (status >= 400) {
+    const reason = textOf(member(detail, 'code')) ?? code
+    return new PublishError('UPDATE_REFUSED', { repository, reason, why: message })
+  }
+  return new PublishError('BAD_ANSWER', { server, why: `status ${status}` })
+}
+
+function uploadFrom(options: ServerApiOptions, { status, body }: Reply): Upload {
+  if (status === 200) return { kind: 'stored' }
+  const { code, detail } = problemOf(status, body)
+  if (code !== 'VERSION') throw refusal(options, 400, body)
+  const current = member(detail, 'current')
+  return {
+    kind: 'conflict',
+    role: textOf(member(detail, 'role')) ?? 'a role',
+    current: typeof current === 'number' ? current : undefined,
+  }
+}
+
+function keyFrom(server: string, { body }: Reply): KeyFields {
+  const key: JsonObject = isJsonObject(body) ? body : {}
+  const keyval = member(key, 'keyval')
+  const [keytype, scheme] = [textOf(member(key, 'keytype')), textOf(member(key, 'scheme'))]
+  const publicText = isJsonObject(keyval) ? textOf(member(keyval, 'public')) : undefined
+  if (keytype === undefined || scheme === undefined || publicText === undefined) {
+    throw new PublishError('BAD_ANSWER', { server, why: 'it is no key' })
+  }
+  return { keytype, scheme, public: publicText }
+}
+
+function historyFrom(server: string, { body }: Reply): readonly HistoryEntry[] {
+  const entries = isJsonObject(body) ? member(body, 'entries') : undefined
+  if (!Array.isArray(entries)) throw new PublishError('BAD_ANSWER', { server, why: 'it is no history' })
+  return entries.map((entry) => historyEntry(server, entry))
+}
+
+function historyEntry(server: string, entry: Json): HistoryEntry {
+  const value: JsonObject = isJsonObject(entry) ? entry : {}
+  const [tag, role] = [textOf(member(value, 'tag')), textOf(member(value, 'role'))]
+  const [at, version] = [instantOf(member(value, 'at')), member(value, 'version')]
+  const keyids = member(value, 'keyids')
+  if (tag === undefined || role === undefined || at === undefined || typeof version !== 'number') {
+    throw new PublishError('BAD_ANSWER', { server, why: 'an entry of the history is malformed' })
+  }
+  return {
+    tag,
+    role,
+    at,
+    version,
+    digest: textOf(member(value, 'digest')),
+    keyids: Array.isArray(keyids) ? keyids.filter((id) => typeof id === 'string') : [],
+    by: textOf(member(value, 'by')),
+  }
+}
+
+function instantOf(value: Json | undefined): number | undefined {
+  if (typeof value === 'number') return value
+  const parsed = Date.parse(textOf(value) ?? '')
+  return Number.isNaN(parsed) ? undefined : parsed
+}
+
+function textOf(value: Json | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}
