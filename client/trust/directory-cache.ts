@@ -60,8 +60,17 @@ async function sweep(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     if (!name.startsWith('.') || !name.endsWith(TEMPORARY)) continue
     const path = join(folder, name)
-    const age = Date.now() - (await stat(path)).mtimeMs
-    if (age > ABANDONED_MS) await removeIfThere(path)
+    if (Date.now() - (await writtenAt(path)) > ABANDONED_MS) await removeIfThere(path)
+  }
+}
+
+/** Its writer may finish, and rename it, at any moment: then it is no litter. */
+async function writtenAt(path: string): Promise<number> {
+  try {
+    return (await stat(path)).mtimeMs
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return Number.POSITIVE_INFINITY
+    throw error
   }
 }
 
