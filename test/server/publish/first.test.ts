@@ -1,6 +1,6 @@
 import t from 'tap'
-import { setTag, signTargets } from './support/party.ts'
-import { openTestServer, REPO } from './support/app.ts'
+import { setTag, signTargets } from '../support/party.ts'
+import { openTestServer, REPO } from '../support/app.ts'
 
 await t.test('a repository is created, published to and served', async (t) => {
   const server = await openTestServer(t)

@@ -1,0 +1,373 @@
+/** What every storage adapter must do. `open` gives an empty store; opening `again` gives the same one after a restart. */
+import type { Test } from 'tap'
+import { instant, keyId, roleName, version } from '../../tuf/index.ts'
+import { hash } from '../../keys/digest.ts'
+import type { NewFile, Publication, Store, TokenRecord } from '../../server/storage/store.ts'
+
+export type Adapter = { readonly open: (t: Test) => Promise<Store>; readonly again: (store: Store) => Promise<Store> }
+
+const REPO = 'registry.example.com/team/app'
+const EXPIRES = 2_000_000
+
+function file(role: string, v: number, text = `${role} ${v}`, expires = EXPIRES): NewFile {
+  const bytes = Buffer.from(text)
+  return {
+    role: roleName(role),
+    version: version(v),
+    bytes,
+    length: bytes.length,
+    sha256: hash('sha256', bytes),
+    sha512: hash('sha512', bytes),
+    expires: instant(expires),
+    delegates: role === 'targets',
+  }
+}
+
+function publication(base: number, files: readonly NewFile[], more: Partial<Publication> = {}): Publication {
+  return { repository: REPO, base, at: 1000 + base, pruneBefore: 0, files, ...more }
+}
+
+const FIRST = publication(0, [file('root', 1), file('targets', 1), file('snapshot', 1), file('timestamp', 1)])
+
+export async function storeContract(t: Test, adapter: Adapter): Promise<void> {
+  await t.test('metadata', async (t) => metadataContract(t, adapter))
+  await t.test('history', async (t) => historyContract(t, adapter))
+  await t.test('upkeep', async (t) => upkeepContract(t, adapter))
+  await t.test('tokens', async (t) => tokenContract(t, adapter))
+  await t.test('online keys', async (t) => keyContract(t, adapter))
+  await t.test('audit and settings', async (t) => auditContract(t, adapter))
+}
+
+async function metadataContract(t: Test, { open, again }: Adapter): Promise<void> {
+  await t.test('knows nothing of a repository that was never published', async (t) => {
+    const { metadata } = await open(t)
+    t.equal(await metadata.state(REPO), undefined)
+    t.equal(await metadata.current(REPO, roleName('root')), undefined)
+    t.same(await metadata.repositories({ limit: 10 }), [])
+  })
+
+  await t.test('gives back the very bytes that were published, by role, version and hash', async (t) => {
+    const { metadata } = await open(t)
+    t.same(await metadata.publish([FIRST]), [true])
+    const role = roleName('targets')
+    const { bytes, ...facts } = file('targets', 1)
+    for (const found of [
+      await metadata.current(REPO, role),
+      await metadata.byVersion(REPO, role, 1),
+      await metadata.byHash(REPO, role, facts.sha256),
+    ]) {
+      t.match(found, { ...facts, storedAt: 1000 })
+      t.same(Buffer.from(found?.bytes ?? []), bytes)
+    }
+    t.equal(await metadata.byVersion(REPO, role, 2), undefined)
+    t.equal(await metadata.byHash(REPO, role, '0'.repeat(64)), undefined)
+    t.equal(await metadata.byHash(REPO, roleName('root'), facts.sha256), undefined, 'a hash belongs to its role')
+  })
+
+  await t.test('is the same after it was closed and opened', async (t) => {
+    const store = await open(t)
+    await store.metadata.publish([FIRST])
+    const state = await store.metadata.state(REPO)
+    const reopened = await again(store)
+    t.same(await reopened.metadata.state(REPO), state)
+    t.same(Buffer.from((await reopened.metadata.current(REPO, roleName('root')))?.bytes ?? []), file('root', 1).bytes)
+    await reopened.close()
+  })
+
+  await t.test('answers false, and stores nothing, when the repository moved on', async (t) => {
+    const { metadata } = await open(t)
+    await metadata.publish([FIRST])
+    const before = await metadata.state(REPO)
+    t.same(await metadata.publish([publication(0, [file('targets', 2)])]), [false])
+    t.same(await metadata.publish([publication(7, [file('targets', 2)])]), [false])
+    t.same(await metadata.state(REPO), before)
+  })
+
+  await t.test('stores of several publications those whose base still holds', async (t) => {
+    const { metadata } = await open(t)
+    await metadata.publish([FIRST])
+    const other = { ...FIRST, repository: 'registry.example.com/other' }
+    t.same(await metadata.publish([publication(9, [file('targets', 2)]), other]), [false, true])
+    t.equal((await metadata.state(REPO))?.files.get(roleName('targets'))?.version, 1)
+    t.equal((await metadata.state(other.repository))?.revision, 1)
+  })
+
+  await t.test('grows its revision with every write', async (t) => {
+    const { metadata } = await open(t)
+    await metadata.publish([FIRST])
+    for (let revision = 1; revision < 4; revision++) {
+      t.equal((await metadata.state(REPO))?.revision, revision)
+      await metadata.publish([publication(revision, [file('timestamp', revision + 1)])])
+    }
+  })
+
+  for (const [name, v] of [
+    ['the same version', 1],
+    ['a lower version', 1],
+  ] as const) {
+    await t.test(`refuses ${name} with other bytes, and stores nothing of that publish`, async (t) => {
+      const { metadata } = await open(t)
+      await metadata.publish([FIRST])
+      await metadata.publish([publication(1, [file('targets', name === 'a lower version' ? 2 : 1 + v)])])
+      const before = await metadata.state(REPO)
+      const wrong = publication(2, [file('snapshot', 2), file('targets', v, 'other bytes')])
+      await t.rejects(metadata.publish([wrong]))
+      t.same(await metadata.state(REPO), before)
+      t.equal(await metadata.byVersion(REPO, roleName('snapshot'), 2), undefined)
+    })
+  }
+
+  await t.test('lists repositories in order and by pages', async (t) => {
+    const { metadata } = await open(t)
+    for (const name of ['b', 'a', 'c']) await metadata.publish([{ ...FIRST, repository: name }])
+    const names = async (limit: number, from?: string) =>
+      (await metadata.repositories({ limit, ...(from === undefined ? {} : { from }) })).map(({ name }) => name)
+    t.same(await names(2), ['a', 'b'])
+    t.same(await names(2, 'b'), ['c'])
+  })
+
+  await t.test('counts what it holds', async (t) => {
+    const { metadata } = await open(t)
+    t.match(await metadata.summary(), { repositories: 0 })
+    await metadata.publish([FIRST])
+    const summary = await metadata.summary()
+    t.match(summary, { repositories: 1, oldestTimestamp: 1000, firstExpiry: EXPIRES })
+    t.ok(summary.bytes > 0)
+  })
+
+  await t.test('names the repositories that are due, soonest first', async (t) => {
+    const { metadata } = await open(t)
+    const due = (name: string, timestamp: number, snapshot: number) => ({
+      ...FIRST,
+      repository: name,
+      files: [file('timestamp', 1, 't', timestamp), file('snapshot', 1, 's', snapshot)],
+    })
+    await metadata.publish([due('soon', 1000, 9000), due('sooner', 500, 9000), due('fine', 5000, 9000)])
+    await metadata.publish([due('old snapshot', 6000, 2000), due('from the future', 50_000, 9000)])
+    const windows = { timestamp: { soon: 1000, far: 10_000 }, snapshot: { soon: 2000, far: 10_000 } }
+    const names = async (limit: number) => (await metadata.due(windows, limit)).map(({ name }) => name)
+    t.same(await names(10), ['sooner', 'soon', 'old snapshot', 'from the future'])
+    t.same(await names(1), ['sooner'])
+  })
+}
+
+async function historyContract(t: Test, { open }: Adapter): Promise<void> {
+  const digest = (seed: string) => `sha256:${hash('sha256', Buffer.from(seed))}`
+  const key = keyId('k1')
+
+  await t.test('says what a tag meant, when, in which role and by whose keys, newest first', async (t) => {
+    const { metadata } = await open(t)
+    const tags = [
+      { tag: 'latest', meaning: { digest: digest('a'), length: 10 } },
+      { tag: '1.0', meaning: { digest: `sha512:${'ab'.repeat(64)}`, length: 11 } },
+    ]
+    const role = roleName('targets')
+    await metadata.publish([{ ...FIRST, by: 'ci', changes: [{ role, version: version(1), keyids: [key], tags }] }])
+    await metadata.publish([
+      publication(1, [file('targets', 2)], {
+        changes: [{ role, version: version(2), keyids: [key], tags: [{ tag: 'latest' }] }],
+      }),
+    ])
+    const entries = await metadata.history(REPO, 'latest', { limit: 10 })
+    t.match(entries, [
+      { tag: 'latest', at: 1001, role: 'targets', version: 2, keyids: ['k1'] },
+      { tag: 'latest', at: 1000, role: 'targets', version: 1, by: 'ci', meaning: { digest: digest('a'), length: 10 } },
+    ])
+    t.equal(entries[0]?.meaning, undefined, 'without a meaning: taken out')
+    t.match(await metadata.history(REPO, '1.0', { limit: 10 }), [{ meaning: { digest: `sha512:${'ab'.repeat(64)}` } }])
+    t.same(await metadata.history(REPO, 'never', { limit: 10 }), [])
+    t.same(await metadata.history('elsewhere', 'latest', { limit: 10 }), [])
+  })
+
+  await t.test('comes by pages', async (t) => {
+    const { metadata } = await open(t)
+    await metadata.publish([FIRST])
+    for (let v = 2; v <= 6; v++) {
+      const tags = [{ tag: 'latest', meaning: { digest: digest(String(v)), length: v } }]
+      const changes = [{ role: roleName('targets'), version: version(v), keyids: [key], tags }]
+      await metadata.publish([publication(v - 1, [file('targets', v)], { changes })])
+    }
+    const first = await metadata.history(REPO, 'latest', { limit: 3 })
+    t.same(
+      first.map(({ version }) => version),
+      [6, 5, 4],
+    )
+    const from = first.at(-1)?.id ?? 0
+    t.same(
+      (await metadata.history(REPO, 'latest', { limit: 3, from })).map(({ version }) => version),
+      [3, 2],
+    )
+  })
+
+  await t.test('of a refused publish says nothing', async (t) => {
+    const { metadata } = await open(t)
+    await metadata.publish([FIRST])
+    const tags = [{ tag: 'latest', meaning: { digest: digest('x'), length: 1 } }]
+    const changes = [{ role: roleName('targets'), version: version(2), keyids: [key], tags }]
+    t.same(await metadata.publish([publication(5, [file('targets', 2)], { changes })]), [false])
+    t.same(await metadata.history(REPO, 'latest', { limit: 3 }), [])
+  })
+}
+
+async function upkeepContract(t: Test, { open }: Adapter): Promise<void> {
+  await t.test('drops superseded files after their time, never a root, never what is current', async (t) => {
+    const { metadata } = await open(t)
+    await metadata.publish([FIRST])
+    await metadata.publish([publication(1, [file('root', 2), file('targets', 2), file('timestamp', 2)])])
+    const has = async (role: string, v: number) => (await metadata.byVersion(REPO, roleName(role), v)) !== undefined
+    t.equal(await metadata.prune(1001, 100), 0, 'superseded this very moment: still being fetched')
+    t.ok(await has('targets', 1))
+    t.equal(await metadata.prune(1002, 1), 1, 'no more than asked for')
+    t.equal(await metadata.prune(1002, 100), 1)
+    t.notOk((await has('targets', 1)) || (await has('timestamp', 1)))
+    t.ok((await has('root', 1)) && (await has('root', 2)) && (await has('snapshot', 1)) && (await has('targets', 2)))
+    while (await metadata.reclaim());
+  })
+
+  await t.test('prunes within a publish too', async (t) => {
+    const { metadata } = await open(t)
+    await metadata.publish([FIRST])
+    await metadata.publish([publication(1, [file('targets', 2)])])
+    await metadata.publish([publication(2, [file('targets', 3)], { pruneBefore: 1002 })])
+    t.equal(await metadata.byVersion(REPO, roleName('targets'), 1), undefined)
+    t.ok(await metadata.byVersion(REPO, roleName('targets'), 2))
+  })
+
+  await t.test('never takes back a version, also when its file was pruned', async (t) => {
+    const { metadata } = await open(t)
+    await metadata.publish([FIRST])
+    await metadata.publish([publication(1, [file('targets', 5)])])
+    await metadata.prune(9999, 100)
+    await t.rejects(metadata.publish([publication(2, [file('targets', 1)])]))
+  })
+}
+
+async function tokenContract(t: Test, { open }: Adapter): Promise<void> {
+  const audit = { at: 1, action: 'token', subject: 'x' }
+  const token = (name: string, more: Partial<TokenRecord> = {}): TokenRecord => ({
+    id: `id-${name}`,
+    name,
+    hash: hash('sha256', Buffer.from(name)),
+    repository: 'registry.example.com/**',
+    actions: ['pull', 'push'],
+    createdAt: 5,
+    ...more,
+  })
+
+  await t.test('are found by hash and listed, whole', async (t) => {
+    const { tokens } = await open(t)
+    const kept = token('ci', { expiresAt: 99 })
+    t.equal(await tokens.add(kept, audit), true)
+    t.same(await tokens.byHash(kept.hash), kept)
+    t.equal(await tokens.byHash(token('other').hash), undefined)
+    t.same(await tokens.list(), [kept])
+  })
+
+  await t.test('have names that are unique among the living', async (t) => {
+    const { tokens, audit: log } = await open(t)
+    await tokens.add(token('ci'), audit)
+    const second = token('ci', { id: 'id-2', hash: hash('sha256', Buffer.from('2')) })
+    t.equal(await tokens.add(second, audit), false)
+    t.equal((await log.list({ limit: 10 })).length, 1, 'what was not done is not written down')
+    await tokens.revoke('ci', 10, audit)
+    t.equal(await tokens.add(second, audit), true)
+    t.equal((await tokens.revoke('ci', 20, audit))?.id, 'id-2', 'a name means the live one')
+  })
+
+  await t.test('once revoked stay so, since the first time', async (t) => {
+    const { tokens } = await open(t)
+    const kept = token('ci')
+    await tokens.add(kept, audit)
+    t.equal((await tokens.revoke(kept.id, 10, audit))?.revokedAt, 10)
+    t.equal((await tokens.revoke(kept.id, 20, audit))?.revokedAt, 10)
+    t.equal((await tokens.byHash(kept.hash))?.revokedAt, 10)
+    t.equal(await tokens.revoke('nobody', 10, audit), undefined)
+  })
+
+  await t.test('remember their latest use', async (t) => {
+    const { tokens } = await open(t)
+    const kept = token('ci')
+    await tokens.add(kept, audit)
+    await tokens.used(
+      new Map([
+        [kept.id, 50],
+        ['unknown', 50],
+      ]),
+    )
+    await tokens.used(new Map([[kept.id, 40]]))
+    t.equal((await tokens.byHash(kept.hash))?.lastUsedAt, 50)
+  })
+}
+
+async function keyContract(t: Test, { open }: Adapter): Promise<void> {
+  const key = (id: string, createdAt: number) => ({
+    repository: REPO,
+    role: 'timestamp' as const,
+    keyid: keyId(id),
+    keytype: 'ed25519',
+    scheme: 'ed25519',
+    public: 'ab',
+    sealed: Buffer.from(`sealed ${id}`),
+    createdAt,
+  })
+  const none = () => undefined
+
+  await t.test('are kept by repository and role, oldest first, before the repository exists', async (t) => {
+    const { keys } = await open(t)
+    await keys.add(key('b', 2), none)
+    await keys.add(key('a', 1), none)
+    t.same(
+      (await keys.list(REPO, 'timestamp')).map(({ keyid }) => keyid),
+      ['a', 'b'],
+    )
+    t.same(await keys.list(REPO, 'snapshot'), [])
+    t.same(await keys.list('elsewhere', 'timestamp'), [])
+    t.same(Buffer.from((await keys.list(REPO, 'timestamp'))[0]?.sealed ?? []), Buffer.from('sealed a'))
+  })
+
+  await t.test('are not added where the caller finds one to use instead', async (t) => {
+    const { keys } = await open(t)
+    await keys.add(key('a', 1), none)
+    t.equal((await keys.add(key('b', 2), (kept) => kept[0])).keyid, 'a')
+    t.equal((await keys.list(REPO, 'timestamp')).length, 1)
+  })
+
+  await t.test('leave with the publish that retires them', async (t) => {
+    const { keys, metadata } = await open(t)
+    await keys.add(key('a', 1), none)
+    await keys.add(key('b', 2), none)
+    await metadata.publish([FIRST])
+    const next = publication(1, [file('root', 2)], { retire: [keyId('a')] })
+    t.same(await metadata.publish([{ ...next, base: 8 }]), [false])
+    t.equal((await keys.list(REPO, 'timestamp')).length, 2, 'a publish that was not stored retires nothing')
+    await metadata.publish([next])
+    t.same(
+      (await keys.list(REPO, 'timestamp')).map(({ keyid }) => keyid),
+      ['b'],
+    )
+  })
+}
+
+async function auditContract(t: Test, { open, again }: Adapter): Promise<void> {
+  await t.test('entries come newest first and by pages', async (t) => {
+    const { audit, metadata } = await open(t)
+    await audit.add({ at: 1, action: 'a', subject: 's', actor: 'ci', request: 'r-1', detail: { n: 1 } })
+    await metadata.publish([{ ...FIRST, audit: { at: 2, action: 'publish', subject: REPO } }])
+    const entries = await audit.list({ limit: 10 })
+    t.match(entries, [{ action: 'publish' }, { at: 1, action: 'a', actor: 'ci', request: 'r-1', detail: { n: 1 } }])
+    t.match(await audit.list({ limit: 10, from: entries[0]?.id ?? 0 }), [{ action: 'a' }])
+    t.equal((await audit.list({ limit: 1 })).length, 1)
+  })
+
+  await t.test('the first value of a setting stays', async (t) => {
+    const store = await open(t)
+    t.equal(await store.settings.get('x'), undefined)
+    await store.settings.settle('x', Buffer.from('1'))
+    t.same(Buffer.from(await store.settings.settle('x', Buffer.from('2'))), Buffer.from('1'))
+    const reopened = await again(store)
+    t.same(Buffer.from((await reopened.settings.get('x')) ?? []), Buffer.from('1'))
+    await reopened.check()
+    await reopened.close()
+    await t.rejects(reopened.check())
+  })
+}
