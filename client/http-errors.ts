@@ -28,3 +28,10 @@ export class HttpError<C extends HttpCode = HttpCode> extends Error {
     this.detail = detail
   }
 }
+
+/** The union to switch over: narrowing on `code` narrows `detail`. */
+export type AnyHttpError = { readonly [C in HttpCode]: HttpError<C> }[HttpCode]
+
+export function isHttpError(error: unknown): error is AnyHttpError {
+  return error instanceof HttpError
+}

@@ -7,9 +7,11 @@
 import type { Agent, IncomingMessage, RequestOptions } from 'node:http'
 import type { AgentOptions } from 'node:https'
 import type { LookupFunction } from 'node:net'
-import http from 'node:http'
-import https from 'node:https'
 import { HttpError } from './http-errors.ts'
+
+// An `import` of these evaluates every lazy export of theirs, and TLS is loaded where nothing asks for it.
+const plain = () => process.getBuiltinModule('node:http')
+const secure = () => process.getBuiltinModule('node:https')
 
 export type HttpRequest = {
   readonly url: URL
@@ -101,8 +103,8 @@ export function isLoopback(hostname: string): boolean {
 function makeAgent(protocol: string, { ca, lookup }: HttpOptions): Agent {
   const kept = { keepAlive: true, maxSockets: 16, scheduling: 'lifo' } as const
   const common: AgentOptions = lookup === undefined ? kept : { ...kept, lookup }
-  if (protocol === 'http:') return new http.Agent(common)
-  return new https.Agent(ca === undefined ? common : { ...common, ca })
+  if (protocol === 'http:') return new (plain().Agent)(common)
+  return new (secure().Agent)(ca === undefined ? common : { ...common, ca })
 }
 
 function refusePlainHttp(url: URL, { plainHttp }: HttpOptions): void {
@@ -121,7 +123,7 @@ function exchange(request: HttpRequest, agent: Agent, userAgent: string): Promis
       reject(asError(signal.reason))
       return
     }
-    const outgoing = (url.protocol === 'http:' ? http : https).request(optionsOf(request, agent, userAgent))
+    const outgoing = (url.protocol === 'http:' ? plain() : secure()).request(optionsOf(request, agent, userAgent))
     let answer: IncomingMessage | undefined
     // Once there is an answer, its reader must get the reason; ending the request alone would tell it of a reset.
     const end = (reason: Error) => (answer ?? outgoing).destroy(reason)
