@@ -28,27 +28,34 @@ export function tokenCommand(deps: TokenCommandDeps): Command {
     .option('--days <n>', 'for how many days; without it until revoked', daysOf)
     .option('--json', 'print one JSON document')
     .addHelpText('after', EXAMPLE)
-    .action(async (options: Place & { name: string; repo: string; allow: Action[]; days?: number; json?: true }) => {
-      const at = clock()
-      const expiry = options.days === undefined ? {} : { expiresAt: at + options.days * DAY_MS }
-      const wanted = { name: options.name, repository: options.repo, actions: options.allow, ...expiry }
-      const issued = await withStore(deps, options, (store) => createToken(store, wanted, { at, actor: ACTOR }))
-      out(options.json ? JSON.stringify({ token: issued.token, ...tokenOf(issued.record) }) : issued.token)
-    })
+    .action(
+      async (
+        options: { name: string; repo: string; allow: Action[]; days?: number; json?: true },
+        command: Command,
+      ) => {
+        const at = clock()
+        const expiry = options.days === undefined ? {} : { expiresAt: at + options.days * DAY_MS }
+        const wanted = { name: options.name, repository: options.repo, actions: options.allow, ...expiry }
+        const issued = await withStore(deps, placeOf(command), (store) =>
+          createToken(store, wanted, { at, actor: ACTOR }),
+        )
+        out(options.json ? JSON.stringify({ token: issued.token, ...tokenOf(issued.record) }) : issued.token)
+      },
+    )
 
   place(token.command('list').description('all tokens, without their secrets'))
     .option('--json', 'print one JSON document')
     .addHelpText('after', '\nExample:\n  tagseal-server token list --data /var/lib/tagseal')
-    .action(async (options: Place & { json?: true }) => {
-      const tokens = await withStore(deps, options, (store) => store.tokens.list())
+    .action(async (options: { json?: true }, command: Command) => {
+      const tokens = await withStore(deps, placeOf(command), (store) => store.tokens.list())
       if (options.json) out(JSON.stringify({ tokens: tokens.map(tokenOf) }))
       else for (const record of tokens) out(lineOf(record, clock()))
     })
 
   place(token.command('revoke <token>').description('let nobody in by it from now on'))
     .addHelpText('after', '\nExample:\n  tagseal-server token revoke ci --data /var/lib/tagseal')
-    .action(async (idOrName: string, options: Place) => {
-      const record = await withStore(deps, options, (store) =>
+    .action(async (idOrName: string, _options: object, command: Command) => {
+      const record = await withStore(deps, placeOf(command), (store) =>
         revokeToken(store, idOrName, { at: clock(), actor: ACTOR }),
       )
       out(`revoked ${record.name} (${record.id})`)
@@ -66,6 +73,11 @@ function place(command: Command): Command {
     .exitOverride()
     .option('--config <file>', 'settings as one JSON object')
     .option('--data <dir>', "the server's folder")
+}
+
+/** Before the subcommand or after it: the program has options of the same names, and takes them wherever they stand. */
+function placeOf(command: Command): Place {
+  return command.optsWithGlobals<Place>()
 }
 
 async function withStore<T>({ env }: TokenCommandDeps, options: Place, use: (store: Store) => Promise<T>): Promise<T> {
