@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
 import { spawn } from 'node:child_process'
 
 /** What a series of runs took, in milliseconds. */
@@ -73,4 +75,8 @@ export async function load(
   const failed = /Non-2xx or 3xx responses: (\d+)/.exec(said)
   if (failed !== null) throw new Error(`wrk got ${failed[1]} failed answers from ${url}`)
   return Number(/Requests\/sec:\s+([\d.]+)/.exec(said)?.[1])
+}
+
+export function hasProgram(name: string): boolean {
+  return (process.env.PATH ?? '').split(delimiter).some((folder) => existsSync(join(folder, name)))
 }

@@ -14,7 +14,10 @@ import { tokenCommand } from './token-command.ts'
 const { env } = process
 const out = (line: string) => void process.stdout.write(`${line}\n`)
 
-process.exitCode = await main(process.argv)
+// No top-level await: the published program is one CommonJS file (ADR 0012).
+void main(process.argv).then((code) => {
+  process.exitCode = code
+})
 
 async function main(argv: readonly string[]): Promise<number> {
   try {
