@@ -42,9 +42,10 @@ export function decodeDelta(bytes: Uint8Array, reader: Reader): Delta {
   }
 }
 
-/** Throws VERSION where the base is not what is stored. */
+/** Throws VERSION where the base is not what is stored, or the delta does not lead to the version after it. */
 export function refuseOtherBase(role: RoleName, { base, change }: Delta, record: FileRecord | undefined): void {
-  if (record !== undefined && record.version === base.version && record.sha256 === base.sha256) return
+  const same = record !== undefined && record.version === base.version && record.sha256 === base.sha256
+  if (same && change.version === record.version + 1) return
   throw new Problem('VERSION', { role, current: record?.version ?? 0, got: change.version })
 }
 
