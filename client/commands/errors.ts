@@ -14,7 +14,6 @@ export type CommandFailures = {
   readonly NOT_AN_IMAGE: { readonly image: string }
   readonly ENGINE_MISSING: { readonly tried: string }
   readonly ENGINE_FAILED: { readonly engine: string; readonly why: string }
-  /** A key that is in use somewhere must be confirmed by name. */
   readonly INTERRUPTED: Record<string, never>
   readonly INTERNAL: { readonly why: string }
   readonly IO: { readonly what: string; readonly why: string }
@@ -44,7 +43,7 @@ const HINT: { readonly [C in CommandCode]?: (d: CommandFailures[C]) => string } 
   REPOSITORY_EXISTS: (d) =>
     `to use it from here: tagseal trust add ${d.repository} --key ID, with the root key id its owner printed`,
   DIGEST_DIFFERS: () => 'do not use the digest that was given, unless you know why it differs',
-  ENGINE_MISSING: () => 'install one of them, or name one with --engine',
+  ENGINE_MISSING: () => 'install one, or have skopeo write a folder: --engine skopeo --output DIR',
   INTERNAL: () => 'this is a bug in tagseal; run it again with --verbose and report what it prints',
 }
 

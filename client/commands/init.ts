@@ -1,7 +1,6 @@
 import type { KeyInfo } from '../../keys/keystore/keystore.ts'
 import { nativeSuite } from '../../keys/native/suite.ts'
 import { DEFAULT_LIMITS, keyId, tufCodec } from '../../tuf/index.ts'
-import type { KeyId } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { keyringOf } from '../publish/desk.ts'
 import { foundingEdits, keyNameFor, publicKeyOf, serverKey } from '../publish/found.ts'
@@ -13,6 +12,7 @@ import type { Pin } from '../trust/pins.ts'
 import { count, defineCommand, flag, list, one, text } from './declare.ts'
 import type { Answer } from './declare.ts'
 import { CommandError, usage } from './errors.ts'
+import { pinCommand } from './pin-command.ts'
 
 export const initCommand = defineCommand({
   operands: { REPO: one('the image repository, without a tag') },
@@ -143,10 +143,4 @@ async function trustOwn(context: Context, { repository, threshold }: Wishes, { r
       command,
     },
   }
-}
-
-function pinCommand(repository: string, keyids: readonly KeyId[], threshold: number, server: string): string {
-  const keys = keyids.map((id) => `--key ${id}`).join(' ')
-  const need = threshold === 1 ? '' : ` --threshold ${threshold}`
-  return `tagseal trust add ${repository} ${keys}${need} --server ${server}`
 }

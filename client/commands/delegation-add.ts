@@ -1,0 +1,61 @@
+import { nativeSuite } from '../../keys/native/suite.ts'
+import { newRoleName, refusePattern, tufCodec } from '../../tuf/index.ts'
+import { planDelegation } from '../publish/delegating.ts'
+import { openDesk } from '../publish/desk.ts'
+import { publish } from '../publish/publish.ts'
+import { parseRepo } from '../registry/reference.ts'
+import { count, defineCommand, flag, list, one } from './declare.ts'
+import { usage } from './errors.ts'
+import { givenKey } from './given-keys.ts'
+import { shortId } from './key-document.ts'
+
+export const delegationAddCommand = defineCommand({
+  operands: {
+    REPO: one('the image repository, without a tag'),
+    ROLE: one('its name, such as releases or releases/team-a'),
+  },
+  options: {
+    key: list('F', 'a public key: a PEM file, or the id of a key of this machine; may be repeated'),
+    threshold: count('N', 'how many of its keys must sign; 1 where nothing is said'),
+    path: list('P', 'tags it may sign, as a pattern: 1.*; may be repeated; every tag where nothing is said'),
+    terminating: flag('for those tags, no role after it is asked'),
+  },
+  examples: ['tagseal delegation add registry.example.com/team/app releases --key ./team.pub.pem --path "1.*"'],
+  notes: [
+    'Run again for a role that exists, it adds keys, and replaces threshold and paths where they are given.',
+    'releases/team-a is delegated by the role releases where there is one, every other role by targets.',
+    'Until the role has published once, clients refuse tags that only it could have signed.',
+  ].join('\n'),
+  async run(context, input) {
+    const { name: repository } = parseRepo(input.one('REPO'))
+    const role = newRoleName(input.one('ROLE'))
+    const paths = input.list('path')
+    for (const path of paths) refusePattern(path)
+    const keys = await Promise.all(input.list('key').map((given) => givenKey(context, given)))
+    if (keys.length === 0) throw usage('a role needs keys', 'give a public key: --key FILE')
+    const desk = await openDesk(context, repository, [])
+    try {
+      const wish = {
+        repository,
+        role,
+        keys,
+        paths,
+        threshold: input.count('threshold'),
+        terminating: input.flag('terminating'),
+      }
+      const { published } = await publish(
+        desk,
+        planDelegation(wish, { codec: tufCodec, suite: nativeSuite, clock: context.clock }),
+      )
+      const keyids = keys.map(({ id }) => id)
+      return {
+        lines: [
+          `${role} may sign ${paths.length === 0 ? 'every tag' : paths.join(', ')} of ${repository} with ${keyids.map(shortId).join(', ')}`,
+        ],
+        document: { repository, role, keys: keyids, published },
+      }
+    } finally {
+      desk.keyring.close()
+    }
+  },
+})

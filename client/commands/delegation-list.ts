@@ -1,0 +1,55 @@
+import type { DelegatedRole } from '../../tuf/index.ts'
+import { allRoles } from '../publish/standing.ts'
+import type { HoldingRole } from '../publish/standing.ts'
+import { parseRepo } from '../registry/reference.ts'
+import { defineCommand, one } from './declare.ts'
+import { shortId } from './key-document.ts'
+import { tableOf } from './table-text.ts'
+
+export const delegationListCommand = defineCommand({
+  operands: { REPO: one('the image repository, without a tag') },
+  options: {},
+  examples: ['tagseal delegation list registry.example.com/team/app'],
+  async run(context, input) {
+    const { name } = parseRepo(input.one('REPO'))
+    const standing = await (await context.repository(name)).refresh(context.signal)
+    const delegations = delegationsIn(await allRoles(standing))
+    if (delegations.length === 0) context.terminal.note(`${name} delegates to nobody: targets signs every tag`)
+    return {
+      lines: tableOf(delegations.map(lineOf)),
+      document: { repository: name, delegations: delegations.map(documentOf) },
+    }
+  },
+})
+
+type Delegation = { readonly by: string; readonly entry: DelegatedRole; readonly version: number | undefined }
+
+/** In the order of the search. */
+function delegationsIn(roles: readonly HoldingRole[]): readonly Delegation[] {
+  return roles.flatMap(({ name: by, file }) =>
+    (file?.delegations?.roles ?? []).map((entry) => {
+      return { by, entry, version: roles.find(({ name }) => name === entry.name)?.file?.version }
+    }),
+  )
+}
+
+function pathsOf({ scope }: DelegatedRole): readonly string[] {
+  return scope.kind === 'paths' ? scope.paths : scope.prefixes.map((prefix) => `sha256 ${prefix}...`)
+}
+
+function lineOf({ by, entry, version }: Delegation): readonly string[] {
+  const published = version === undefined ? 'not published' : `version ${version}`
+  const keys = `${entry.threshold} of ${entry.keyids.length}: ${entry.keyids.map(shortId).join(', ')}`
+  return [
+    entry.name,
+    `by ${by}`,
+    published,
+    keys,
+    `${pathsOf(entry).join(' ')}${entry.terminating ? ' (terminating)' : ''}`,
+  ]
+}
+
+function documentOf({ by, entry, version }: Delegation): object {
+  const { name: role, threshold, keyids: keys, terminating } = entry
+  return { role, by, threshold, keys, paths: pathsOf(entry), terminating, version: version ?? null }
+}

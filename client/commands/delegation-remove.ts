@@ -1,0 +1,32 @@
+import { nativeSuite } from '../../keys/native/suite.ts'
+import { roleName, tufCodec } from '../../tuf/index.ts'
+import { planUndelegation } from '../publish/delegating.ts'
+import { openDesk } from '../publish/desk.ts'
+import { publish } from '../publish/publish.ts'
+import { parseRepo } from '../registry/reference.ts'
+import { defineCommand, one } from './declare.ts'
+
+export const delegationRemoveCommand = defineCommand({
+  operands: { REPO: one('the image repository, without a tag'), ROLE: one('the name of the delegated role') },
+  options: {},
+  examples: ['tagseal delegation remove registry.example.com/team/app releases'],
+  notes: 'The tags that only this role signed are not signed any more.',
+  async run(context, input) {
+    const { name: repository } = parseRepo(input.one('REPO'))
+    const role = roleName(input.one('ROLE'))
+    const desk = await openDesk(context, repository, [])
+    let lost: readonly string[] = []
+    try {
+      const making = { codec: tufCodec, suite: nativeSuite, clock: context.clock }
+      await publish(
+        desk,
+        planUndelegation(repository, role, making, (tags) => (lost = tags)),
+      )
+    } finally {
+      desk.keyring.close()
+    }
+    if (lost.length > 0)
+      context.terminal.warn(`${role} had signed ${lost.length} tags: ${lost.slice(0, 10).join(', ')}`)
+    return { lines: [`removed ${role} from ${repository}`], document: { repository, removed: role, tags: lost } }
+  },
+})

@@ -1,0 +1,150 @@
+import type { KeyInfo } from '../../keys/keystore/keystore.ts'
+import { nativeSuite } from '../../keys/native/suite.ts'
+import { keyId, roleName, ROOT, tufCodec } from '../../tuf/index.ts'
+import type { PublicKey, RoleName, TopRole } from '../../tuf/index.ts'
+import type { Context } from '../context.ts'
+import { openDesk } from '../publish/desk.ts'
+import { keyNameFor, publicKeyOf, serverKey } from '../publish/found.ts'
+import { publish } from '../publish/publish.ts'
+import { keysInForce, planDelegatedRotation, planTopRotation } from '../publish/rotating.ts'
+import type { NewKeys } from '../publish/rotating.ts'
+import { parseRepo } from '../registry/reference.ts'
+import type { OnlineRole } from '../server-api.ts'
+import { addPin } from '../trust/pins.ts'
+import { defineCommand, flag, list, one, text } from './declare.ts'
+import { CommandError, usage } from './errors.ts'
+import { shortId } from './key-document.ts'
+import { pinCommand } from './pin-command.ts'
+
+export const rotateCommand = defineCommand({
+  operands: {
+    REPO: one('the image repository, without a tag'),
+    ROLE: one('root, targets, snapshot, timestamp, or the name of a delegated role'),
+  },
+  options: {
+    key: list('ID', 'a key of this machine that signs from now on, instead of a new one; may be repeated'),
+    compromised: flag('somebody else has the old key: also say what to look at afterwards'),
+    since: text('TIME', 'when it was stolen'),
+    'no-passphrase': flag('keep the new key readable to whoever reads its file'),
+  },
+  examples: [
+    'tagseal rotate registry.example.com/team/app targets --compromised',
+    'tagseal rotate registry.example.com/team/app timestamp',
+  ],
+  notes: [
+    'What the leaving keys had signed is signed again in the same publish; clients follow by themselves.',
+    'With --key and the keys that the role has, root is only renewed.',
+  ].join('\n'),
+  async run(context, input) {
+    if (input.text('since') !== undefined) throw new CommandError('NOT_YET', { what: 'rotate --since' })
+    const { name: repository } = parseRepo(input.one('REPO'))
+    const role = roleName(input.one('ROLE'))
+    const rotation = { repository, role, keys: input.list('key'), encrypted: !input.flag('no-passphrase') }
+    const { before, after } = await rotateRole(context, rotation)
+    for (const { id } of await leavingKeys(context, before, after)) {
+      context.terminal.note(`the old key is still on this machine: tagseal key remove ${shortId(id)} --yes`)
+    }
+    if (input.flag('compromised')) sayWhatToLookAt(context, repository, role)
+    const keyids = after.keys.map(({ id }) => id)
+    const replaced = before.keys.map(({ id }) => id).filter((id) => !keyids.includes(id))
+    const command = role === ROOT ? [await newPin(context, repository, after)] : []
+    return {
+      lines: [`${role} of ${repository} is signed by ${keyids.join(', ')}`, ...command],
+      document: { repository, role, keys: keyids, threshold: after.threshold, replaced, command: command[0] ?? null },
+    }
+  },
+})
+
+type Rotation = {
+  readonly repository: string
+  readonly role: RoleName
+  readonly keys: readonly string[]
+  readonly encrypted: boolean
+}
+type Rotated = { readonly before: NewKeys; readonly after: NewKeys }
+
+/** The new keys are there before anything is published, and found again where this was interrupted. */
+async function rotateRole(context: Context, rotation: Rotation): Promise<Rotated> {
+  const { repository, role } = rotation
+  const standing = await (await context.repository(repository)).refresh(context.signal)
+  const before = await keysInForce(standing, repository, role)
+  const top = topRole(role)
+  const after =
+    top === 'timestamp' || top === 'snapshot'
+      ? await onlineKeys(context, rotation, top)
+      : await ownKeys(context, rotation, before, standing.root.version)
+  const making = { codec: tufCodec, suite: nativeSuite, clock: context.clock }
+  const desk = await openDesk(context, repository, [])
+  try {
+    const plan =
+      top === undefined ? planDelegatedRotation(repository, role, after, making) : planTopRotation(top, after, making)
+    await publish(desk, plan)
+  } finally {
+    desk.keyring.close()
+  }
+  return { before, after }
+}
+
+function topRole(role: RoleName): TopRole | undefined {
+  return (['root', 'targets', 'snapshot', 'timestamp'] as const).find((top) => role === roleName(top))
+}
+
+/** The server holds these keys, so it makes the new one too. */
+async function onlineKeys(context: Context, { repository, role, keys }: Rotation, top: OnlineRole): Promise<NewKeys> {
+  if (keys.length > 0) throw usage(`the server holds the keys of ${role}`, 'leave --key out')
+  const server = await context.api(repository)
+  return { keys: [serverKey(await server.newOnlineKey(top), tufCodec, nativeSuite)], threshold: 1 }
+}
+
+async function ownKeys(context: Context, rotation: Rotation, before: NewKeys, rootVersion: number): Promise<NewKeys> {
+  const keystore = await context.keystore()
+  const { threshold } = before
+  if (rotation.keys.length > 0) {
+    const infos = await Promise.all(rotation.keys.map((key) => keystore.find(key)))
+    const keys = new Map(infos.map((info) => [info.id, asPublic(info)]))
+    if (keys.size < threshold)
+      throw usage(`${rotation.role} needs ${threshold} signatures, and ${keys.size} keys are named`)
+    return { threshold, keys: [...keys.values()] }
+  }
+  if (before.keys.length !== 1) {
+    throw usage(
+      `${rotation.role} has ${before.keys.length} keys`,
+      'name all keys that it shall have from now on: --key ID',
+    )
+  }
+  const name = keyNameFor(`${rotation.role}.${rootVersion + 1}`, rotation.repository)
+  const made = (await keystore.list()).find((key) => key.name === name && !before.keys.some(({ id }) => id === key.id))
+  const key = made ?? (await keystore.generate({ algorithm: 'ed25519', name, encrypted: rotation.encrypted }))
+  return { threshold, keys: [asPublic(key)] }
+}
+
+function asPublic(key: KeyInfo): PublicKey {
+  return publicKeyOf(key, tufCodec, nativeSuite)
+}
+
+async function leavingKeys(context: Context, before: NewKeys, after: NewKeys): Promise<readonly KeyInfo[]> {
+  const kept = new Set<string>(after.keys.map(({ id }) => id))
+  const left = new Set<string>(before.keys.map(({ id }) => id).filter((id) => !kept.has(id)))
+  return (await (await context.keystore()).list()).filter(({ id }) => left.has(id))
+}
+
+/** A pin on key ids that left the root would go on accepting what they sign from somebody who never saw this root. */
+async function newPin(context: Context, repository: string, { keys, threshold }: NewKeys): Promise<string> {
+  const keyids = keys.map(({ id }) => keyId(id))
+  const rule = await context.pinOf(repository)
+  const { server } = await context.api(repository)
+  if (rule.pattern.literal && rule.pin.kind === 'keys') {
+    await addPin(context.paths.trust, { ...rule, pin: { kind: 'keys', keyids, threshold } })
+  }
+  context.terminal.note('whoever pins the root keys by their ids should pin the new ones')
+  return pinCommand(repository, keyids, threshold, server)
+}
+
+function sayWhatToLookAt({ terminal }: Context, repository: string, role: RoleName): void {
+  terminal.note(
+    `what the old key signed by itself counts no more; what it put in before is signed again, so look at it:`,
+  )
+  terminal.note(
+    `tagseal list ${repository}; tagseal history ${repository}:TAG; tagseal revoke what ${role} did not mean`,
+  )
+}

@@ -1,0 +1,138 @@
+/** Letting other keys sign some tags, as plans to publish. */
+import { withDelegation, withoutDelegation } from '../../tuf/index.ts'
+import type { Authority, Codec, DelegatedRole, PublicKey, RoleName, Suite } from '../../tuf/index.ts'
+import { PublishError } from './errors.ts'
+import { identityOf } from './keyring.ts'
+import type { Edit, Plan } from './publish.ts'
+import { allRoles } from './standing.ts'
+import type { HoldingRole } from './standing.ts'
+import { editOf } from './tags.ts'
+
+type Making = { readonly codec: Codec; readonly suite: Suite; readonly clock: () => number }
+
+export type DelegationWish = {
+  readonly repository: string
+  readonly role: RoleName
+  /** Added to those the role has. */
+  readonly keys: readonly PublicKey[]
+  /** undefined leaves what the role has; for a new role it is 1. */
+  readonly threshold: number | undefined
+  /** Patterns of tags. Empty leaves what the role has; a new role gets every tag. */
+  readonly paths: readonly string[]
+  readonly terminating: boolean
+}
+
+/** A role and the entry for it in the file of whoever delegates to it. */
+export type DelegatedPlace = { readonly parent: HoldingRole; readonly entry: DelegatedRole | undefined }
+
+/** Where a role is delegated, or would be: `a/b` below the role `a` if there is one, everything else below targets. */
+export function placeOf(roles: readonly HoldingRole[], name: RoleName): DelegatedPlace {
+  for (const parent of roles) {
+    const entry = parent.file?.delegations?.roles.find((role) => role.name === name)
+    if (entry !== undefined) return { parent, entry }
+  }
+  const [targets] = roles
+  const prefixes = roles.filter((role) => name.startsWith(`${role.name}/`))
+  const parent = prefixes.toSorted((a, b) => b.name.length - a.name.length)[0] ?? targets
+  if (parent === undefined) throw new Error('targets is always there')
+  return { parent, entry: undefined }
+}
+
+export function planDelegation(wish: DelegationWish, making: Making): Plan {
+  return async (standing) => {
+    const roles = await allRoles(standing)
+    const { parent, entry } = placeOf(roles, wish.role)
+    const wanted = wantedRole(wish, parent, entry, making.suite)
+    if (entry !== undefined && sameRole(entry, wanted)) return []
+    const file = publishedOf(parent)
+    const delegations = withDelegation(file.delegations, wanted, lastOf(file.delegations?.roles))
+    const edit = editOf(parent, { delegations }, making)
+    // A higher threshold asks for more signatures on what the role already published.
+    const held = roles.find(({ name }) => name === wish.role)
+    const more = entry !== undefined && wanted.threshold > entry.threshold && held?.file !== undefined
+    return more && held !== undefined
+      ? [edit, editOf({ ...held, authority: authorityIn(edit, wish.role) }, {}, making)]
+      : [edit]
+  }
+}
+
+/** `found` is told the tags that leave with the role. Throws UNKNOWN_ROLE where it was never there. */
+export function planUndelegation(
+  repository: string,
+  role: RoleName,
+  making: Making,
+  found: (tags: readonly string[]) => void,
+): Plan {
+  let wasThere = false
+  return async (standing) => {
+    const roles = await allRoles(standing)
+    const { parent, entry } = placeOf(roles, role)
+    if (entry === undefined && wasThere) return []
+    if (entry === undefined) throw new PublishError('UNKNOWN_ROLE', { repository, role })
+    wasThere = true
+    found([...(roles.find(({ name }) => name === role)?.file?.targets.keys() ?? [])])
+    const { delegations } = publishedOf(parent)
+    if (delegations === undefined) throw new Error('an entry was found in it')
+    const rest = withoutDelegation(delegations, role)
+    return [
+      editOf(parent, { delegations: rest.roles.length === 0 && rest.succinct === undefined ? null : rest }, making),
+    ]
+  }
+}
+
+/** Who signs a delegated role once this edit of its delegator is in place. */
+export function authorityIn({ body }: Edit, name: RoleName): Authority {
+  const delegations = body.type === 'targets' ? body.delegations : undefined
+  const role = delegations?.roles.find((each) => each.name === name)
+  if (delegations === undefined || role === undefined) throw new Error(`the edit does not delegate ${name}`)
+  return { name, role, keys: delegations.keys }
+}
+
+/** A delegator that was found by its file. */
+export function publishedOf({ file, name }: HoldingRole) {
+  if (file === undefined) throw new Error(`${name} is not published`)
+  return file
+}
+
+type WantedRole = Parameters<typeof withDelegation>[1]
+
+function wantedRole(
+  wish: DelegationWish,
+  parent: HoldingRole,
+  entry: DelegatedRole | undefined,
+  suite: Suite,
+): WantedRole {
+  const known = parent.file?.delegations?.keys
+  const before = entry?.keyids.flatMap((id) => known?.get(id) ?? []) ?? []
+  const identities = new Set(before.map((key) => identityOf(key, suite)))
+  const added = wish.keys.filter((key) => !identities.has(identityOf(key, suite)))
+  return {
+    name: wish.role,
+    keys: [...before, ...added],
+    threshold: wish.threshold ?? entry?.threshold ?? 1,
+    scope: scopeOf(wish, entry),
+    terminating: wish.terminating || entry?.terminating === true,
+  }
+}
+
+function scopeOf({ paths }: DelegationWish, entry: DelegatedRole | undefined): DelegatedRole['scope'] {
+  if (paths.length > 0) return { kind: 'paths', paths }
+  return entry?.scope ?? { kind: 'paths', paths: ['*'] }
+}
+
+function sameRole(entry: DelegatedRole, wanted: WantedRole): boolean {
+  const facts = ({ threshold, scope, terminating }: WantedRole | DelegatedRole, keyids: readonly string[]) =>
+    JSON.stringify([threshold, scope, terminating, keyids])
+  return (
+    facts(entry, entry.keyids) ===
+    facts(
+      wanted,
+      wanted.keys.map(({ id }) => id),
+    )
+  )
+}
+
+/** The bins of a large repository are asked last (ADR 0013), so a new role goes before them. */
+function lastOf(roles: readonly DelegatedRole[] | undefined): RoleName | undefined {
+  return roles?.find(({ name }) => name === 'bins')?.name
+}

@@ -1,0 +1,107 @@
+/** Replacing the keys of a role, as plans to publish. What the leaving keys signed is issued again in the same publish. */
+import { authorityOf, keySetOf, nextRoot, roleName, ROOT, TARGETS, withDelegation } from '../../tuf/index.ts'
+import type { Authority, Codec, Delegations, PublicKey, Root, RoleName, Suite, TopRole } from '../../tuf/index.ts'
+import { authorityIn, placeOf, publishedOf } from './delegating.ts'
+import { PublishError } from './errors.ts'
+import { LIFETIME_MS } from './lifetimes.ts'
+import type { Edit, Plan } from './publish.ts'
+import { allRoles } from './standing.ts'
+import type { HoldingRole, Standing } from './standing.ts'
+import { editOf } from './tags.ts'
+
+type Making = { readonly codec: Codec; readonly suite: Suite; readonly clock: () => number }
+export type NewKeys = { readonly keys: readonly PublicKey[]; readonly threshold: number }
+
+/** What is in force for a role now. Throws UNKNOWN_ROLE. */
+export async function keysInForce(standing: Standing, repository: string, role: RoleName): Promise<NewKeys> {
+  const { authority } = await findRole(standing, repository, role)
+  return { keys: keysOf(authority), threshold: authority.role.threshold }
+}
+
+/** Rotates one of the four top-level roles. With the keys that it has, the root only lives longer. */
+export function planTopRotation(role: TopRole, wanted: NewKeys, making: Making): Plan {
+  let first: number | undefined
+  return async (standing) => {
+    const { root } = standing
+    first ??= root.version
+    if (root.version > first && sameKeys(keySetOf(root, roleName(role)).keys, wanted.keys)) return []
+    const next = nextRoot(root, { [role]: wanted }, { codec: making.codec, expires: making.clock() + LIFETIME_MS.root })
+    const edit: Edit = { role: ROOT, body: next, authorities: [authorityOf(root, ROOT), authorityOf(next, ROOT)] }
+    return role === 'targets' ? [edit, ...(await reissued(standing, next, making))] : [edit]
+  }
+}
+
+/** Rotates a delegated role: its delegator names the new keys, and they sign what the role says. */
+export function planDelegatedRotation(repository: string, role: RoleName, wanted: NewKeys, making: Making): Plan {
+  let first: number | undefined
+  return async (standing) => {
+    const roles = await allRoles(standing)
+    const { parent, entry } = placeOf(roles, role)
+    const held = roles.find(({ name }) => name === role)
+    if (entry === undefined || held === undefined) throw new PublishError('UNKNOWN_ROLE', { repository, role })
+    const { version, delegations } = publishedOf(parent)
+    first ??= version
+    if (version > first && sameKeys(keysOf(held.authority), wanted.keys)) return []
+    const edit = editOf(parent, { delegations: withDelegation(delegations, { ...entry, ...wanted }) }, making)
+    if (held.file === undefined) return [edit]
+    return [edit, editOf({ ...held, authority: authorityIn(edit, role) }, {}, making)]
+  }
+}
+
+/**
+ * Targets under the new keys; and every role that was under the very keys of targets, as hash bins are: whoever stole
+ * the old ones could still sign those.
+ */
+async function reissued(standing: Standing, next: Root, making: Making): Promise<readonly Edit[]> {
+  const before = keysOf(authorityOf(standing.root, TARGETS))
+  const after = keySetOf(next, TARGETS)
+  const roles = await allRoles(standing)
+  const following = roles.filter(({ authority }) => sameKeys(keysOf(authority), before))
+  return following.map((role) => {
+    const file = publishedOf(role)
+    const delegations = file.delegations && rekeyed(file.delegations, before, after)
+    const authority = role.name === TARGETS ? authorityOf(next, TARGETS) : underKeys(role.authority, after)
+    return editOf({ ...role, authority }, delegations === undefined ? {} : { delegations }, making)
+  })
+}
+
+function rekeyed(delegations: Delegations, before: readonly PublicKey[], after: NewKeys): Delegations {
+  const isOld = (keyids: readonly string[]) =>
+    sameKeys(
+      keyids.flatMap((id) => [...delegations.keys.values()].filter((key) => key.id === id)),
+      before,
+    )
+  const { succinct } = delegations
+  const keyids = after.keys.map(({ id }) => id)
+  const roles = delegations.roles.map((role) => (isOld(role.keyids) ? { ...role, keyids } : role))
+  const bins = succinct !== undefined && isOld(succinct.keyids) ? { succinct: { ...succinct, keyids } } : {}
+  const all = new Map([...delegations.keys, ...after.keys.map((key) => [key.id, key] as const)])
+  const used = new Set([...roles.flatMap((role) => role.keyids), ...((bins.succinct ?? succinct)?.keyids ?? [])])
+  return { ...delegations, roles, ...bins, keys: new Map([...all].filter(([id]) => used.has(id))) }
+}
+
+function underKeys({ name, role }: Authority, { keys }: NewKeys): Authority {
+  return { name, role: { ...role, keyids: keys.map(({ id }) => id) }, keys: new Map(keys.map((key) => [key.id, key])) }
+}
+
+async function findRole(
+  standing: Standing,
+  repository: string,
+  role: RoleName,
+): Promise<Pick<HoldingRole, 'authority'>> {
+  const top = standing.root.roles.get(role)
+  if (top !== undefined) return { authority: authorityOf(standing.root, role) }
+  const found = (await allRoles(standing)).find(({ name }) => name === role)
+  if (found === undefined) throw new PublishError('UNKNOWN_ROLE', { repository, role })
+  return found
+}
+
+function keysOf({ role, keys }: Authority): readonly PublicKey[] {
+  return role.keyids.flatMap((id) => keys.get(id) ?? [])
+}
+
+/** The same key ids, in whatever order. */
+function sameKeys(a: readonly PublicKey[], b: readonly PublicKey[]): boolean {
+  const ids = new Set(b.map(({ id }) => id))
+  return a.length === b.length && a.every(({ id }) => ids.has(id))
+}
