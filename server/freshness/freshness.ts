@@ -39,8 +39,8 @@ const RECLAIM_STEPS = 16
  * Keeps timestamps and snapshots alive: signed anew when half of their life is gone, never on a reader's request.
  *
  * It looks at the wall clock each time instead of waiting for a computed moment, so that a clock that jumps is noticed
- * within one interval; a file that would live longer than any we make was signed under a clock that ran ahead, and is
- * replaced as well.
+ * within one interval; a file that would live half as long again as any we make was signed under a clock that ran
+ * ahead, and is replaced as well.
  */
 export function makeFreshness(options: FreshnessOptions): Freshness {
   const { lifetimes, logger, random } = options
@@ -84,7 +84,7 @@ function intervalOf({ timestamp, snapshot }: Lifetimes): number {
 }
 
 function windowsOf({ timestamp, snapshot }: Lifetimes, now: number): DueWindows {
-  const window = (lifetime: number) => ({ soon: now + lifetime / 2, far: now + lifetime + 1000 })
+  const window = (lifetime: number) => ({ soon: now + lifetime / 2, far: now + lifetime * 1.5 })
   return { timestamp: window(timestamp), snapshot: window(snapshot) }
 }
 

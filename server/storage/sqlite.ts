@@ -20,7 +20,7 @@ export type SqliteOptions = {
 }
 
 const BUSY_TIMEOUT_MS = 5_000
-const WAL_LIMIT_BYTES = 16 * 1024 * 1024
+const WAL_LIMIT_BYTES = 4 * 1024 * 1024
 
 /** Opens DIR/tagseal.db, making or migrating it. Several processes may have it open; only one may be the server. */
 export async function openSqliteStore({ dir, maxBytes }: SqliteOptions): Promise<Store> {
