@@ -9,8 +9,8 @@ export function memoryCache(): TrustCache {
   let last: Promise<unknown> = Promise.resolve()
   return {
     place: 'memory',
-    load: async (name) => files.get(name)?.slice(),
-    store: async (name, bytes) => void files.set(name, bytes.slice()),
+    load: async (name) => copyOf(files.get(name)),
+    store: async (name, bytes) => void files.set(name, new Uint8Array(bytes)),
     drop: async (name) => void files.delete(name),
     dropAllBut: async (names) => {
       for (const name of files.keys()) if (name.endsWith('.json') && !names.includes(name)) files.delete(name)
@@ -21,4 +21,9 @@ export function memoryCache(): TrustCache {
       return await mine
     },
   }
+}
+
+/** Not `slice`, which for a Buffer is a window on the same bytes. */
+function copyOf(bytes: Uint8Array | undefined): Uint8Array | undefined {
+  return bytes && new Uint8Array(bytes)
 }

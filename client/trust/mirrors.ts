@@ -11,7 +11,7 @@ export type Wish<T> = {
   readonly accept: (bytes: Uint8Array) => T
   readonly signal: AbortSignal | undefined
 }
-type Outcome<T> = { readonly accepted?: Accepted<T>; readonly absent: boolean; readonly failure: unknown }
+type Outcome<T> = { readonly accepted?: Accepted<T>; readonly absent: boolean; readonly failure: Error | undefined }
 
 /** A file that must be there. undefined where every source that answered says it is not. */
 export async function fetchNeeded<T>(sources: Sources, wish: Wish<T>): Promise<Accepted<T> | undefined> {
@@ -26,13 +26,13 @@ export async function fetchNeeded<T>(sources: Sources, wish: Wish<T>): Promise<A
  */
 export async function fetchNext<T>(sources: Sources, wish: Wish<T>): Promise<Accepted<T> | undefined> {
   const { accepted, absent, failure } = await fetchFirst(sources, wish)
-  if (accepted === undefined && !absent) throw failure
+  if (accepted === undefined && !absent && failure !== undefined) throw failure
   return accepted
 }
 
 /** The first source with a file that is accepted wins: one that lies or fails costs a request and decides nothing. */
 async function fetchFirst<T>(sources: Sources, { file, accept, signal }: Wish<T>): Promise<Outcome<T>> {
-  const failures: unknown[] = []
+  const failures: Error[] = []
   let absent = false
   for (const source of asList(sources)) {
     try {
@@ -41,7 +41,7 @@ async function fetchFirst<T>(sources: Sources, { file, accept, signal }: Wish<T>
       absent = true
     } catch (error) {
       signal?.throwIfAborted()
-      failures.push(error)
+      failures.push(error instanceof Error ? error : new Error(String(error)))
     }
   }
   return { absent, failure: failures.find(isTrustError) ?? failures[0] }

@@ -31,7 +31,7 @@ import { ClientError, isClientError } from './errors.ts'
 import { fetchNeeded, fetchNext } from './mirrors.ts'
 import type { Accepted, Sources } from './mirrors.ts'
 import { dropOnline, openRecord } from './record.ts'
-import type { SeenRecord } from './record.ts'
+import type { SeenRecord, Verdict } from './record.ts'
 
 export type RefreshOptions = {
   /** Its `now` is the one instant that this refresh judges by (5.1). */
@@ -59,7 +59,7 @@ export async function refresh(options: RefreshOptions): Promise<Refreshed> {
   const record = await openRecord(options.cache, fingerprint(options.anchor))
   record.refuseClockBack(options.judge.now)
   if (record.damaged) options.warn?.(damaged(options.cache))
-  const run: Run = { ...options, record, files: new Map() }
+  const run: Run = { ...options, record, kept: await loadKept(options.cache), files: new Map() }
   try {
     const trust = await updateTargets(run, await updateSnapshot(run, await updateTimestamp(run, await updateRoot(run))))
     await record.save()
@@ -70,7 +70,15 @@ export async function refresh(options: RefreshOptions): Promise<Refreshed> {
   }
 }
 
-type Run = RefreshOptions & { readonly record: SeenRecord; readonly files: Map<TopRole, Uint8Array> }
+type Files = Map<TopRole, Uint8Array>
+type Run = RefreshOptions & { readonly record: SeenRecord; readonly kept: Files; readonly files: Files }
+
+/** All at once and before the first request: what another process stores meanwhile is no past of ours. */
+async function loadKept(cache: TrustCache): Promise<Files> {
+  const load = async (role: TopRole) => [role, await cache.load(topLevelName(role))] as const
+  const files = await Promise.all((['root', 'timestamp', 'snapshot', 'targets'] as const).map(load))
+  return new Map(files.flatMap(([role, bytes]) => (bytes === undefined ? [] : [[role, bytes] as const])))
+}
 
 async function updateRoot(run: Run): Promise<AfterRoot> {
   const { rootRotations } = run.judge.limits
@@ -82,15 +90,23 @@ async function updateRoot(run: Run): Promise<AfterRoot> {
   }
   const last = finishRoot(trust) // 5.3.10
   const verdict = run.record.settleRoot(last.root)
-  if (verdict === 'other chain') await run.cache.dropAllBut([topLevelName('root')])
-  if (verdict === 'other keys') await dropOnline(run.cache) // 5.3.11
+  await forget(run, verdict)
   return last
+}
+
+async function forget({ cache, kept }: Run, verdict: Verdict): Promise<void> {
+  if (verdict === 'same keys') return
+  kept.delete('timestamp') // 5.3.11
+  kept.delete('snapshot')
+  if (verdict === 'other keys') return await dropOnline(cache)
+  kept.delete('targets')
+  await cache.dropAllBut([topLevelName('root')])
 }
 
 /** The root that was kept, if it descends from the pin in force; else the pin's own (5.2). */
 async function startingRoot(run: Run): Promise<WalkingRoot> {
-  const { anchor, cache, judge, source, name, signal } = run
-  const kept = await cache.load(topLevelName('root'))
+  const { anchor, judge, source, name, signal } = run
+  const kept = run.kept.get('root')
   const opened = kept && mayStartFromCache(run) ? openKept(run, kept) : undefined
   if (kept !== undefined && opened !== undefined) return sawRoot(run, { bytes: kept, value: opened })
   const start = await startFrom(anchor, { judge, source, name, signal })
@@ -132,7 +148,7 @@ function sawRoot({ record, files }: Run, { bytes, value }: Accepted<WalkingRoot>
 
 /** An equal version keeps the file that was trusted first (5.4.3), so nothing is stored. */
 async function updateTimestamp(run: Run, trust: AfterRoot): Promise<AfterTimestamp> {
-  const kept = await run.cache.load(topLevelName('timestamp'))
+  const kept = run.kept.get('timestamp')
   const previous = kept && stillTrusted(trust, 'timestamp', kept)
   const accept = (bytes: Uint8Array) => run.record.sawTimestamp(acceptTimestamp(trust, bytes, previous))
   const got = await demand(run, { name: timestampFile(), maxBytes: run.judge.limits.timestamp }, accept)
@@ -142,7 +158,7 @@ async function updateTimestamp(run: Run, trust: AfterRoot): Promise<AfterTimesta
 
 /** The file that was kept serves as long as it is what the timestamp announces. Else it still bars the way back. */
 async function updateSnapshot(run: Run, trust: AfterTimestamp): Promise<AfterSnapshot> {
-  const kept = await run.cache.load(topLevelName('snapshot'))
+  const kept = run.kept.get('snapshot')
   const current = kept && unlessRefused(() => run.record.sawSnapshot(acceptSnapshot(trust, kept)))
   if (kept !== undefined && current !== undefined) return used(run, 'snapshot', { bytes: kept, value: current })
   const previous = kept && stillTrusted(trust, 'snapshot', kept)
@@ -151,7 +167,7 @@ async function updateSnapshot(run: Run, trust: AfterTimestamp): Promise<AfterSna
 }
 
 async function updateTargets(run: Run, trust: AfterSnapshot): Promise<AfterTargets> {
-  const kept = await run.cache.load(topLevelName('targets'))
+  const kept = run.kept.get('targets')
   const accept = (bytes: Uint8Array) => acceptTargets(trust, bytes)
   const current = kept && unlessRefused(() => accept(kept))
   if (kept !== undefined && current !== undefined) return used(run, 'targets', { bytes: kept, value: current })

@@ -17,6 +17,9 @@ export type Seen = {
   readonly listed: ReadonlyMap<string, number>
 }
 
+type Written = Omit<Seen, 'listed'> & { readonly listed: readonly [string, number][] }
+const parse: (text: string) => Written = JSON.parse
+
 const MAGIC = 'tagseal-seen-1'
 
 export function nothingSeen(anchor: string): Seen {
@@ -65,7 +68,7 @@ export function decodeSeen(bytes: Uint8Array): Seen | undefined {
   const end = Math.max(bytes.indexOf(0x0a), 0)
   const body = bytes.subarray(end + 1)
   if (textOf(bytes.subarray(0, end)) !== `${MAGIC} ${hash('sha256', body)}`) return undefined
-  const written: Omit<Seen, 'listed'> & { listed: [string, number][] } = JSON.parse(textOf(body))
+  const written = parse(textOf(body))
   return { ...written, listed: new Map(written.listed) }
 }
 

@@ -1,5 +1,5 @@
 import { TrustError } from '../../tuf/index.ts'
-import { HttpError } from '../http-errors.ts'
+import { isHttpError } from '../http-errors.ts'
 import { readBody } from '../http.ts'
 import type { Http, HttpResponse } from '../http.ts'
 import { ClientError } from './errors.ts'
@@ -38,7 +38,8 @@ export async function transfer<T>(
     refuseStatus(url, response)
     return await use({ ...response, body: counted(response.body, watch) })
   } catch (error) {
-    throw translate(error)
+    watch.signal.throwIfAborted() // what ended it is the reason, not how the connection took it
+    throw translate(url, error)
   } finally {
     watch.stop()
   }
@@ -49,7 +50,7 @@ export async function readFile(response: HttpResponse, maxBytes: number, what: s
   try {
     return await readBody(response, maxBytes, what)
   } catch (error) {
-    if (!(error instanceof HttpError) || error.code !== 'TOO_LARGE') throw error
+    if (!isHttpError(error) || error.code !== 'TOO_LARGE') throw error
     throw new TrustError('TOO_LARGE', { what, limit: maxBytes }, { cause: error })
   }
 }
@@ -102,7 +103,7 @@ async function drain(response: HttpResponse): Promise<void> {
   try {
     await readBody(response, SMALL_PAGE, 'error page')
   } catch (error) {
-    if (error instanceof HttpError && error.code === 'TOO_LARGE') return // its connection is gone, and that is all
+    if (isHttpError(error) && error.code === 'TOO_LARGE') return // its connection is gone, and that is all
     throw error
   }
 }
@@ -139,15 +140,26 @@ async function* counted(body: AsyncIterable<Uint8Array>, watch: Watch): AsyncGen
 }
 
 /** The transport's words into the client's; whatever else went wrong passes through. */
-function translate(error: unknown): unknown {
-  if (!(error instanceof HttpError)) return error
-  const detail: HttpError['detail'] = error.detail
-  if (error.code === 'TIMEOUT' && 'milliseconds' in detail) return new ClientError('TIMEOUT', detail, { cause: error })
-  if (error.code === 'PLAIN_HTTP_REFUSED' && 'host' in detail) {
-    return new ClientError('PLAIN_HTTP_REFUSED', detail, { cause: error })
+function translate(url: URL, error: unknown): unknown {
+  if (!isHttpError(error)) return error
+  switch (error.code) {
+    case 'NETWORK':
+      return new ClientError('NETWORK', error.detail, { cause: error })
+    case 'TIMEOUT':
+      return new ClientError('TIMEOUT', error.detail, { cause: error })
+    case 'PLAIN_HTTP_REFUSED':
+      return new ClientError('PLAIN_HTTP_REFUSED', error.detail, { cause: error })
+    case 'SCHEME_REFUSED':
+      return new ClientError('REDIRECT_REFUSED', { url: shown(url), why: `to ${error.detail.url}` }, { cause: error })
+    case 'TOO_LARGE':
+      return new ClientError(
+        'BAD_ANSWER',
+        { url: shown(url), why: `more than ${error.detail.limit} bytes` },
+        { cause: error },
+      )
+    default:
+      return error satisfies never
   }
-  if ('reason' in detail) return new ClientError('NETWORK', detail, { cause: error })
-  return new ClientError('NETWORK', { url: 'url' in detail ? detail.url : '', reason: error.message }, { cause: error })
 }
 
 /** Without query: it may carry what a log must not. */

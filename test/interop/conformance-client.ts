@@ -31,6 +31,8 @@ export const asExecutable: Runner = async (args, now) => {
   }
 }
 
+type KeptFile = { readonly signed: { readonly version: number; readonly meta: Record<string, unknown> } }
+
 export class ConformanceClient {
   readonly metadataDir: string
   readonly targetDir: string
@@ -74,9 +76,8 @@ export class ConformanceClient {
       .map((name) => [name.slice(0, -5), this.metadata(name).signed.version])
   }
 
-  metadata(name: string): { readonly signed: { readonly version: number; readonly meta: Record<string, unknown> } } {
-    const file: ReturnType<typeof this.metadata> = JSON.parse(this.file(name))
-    return file
+  metadata(name: string): KeptFile {
+    return JSON.parse(this.file(name)) as KeptFile
   }
 
   version(role: string): number | undefined {

@@ -176,7 +176,7 @@ export class PeerRepository {
   /** Serves other bytes as the newest version of a role. */
   replaceNewest(role: string, change: (file: PeerFile) => void): void {
     const versions = this.published.get(role) ?? []
-    const file: PeerFile = JSON.parse(String(versions.pop()))
+    const file = JSON.parse(String(versions.pop())) as PeerFile
     change(file)
     versions.push(Buffer.from(JSON.stringify(file)))
   }
