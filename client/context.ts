@@ -136,9 +136,24 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     for (const end of closing.splice(0).toReversed()) await end()
   }
   return {
-    ...{ terminal, settings, env, paths, clock, monotonic, signal, http, token },
-    ...{ passphrases, passphrasesFrom, keystore, registry, pinOf, repository, api, close },
+    terminal,
+    settings,
+    env,
+    paths,
+    clock,
+    monotonic,
+    signal,
+    http,
+    token,
+    passphrases,
+    passphrasesFrom,
+    keystore,
+    registry,
+    pinOf,
+    repository,
+    api,
     unpinned: (name, pin) => open(name, pin, false),
+    close,
   }
 }
 

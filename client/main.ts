@@ -29,8 +29,10 @@ const work = run(process.argv.slice(2), {
   signal: interrupt.signal,
   version: facts.version,
 })
-void work.then((code) => {
+void work.then(end)
+
+function end(code: number): void {
   // Ended by the signal it got, as a shell expects that runs a loop of us.
   if (received !== undefined) process.kill(process.pid, received)
   process.exitCode = Math.max(code, Number(process.exitCode ?? 0))
-})
+}

@@ -102,7 +102,7 @@ type Problem = { readonly code: string; readonly message: string; readonly detai
 
 function problemOf(status: number, body: Json | undefined): Problem {
   const errors = isJsonObject(body) ? member(body, 'errors') : undefined
-  const [first] = Array.isArray(errors) ? errors : []
+  const [first] = listOf(errors) ?? []
   const error: JsonObject = isJsonObject(first) ? first : {}
   const detail = member(error, 'detail')
   return {
@@ -151,8 +151,8 @@ function keyFrom(server: string, { body }: Reply): KeyFields {
 }
 
 function historyFrom(server: string, { body }: Reply): readonly HistoryEntry[] {
-  const entries = isJsonObject(body) ? member(body, 'entries') : undefined
-  if (!Array.isArray(entries)) throw new PublishError('BAD_ANSWER', { server, why: 'it is no history' })
+  const entries = listOf(isJsonObject(body) ? member(body, 'entries') : undefined)
+  if (entries === undefined) throw new PublishError('BAD_ANSWER', { server, why: 'it is no history' })
   return entries.map((entry) => historyEntry(server, entry))
 }
 
@@ -160,7 +160,7 @@ function historyEntry(server: string, entry: Json): HistoryEntry {
   const value: JsonObject = isJsonObject(entry) ? entry : {}
   const [tag, role] = [textOf(member(value, 'tag')), textOf(member(value, 'role'))]
   const [at, version] = [instantOf(member(value, 'at')), member(value, 'version')]
-  const keyids = member(value, 'keyids')
+  const keyids = listOf(member(value, 'keyids')) ?? []
   if (tag === undefined || role === undefined || at === undefined || typeof version !== 'number') {
     throw new PublishError('BAD_ANSWER', { server, why: 'an entry of the history is malformed' })
   }
@@ -170,7 +170,7 @@ function historyEntry(server: string, entry: Json): HistoryEntry {
     at,
     version,
     digest: textOf(member(value, 'digest')),
-    keyids: Array.isArray(keyids) ? keyids.filter((id) => typeof id === 'string') : [],
+    keyids: keyids.filter((id) => typeof id === 'string'),
     by: textOf(member(value, 'by')),
   }
 }
@@ -179,6 +179,10 @@ function instantOf(value: Json | undefined): number | undefined {
   if (typeof value === 'number') return value
   const parsed = Date.parse(textOf(value) ?? '')
   return Number.isNaN(parsed) ? undefined : parsed
+}
+
+function listOf(value: Json | undefined): readonly Json[] | undefined {
+  return Array.isArray(value) ? value : undefined
 }
 
 function textOf(value: Json | undefined): string | undefined {

@@ -40,7 +40,7 @@ export const pullCommand = defineCommand({
     }
     return {
       lines: [pinned(image, digest)],
-      document: { ...{ repository: name, tag, digest, role }, engine: engine.name },
+      document: { repository: name, tag, digest, role, engine: engine.name },
     }
   },
 })

@@ -52,7 +52,9 @@ async function revokeAll(
     await refuseOthers(await (await context.repository(repository)).refresh(context.signal), repository, images)
     const plan = planRevoking({
       tags: new Set(images.map(({ tag }) => tag)),
-      ...{ codec: tufCodec, clock: context.clock, canSign: desk.keyring.canSign },
+      codec: tufCodec,
+      clock: context.clock,
+      canSign: desk.keyring.canSign,
       told: (tag, roles, keeping) => {
         // After a lost acknowledgement nothing is left to take out: what counts is what the first attempt took.
         if (roles.length > 0 || !told.has(tag)) told.set(tag, { roles, keeping })

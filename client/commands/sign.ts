@@ -93,7 +93,12 @@ async function signRepository(
     const tags = new Map(found.map(({ image, target }) => [image.tag, target]))
     const roles = new Map<string, RoleName>()
     const plan = planSigning({
-      ...{ repository, tags, role, codec: tufCodec, clock: context.clock, canSign: desk.keyring.canSign },
+      repository,
+      tags,
+      role,
+      codec: tufCodec,
+      clock: context.clock,
+      canSign: desk.keyring.canSign,
       stillSo: async () => {
         await Promise.all(found.map((each) => refuseMoved(context, each)))
       },

@@ -1,6 +1,7 @@
 import { authorityOf, ROOT, SNAPSHOT, TIMESTAMP } from '../../tuf/index.ts'
 import type { Authority, RoleName } from '../../tuf/index.ts'
-import { isDue, LIFETIME_MS } from '../publish/lifetimes.ts'
+import { isDue } from '../publish/lifetimes.ts'
+import type { LIFETIME_MS } from '../publish/lifetimes.ts'
 import { allRoles } from '../publish/standing.ts'
 import type { Standing } from '../publish/standing.ts'
 import { parseRepo } from '../registry/reference.ts'

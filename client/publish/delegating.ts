@@ -1,8 +1,9 @@
 /** Letting other keys sign some tags, as plans to publish. */
 import { withDelegation, withoutDelegation } from '../../tuf/index.ts'
-import type { Authority, Codec, DelegatedRole, PublicKey, RoleName, Suite } from '../../tuf/index.ts'
+import type { Authority, Codec, DelegatedRole, PublicKey, RoleName, Suite, TargetFile } from '../../tuf/index.ts'
 import { PublishError } from './errors.ts'
 import { identityOf } from './keyring.ts'
+import { BINS, coveredInBins, isOwner } from './layout.ts'
 import type { Edit, Plan } from './publish.ts'
 import { allRoles } from './standing.ts'
 import type { HoldingRole } from './standing.ts'
@@ -46,13 +47,18 @@ export function planDelegation(wish: DelegationWish, making: Making): Plan {
     if (entry !== undefined && sameRole(entry, wanted)) return []
     const file = publishedOf(parent)
     const delegations = withDelegation(file.delegations, wanted, lastOf(file.delegations?.roles))
-    const edit = editOf(parent, { delegations }, making)
+    const covered = isOwner(parent)
+      ? coveredInBins(roles, wanted.scope, making.suite)
+      : new Map<HoldingRole, ReadonlyMap<string, TargetFile>>()
+    const moved = new Map([...covered.values()].flatMap((tags) => [...tags]))
+    const edit = editOf(parent, { delegations, set: moved }, making)
+    const emptied = [...covered].map(([bin, tags]) => editOf(bin, { remove: new Set(tags.keys()) }, making))
     // A higher threshold asks for more signatures on what the role already published.
     const held = roles.find(({ name }) => name === wish.role)
     const more = entry !== undefined && wanted.threshold > entry.threshold && held?.file !== undefined
     return more && held !== undefined
-      ? [edit, editOf({ ...held, authority: authorityIn(edit, wish.role) }, {}, making)]
-      : [edit]
+      ? [edit, ...emptied, editOf({ ...held, authority: authorityIn(edit, wish.role) }, {}, making)]
+      : [edit, ...emptied]
   }
 }
 
@@ -134,5 +140,5 @@ function sameRole(entry: DelegatedRole, wanted: WantedRole): boolean {
 
 /** The bins of a large repository are asked last (ADR 0013), so a new role goes before them. */
 function lastOf(roles: readonly DelegatedRole[] | undefined): RoleName | undefined {
-  return roles?.find(({ name }) => name === 'bins')?.name
+  return roles?.find(({ name }) => name === BINS)?.name
 }

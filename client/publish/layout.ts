@@ -1,5 +1,5 @@
 /**
- * Which file a tag belongs in (ADR 0013).
+ * Which of the owner's files a tag belongs in (ADR 0013).
  *
  * Up to a thousand tags stand in `targets` itself. Above that they live in hash bins below the role `bins`, so that
  * signing one costs what it costs among ten. Bins come last in the search and are signed by the keys of `targets`;
@@ -8,16 +8,19 @@
 import {
   binFor,
   binNames,
+  delegatedAuthority,
   delegatesFor,
   firstTargets,
+  inScope,
   listedRoles,
-  nextTargets,
   roleName,
   succinctBins,
   TARGETS,
   withDelegation,
 } from '../../tuf/index.ts'
-import type { EditContext, KeySet, RoleName, Suite, SuccinctRoles, TargetFile, Targets } from '../../tuf/index.ts'
+import type { EditContext, KeySet, RoleName, Scope, Suite, TargetFile, Targets } from '../../tuf/index.ts'
+import type { Edit } from './publish.ts'
+import type { HoldingRole } from './standing.ts'
 
 /** The role above the bins. */
 export const BINS = roleName('bins')
@@ -25,115 +28,81 @@ const BIN_PREFIX = 'bin'
 const BIN_BITS = 6
 const FLAT_UP_TO = 1000
 
-/** A tag's new meaning; `undefined` takes it out. */
-export type TagEdits = ReadonlyMap<string, TargetFile | undefined>
-
-/** The owner's files, as far as they are needed. `bins` where the repository has them. */
-export type OwnerFiles = {
-  readonly targets: Targets
-  readonly bins?: Targets
-  /** The bins that were loaded: all that {@link binsFor} names for the edits. */
-  readonly loaded: ReadonlyMap<RoleName, Targets>
-}
-
 export function hasBins(targets: Targets): boolean {
   return listedRoles(targets).some(({ name }) => name === BINS)
 }
 
-/** The bins that hold, or would hold, these tags. */
-export function binsFor(targets: Targets, bins: Targets, tags: Iterable<string>, suite: Suite): ReadonlySet<RoleName> {
-  const names = new Set<RoleName>()
-  const succinct = bins.delegations?.succinct
-  if (succinct === undefined) return names
-  for (const tag of tags) if (!isTeams(targets, tag, suite)) names.add(binFor(succinct, tag, suite))
-  return names
+/** The bin for a tag, of the roles that are asked about it; undefined where the owner's word belongs in `targets`. */
+export function binAmong(asked: readonly HoldingRole[]): HoldingRole | undefined {
+  const [, second, third] = asked
+  return second?.name === BINS ? third : undefined
 }
 
-/** Every bin of the repository: what `list` reads and what a new key must sign again. */
-export function allBins(bins: Targets): readonly RoleName[] {
-  return bins.delegations?.succinct === undefined ? [] : binNames(bins.delegations.succinct)
+/** A bin to look after in this publish: a different one each time, so that none expires unseen. */
+export function binToRenew(bins: Targets, turn: number): RoleName | undefined {
+  const succinct = bins.delegations?.succinct
+  return succinct === undefined ? undefined : binNames(succinct)[turn % 2 ** succinct.bitLength]
 }
 
 /**
- * The next versions of the owner's files with these edits, ready to be signed by the keys of `targets`: only files
- * that change. Passing the mark moves every tag into bins in the same publish.
+ * The edit of `targets` itself, or, where it would pass the mark, the first bins beside it: `targets` keeps what is
+ * also a team's, and everything else moves in the same publish.
  */
-export function editOwner(
-  files: OwnerFiles,
-  edits: TagEdits,
-  keys: KeySet,
-  suite: Suite,
-  context: EditContext,
-): ReadonlyMap<RoleName, Targets> {
-  const succinct = files.bins?.delegations?.succinct
-  if (succinct === undefined) return editFlat(files.targets, edits, keys, suite, context)
-  const next = new Map<RoleName, Targets>()
-  for (const [role, own] of byHome(files.targets, edits, succinct, suite)) {
-    const before = role === TARGETS ? files.targets : files.loaded.get(role)
-    if (before !== undefined) next.set(role, nextTargets(before, changeOf(own), context))
-  }
-  return next
-}
-
-function editFlat(
-  targets: Targets,
-  edits: TagEdits,
-  keys: KeySet,
-  suite: Suite,
-  context: EditContext,
-): ReadonlyMap<RoleName, Targets> {
-  const next = nextTargets(targets, changeOf(edits), context)
-  if (next.targets.size <= FLAT_UP_TO) return new Map([[TARGETS, next]])
-  return spread(next, keys, suite, context)
-}
-
-/** The first bins: `targets` keeps what is also a team's, and everything else moves. */
-function spread(next: Targets, keys: KeySet, suite: Suite, context: EditContext): ReadonlyMap<RoleName, Targets> {
+export function spreadIfLarge(edit: Edit, keys: KeySet, suite: Suite, context: EditContext): readonly Edit[] {
+  const { body } = edit
+  if (body.type !== 'targets' || body.targets.size <= FLAT_UP_TO || hasBins(body)) return [edit]
   const delegations = succinctBins(keys, BIN_BITS, BIN_PREFIX)
-  const bins = firstTargets({ delegations }, context)
   const { succinct } = delegations
-  if (succinct === undefined) return new Map([[TARGETS, next]])
-  const homes = byHome(next, next.targets, succinct, suite)
-  const kept: ReadonlyMap<string, TargetFile> = new Map([...next.targets].filter(([tag]) => isTeams(next, tag, suite)))
-  const scope = { kind: 'paths', paths: ['*'] } as const
-  const targets: Targets = {
-    ...next,
-    targets: kept,
-    delegations: withDelegation(next.delegations, { ...keys, name: BINS, scope, terminating: true }),
+  if (succinct === undefined) return [edit]
+  const homes = new Map<RoleName, Map<string, TargetFile>>(binNames(succinct).map((bin) => [bin, new Map()]))
+  const kept = new Map<string, TargetFile>()
+  for (const [tag, target] of body.targets) {
+    const home = isTeams(body, tag, suite) ? kept : homes.get(binFor(succinct, tag, suite))
+    home?.set(tag, target)
   }
-  const files = binNames(succinct).map(
-    (bin) => [bin, firstTargets(changeOf(homes.get(bin) ?? new Map()), context)] as const,
-  )
-  return new Map<RoleName, Targets>([[TARGETS, targets], [BINS, bins], ...files])
+  const added = { ...keys, name: BINS, scope: EVERY_TAG, terminating: true }
+  const targets: Targets = { ...body, targets: kept, delegations: withDelegation(body.delegations, added) }
+  const bins = firstTargets({ delegations }, context)
+  return [
+    { ...edit, body: targets },
+    { role: BINS, body: bins, authorities: [delegatedAuthority(targets, BINS)] },
+    ...[...homes].map(([role, set]) => ({
+      role,
+      body: firstTargets({ set }, context),
+      authorities: [delegatedAuthority(bins, role)],
+    })),
+  ]
 }
 
-/** The edits of each file. */
-function byHome(
-  targets: Targets,
-  edits: TagEdits,
-  succinct: SuccinctRoles,
+/** The tags of each bin that a new team's role covers. They move to `targets`, or the team's word would come first. */
+export function coveredInBins(
+  roles: readonly HoldingRole[],
+  scope: Scope,
   suite: Suite,
-): ReadonlyMap<RoleName, TagEdits> {
-  const homes = new Map<RoleName, Map<string, TargetFile | undefined>>()
-  for (const [tag, target] of edits) {
-    const home = isTeams(targets, tag, suite) ? TARGETS : binFor(succinct, tag, suite)
-    const own = homes.get(home) ?? new Map<string, TargetFile | undefined>()
-    homes.set(home, own.set(tag, target))
+): ReadonlyMap<HoldingRole, ReadonlyMap<string, TargetFile>> {
+  const covered = new Map<HoldingRole, ReadonlyMap<string, TargetFile>>()
+  const holder = roles.find(({ name }) => name === BINS)?.file
+  const bins = new Set(holder?.delegations?.succinct === undefined ? [] : binNames(holder.delegations.succinct))
+  for (const role of roles) {
+    if (role.file === undefined || !bins.has(role.name)) continue
+    const tags = new Map([...role.file.targets].filter(([tag]) => inScope(scope, tag, suite)))
+    if (tags.size > 0) covered.set(role, tags)
   }
-  return homes
+  return covered
 }
+
+const EVERY_TAG: Scope = { kind: 'paths', paths: ['*'] }
 
 /** Whether a role other than the bins is trusted for this tag. */
 function isTeams(targets: Targets, tag: string, suite: Suite): boolean {
   return delegatesFor(targets, tag, suite).some(({ role }) => role !== BINS)
 }
 
-function changeOf(edits: TagEdits): { set: ReadonlyMap<string, TargetFile>; remove: ReadonlySet<string> } {
-  const set = new Map<string, TargetFile>()
-  const remove = new Set<string>()
-  for (const [tag, target] of edits) {
-    if (target === undefined) remove.add(tag)
-    else set.set(tag, target)
-  }
-  return { set, remove }
+/** The keys and threshold of `targets`, which the bins share. */
+export function keysOfOwner({ authority: { role, keys } }: Pick<HoldingRole, 'authority'>): KeySet {
+  return { keys: role.keyids.flatMap((id) => keys.get(id) ?? []), threshold: role.threshold }
+}
+
+export function isOwner({ name }: Pick<HoldingRole, 'name'>): boolean {
+  return name === TARGETS
 }

@@ -1,6 +1,7 @@
 /** Which role a tag is written into. */
 import type { Authority, RoleName } from '../../tuf/index.ts'
 import { PublishError } from './errors.ts'
+import { binAmong } from './layout.ts'
 import { rolesFor } from './standing.ts'
 import type { HoldingRole, Standing } from './standing.ts'
 
@@ -15,7 +16,10 @@ export type PlaceWish = {
 /** `asked` are all roles that may speak for the tag, in the order in which clients ask them. */
 export type Place = { readonly role: HoldingRole; readonly asked: readonly HoldingRole[] }
 
-/** The role that holds the tag already, if its keys are here; else the first one whose keys are. */
+/**
+ * The role that holds the tag already, if its keys are here; else the first one whose keys are. The owner of a large
+ * repository writes into bins (ADR 0013).
+ */
 export async function placeFor(standing: Standing, wish: PlaceWish): Promise<Place> {
   const asked = await rolesFor(standing, wish.tag)
   const role = wish.role === undefined ? anyOf(asked, wish) : named(asked, wish, wish.role)
@@ -37,6 +41,8 @@ export function refuseShadowed({ role, asked }: Place, { repository, tag }: Plac
 function anyOf(asked: readonly HoldingRole[], { tag, canSign }: PlaceWish): HoldingRole {
   const holder = holderOf(asked, tag)
   if (holder !== undefined && canSign(holder.authority)) return holder
+  const bin = binAmong(asked)
+  if (bin !== undefined && canSign(bin.authority)) return bin
   const able = asked.find(({ authority }) => canSign(authority))
   const [first] = asked
   if (able !== undefined) return able

@@ -1,14 +1,15 @@
 /** Putting tags in and taking them out, as plans to publish. */
-import { firstTargets, nextTargets } from '../../tuf/index.ts'
-import type { Codec, RoleName, TargetFile, Targets } from '../../tuf/index.ts'
+import { delegatedAuthority, firstTargets, nextTargets } from '../../tuf/index.ts'
+import type { Codec, RoleName, Suite, TargetFile, Targets } from '../../tuf/index.ts'
 import { digestOf } from '../trust/repository.ts'
 import { PublishError } from './errors.ts'
+import { BINS, binToRenew, isOwner, keysOfOwner, spreadIfLarge } from './layout.ts'
 import { isDue, LIFETIME_MS } from './lifetimes.ts'
 import { holderOf, placeFor, refuseShadowed } from './place.ts'
 import type { Place, PlaceWish } from './place.ts'
 import type { Edit, Plan } from './publish.ts'
-import { allRoles } from './standing.ts'
-import type { HoldingRole } from './standing.ts'
+import { allRoles, rolesFor } from './standing.ts'
+import type { HoldingRole, Standing } from './standing.ts'
 
 export type SignWish = {
   readonly repository: string
@@ -41,9 +42,34 @@ export function planSigning(wish: SignWish): Plan {
       changes.set(place.role.name, change)
       change.set.set(tag, target)
     }
-    if (changes.size > 0) await wish.stillSo()
-    return [...changes.values()].map(({ role, set }) => editOf(role, { set }, wish))
+    if (changes.size === 0) return []
+    await wish.stillSo()
+    const edits = [...changes.values()].flatMap(({ role, set }) => signingEdits(role, set, standing.suite, wish))
+    return [...edits, ...(await renewal(standing, edits, wish))]
   }
+}
+
+function signingEdits(
+  role: HoldingRole,
+  set: ReadonlyMap<string, TargetFile>,
+  suite: Suite,
+  wish: SignWish,
+): readonly Edit[] {
+  const edit = editOf(role, { set }, wish)
+  if (!isOwner(role)) return [edit]
+  const context = { codec: wish.codec, expires: wish.clock() + LIFETIME_MS.targets }
+  return spreadIfLarge(edit, keysOfOwner(role), suite, context)
+}
+
+/** Bins expire one by one: whoever publishes into one also looks after another, and renews it when it is due. */
+async function renewal(standing: Standing, edits: readonly Edit[], wish: SignWish): Promise<readonly Edit[]> {
+  const [targets, bins] = await rolesFor(standing, [...wish.tags.keys()][0] ?? '')
+  if (targets === undefined || bins?.name !== BINS || bins.file === undefined) return []
+  const role = binToRenew(bins.file, standing.snapshot.version)
+  if (role === undefined || edits.some((edit) => edit.role === role) || !wish.canSign(bins.authority)) return []
+  const { file } = await standing.get({ role, delegator: bins.file })
+  if (!isDue('targets', file.expires, wish.clock())) return []
+  return [editOf({ name: role, authority: delegatedAuthority(bins.file, role), file }, {}, wish)]
 }
 
 export type RevokeWish = {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { codeOf } from '../support/cli.ts'
+import { codeOf, documentOf } from '../support/cli.ts'
 import { buildImage, buildIndex } from '../support/images.ts'
 import { whyNoRegistry } from '../support/registry.ts'
 import { openTown, pinFrom } from '../support/town.ts'
@@ -57,8 +57,7 @@ await t.test('a release is created, signed and verified', { skip }, async (t) =>
   })
   await t.test('signing it again as it is publishes nothing', async (t) => {
     const ran = await owner.run(['sign', `${repository}:1.0`, '--digest', image.digest, '--json'])
-    const [first] = JSON.parse(ran.stdout).signed
-    t.same([ran.code, first.published, first.digest], [0, false, image.digest])
+    t.match([ran.code, documentOf(ran)], [0, { signed: [{ published: false, digest: image.digest }] }])
   })
 })
 
@@ -105,5 +104,5 @@ await t.test('an init that was interrupted is run again', { skip }, async (t) =>
   await owner.run(['trust', 'remove', town.repository])
   t.equal((await owner.run(['init', town.repository, '--no-passphrase'])).code, 0)
   const keys = await owner.run(['key', 'list', '--json'])
-  t.equal(JSON.parse(keys.stdout).keys.length, 2)
+  t.equal((documentOf(keys) as { keys: unknown[] }).keys.length, 2)
 })

@@ -35,6 +35,11 @@ export function tagseal(args: readonly string[], options: CliOptions = {}): Prom
   })
 }
 
+/** What `--json` printed. */
+export function documentOf({ stdout }: Ran): unknown {
+  return JSON.parse(stdout)
+}
+
 /** The code in `error: ... (CODE)`, or what `--json` says. */
 export function codeOf({ stdout, stderr }: Ran): string | undefined {
   const plain = /^error: .*\(([A-Z_]+)\)$/m.exec(stderr)?.[1]
