@@ -1,0 +1,61 @@
+import t from 'tap'
+import { roleName, succinctBins, withDelegation, withoutDelegation } from '../../../tuf/index.ts'
+import type { Delegations } from '../../../tuf/index.ts'
+import { keySet } from '../../support/simulator.ts'
+import { signingKey } from '../../support/signing-key.ts'
+import type { SigningKey } from '../../support/signing-key.ts'
+
+const ALICE = signingKey()
+const BOB = signingKey()
+const [A, B, C] = [roleName('a'), roleName('b'), roleName('c')]
+
+const adding = (name: typeof A, keys: readonly SigningKey[], threshold = 1) =>
+  ({ ...keySet(keys, threshold), name, scope: { kind: 'paths', paths: ['*'] }, terminating: false }) as const
+const names = ({ roles }: Delegations) => roles.map(({ name }) => name)
+const keys = (delegations: Delegations) => [...delegations.keys.keys()]
+
+const TWO = withDelegation(withDelegation(undefined, adding(A, [ALICE])), adding(B, [BOB]))
+
+await t.test('a new delegation comes last, or before the one that is named', async (t) => {
+  t.same(names(withDelegation(TWO, adding(C, [ALICE]))), [A, B, C])
+  t.same(names(withDelegation(TWO, adding(C, [ALICE]), B)), [A, C, B])
+  t.same(names(withDelegation(TWO, adding(C, [ALICE]), roleName('nobody'))), [A, B, C])
+})
+
+await t.test('a delegation that was there keeps its place, and its old key leaves', async (t) => {
+  const changed = withDelegation(TWO, adding(A, [BOB]), B)
+  t.same(names(changed), [A, B])
+  t.same(keys(changed), [BOB.id])
+})
+
+await t.test('what is removed takes the keys along that nobody else uses', async (t) => {
+  t.same(names(withoutDelegation(TWO, A)), [B])
+  t.same(keys(withoutDelegation(TWO, A)), [BOB.id])
+  t.same(keys(withoutDelegation(withDelegation(TWO, adding(C, [ALICE])), A)).length, 2)
+  t.same(withoutDelegation(TWO, roleName('nobody')), TWO)
+})
+
+await t.test('nothing that went in is changed', async (t) => {
+  withDelegation(TWO, adding(A, [BOB]))
+  withoutDelegation(TWO, A)
+  t.same(names(TWO), [A, B])
+  t.same(keys(TWO), [ALICE.id, BOB.id])
+})
+
+await t.test('members that are not known stay', async (t) => {
+  const unknown = new Map([['x-note', 1]])
+  t.equal(withDelegation({ ...TWO, unknown }, adding(C, [ALICE])).unknown, unknown)
+})
+
+await t.test('a threshold that the keys could never meet is refused', async (t) => {
+  t.throws(() => withDelegation(TWO, adding(C, [ALICE], 2)), { code: 'MALFORMED' })
+  t.throws(() => withDelegation(TWO, adding(C, [ALICE, ALICE], 2)), { code: 'MALFORMED' })
+  t.throws(() => withDelegation(TWO, adding(C, [ALICE], 0)), { code: 'MALFORMED' })
+  t.throws(() => succinctBins(keySet([], 1), 4, 'bin'), { code: 'MALFORMED' })
+})
+
+await t.test('bins share one set of keys', async (t) => {
+  const bins = succinctBins(keySet([ALICE, BOB], 2), 4, 'bin')
+  t.same(keys(bins), [ALICE.id, BOB.id])
+  t.match(bins.succinct, { bitLength: 4, namePrefix: 'bin', threshold: 2, keyids: [ALICE.id, BOB.id] })
+})
