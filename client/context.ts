@@ -2,7 +2,7 @@
 import type { Keystore } from '../keys/keystore/keystore.ts'
 import type { PassphraseSource } from '../keys/keystore/passphrase.ts'
 import { CommandError } from './commands/errors.ts'
-import type { Environment, Settings } from './commands/globals.ts'
+import type { Environment, Settings } from './settings.ts'
 import { readUserFile } from './files.ts'
 import { pathsFor } from './paths.ts'
 import type { Paths } from './paths.ts'

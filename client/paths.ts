@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { Environment } from './commands/globals.ts'
+import type { Environment } from './settings.ts'
 
 /** Where this user's keys, pins and memory are. */
 export type Paths = { readonly keys: string; readonly trust: string; readonly state: string }

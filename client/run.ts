@@ -2,7 +2,7 @@
 import type { Answer } from './commands/declare.ts'
 import { CommandError } from './commands/errors.ts'
 import { settingsFrom } from './commands/globals.ts'
-import type { Environment } from './commands/globals.ts'
+import type { Environment } from './settings.ts'
 import { parseArguments } from './commands/program.ts'
 import { openContext } from './context.ts'
 import { failureOf } from './exit.ts'

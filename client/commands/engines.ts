@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { access, constants, readFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
-import type { Environment } from './globals.ts'
+import type { Environment } from '../settings.ts'
 import { CommandError } from './errors.ts'
 
 export type EngineName = 'docker' | 'podman' | 'skopeo'
