@@ -1,8 +1,9 @@
-import { roleName, tufCodec } from '../../tuf/index.ts'
+import { roleName, TARGETS, tufCodec } from '../../tuf/index.ts'
 import type { RoleName, TargetFile } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { openDesk } from '../publish/desk.ts'
 import { PublishError } from '../publish/errors.ts'
+import { keyNameFor } from '../publish/found.ts'
 import { publish } from '../publish/publish.ts'
 import { planSigning } from '../publish/tags.ts'
 import { RegistryError } from '../registry/errors.ts'
@@ -89,7 +90,9 @@ async function signRepository(
 ): Promise<readonly Signed[]> {
   const desk = await openDesk(context, repository, keys)
   try {
-    const found = await Promise.all(images.map((image) => lookUp(context, image)))
+    // A passphrase takes its time, and so do registry and server: they are asked at once, and each is awaited in turn.
+    desk.keyring.prepare(keyNameFor(TARGETS, repository))
+    const found = await Promise.all([lookUpAll(context, images), desk.prepare()]).then(([all]) => all)
     const tags = new Map(found.map(({ image, target }) => [image.tag, target]))
     const roles = new Map<string, RoleName>()
     const plan = planSigning({
@@ -115,6 +118,18 @@ async function signRepository(
 }
 
 type Found = { readonly image: TaggedImage; readonly digest: string; readonly target: TargetFile }
+
+/** Many tags of one digest ask the registry once. */
+async function lookUpAll(context: Context, images: readonly TaggedImage[]): Promise<readonly Found[]> {
+  const asked = new Map<string, Promise<Found>>()
+  const lookUpOnce = async (image: TaggedImage): Promise<Found> => {
+    const key = image.digest ?? `:${image.tag}`
+    const answer = asked.get(key) ?? lookUp(context, image)
+    asked.set(key, answer)
+    return { ...(await answer), image }
+  }
+  return await Promise.all(images.map(lookUpOnce))
+}
 
 /** The digest to sign, once the registry was seen to have everything that it refers to. */
 async function lookUp(context: Context, image: TaggedImage): Promise<Found> {

@@ -5,23 +5,37 @@ import type { Context } from '../context.ts'
 import { openKeyring } from './keyring.ts'
 import type { Keyring } from './keyring.ts'
 import type { Desk, Patience } from './publish.ts'
+import type { Standing } from './standing.ts'
+
+/** `prepare` refreshes ahead of the first look, while something else is waited for. */
+export type PreparedDesk = Desk & { readonly prepare: () => Promise<void> }
 
 /** Everything that publishing to one repository needs, under this machine's pin. Close its keyring. */
-export async function openDesk(context: Context, repository: string, keys: readonly string[]): Promise<Desk> {
+export async function openDesk(context: Context, repository: string, keys: readonly string[]): Promise<PreparedDesk> {
   const keyring = await keyringOf(context, keys)
   const [server, trusted] = [await context.api(repository), await context.repository(repository)]
+  let prepared: Promise<Standing> | undefined
   return {
     repository,
     codec: tufCodec,
     server,
     keyring,
-    standing: () => trusted.refresh(context.signal),
+    async prepare() {
+      prepared = trusted.refresh(context.signal)
+      await prepared
+    },
+    async standing() {
+      const standing = prepared ?? trusted.refresh(context.signal)
+      prepared = undefined
+      return await standing
+    },
     patience: patienceOf(context),
   }
 }
 
 export async function keyringOf(context: Context, named: readonly string[]): Promise<Keyring> {
-  return await openKeyring({ keystore: await context.keystore(), suite: nativeSuite, named })
+  const unattended = context.settings.passphraseFile !== undefined
+  return await openKeyring({ keystore: await context.keystore(), suite: nativeSuite, named, unattended })
 }
 
 export function patienceOf({ monotonic, signal, terminal }: Context): Patience {

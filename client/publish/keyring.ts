@@ -10,6 +10,8 @@ export type Keyring = {
   readonly canSign: (authority: Authority) => boolean
   /** One signature for each key that is needed, and no more. Throws NO_SIGNING_KEY and KEY_NOT_IN_ROLE. */
   readonly sign: (payload: Uint8Array, authorities: readonly Authority[]) => Promise<readonly Signature[]>
+  /** Begins to open the named keys, or the one that carries this name, without waiting. Asks nobody for a passphrase. */
+  readonly prepare: (name: string) => void
   readonly close: () => void
 }
 
@@ -18,9 +20,11 @@ export type KeyringOptions = {
   readonly suite: Suite
   /** Only these keys, and each of them must be one of the role's: what `--key` says. Empty: whichever fit. */
   readonly named: readonly string[]
+  /** Passphrases come from a file, so that opening a key interrupts nobody. */
+  readonly unattended: boolean
 }
 
-export async function openKeyring({ keystore, suite, named }: KeyringOptions): Promise<Keyring> {
+export async function openKeyring({ keystore, suite, named, unattended }: KeyringOptions): Promise<Keyring> {
   const here = named.length === 0 ? await keystore.list() : await Promise.all(named.map((key) => keystore.find(key)))
   const byIdentity = new Map(here.map((info) => [hash('sha256', info.public.spki), info]))
   const open = new Map<string, Promise<Signer>>()
@@ -46,6 +50,12 @@ export async function openKeyring({ keystore, suite, named }: KeyringOptions): P
           return { keyid, sig: await signer.sign(payload), unknown: new Map() }
         }),
       )
+    },
+    prepare(name) {
+      for (const info of here) {
+        const wanted = named.length > 0 || info.name === name
+        if (wanted && (unattended || !info.encrypted)) signerFor(info).catch(() => undefined) // thrown again where it signs
+      }
     },
     close() {
       for (const signer of open.values()) signer.then((opened) => opened.close()).catch(() => undefined) // it failed where it was used

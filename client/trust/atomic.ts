@@ -1,3 +1,4 @@
+import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { open, rename, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { randomName } from '../../keys/random.ts'
@@ -19,6 +20,21 @@ export async function writeAtomically(path: string, bytes: Uint8Array, mode = 0o
     throw error
   }
   await syncFolder(dirname(path)) // else the rename itself may be lost
+}
+
+/**
+ * The same for a file that can be fetched again: a crash of the machine may leave an old or a cut file, which whoever
+ * reads it must be able to tell. Synchronous, because a few kilobytes reach the page cache sooner than another thread.
+ */
+export function writeWhole(path: string, bytes: Uint8Array, mode = 0o600): void {
+  const temporary = temporaryFor(path)
+  try {
+    writeFileSync(temporary, bytes, { flag: 'wx', mode })
+    renameSync(temporary, path)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw error
+  }
 }
 
 /** A name that no other process writes to; in the folder of `path`, and hidden. */

@@ -10,7 +10,10 @@ export type TrustCache = {
   readonly place: string
   /** The bytes stored last under that name, whole, or undefined. */
   readonly load: (name: string) => Promise<Uint8Array | undefined>
-  /** Returns when the bytes would survive a crash. A reader sees the old bytes or the new ones. */
+  /**
+   * A reader sees the old bytes or the new ones. The root, and what is no metadata, survive a crash of the machine
+   * once this returns; a file that can be fetched again may be lost by one.
+   */
   readonly store: (name: string, bytes: Uint8Array) => Promise<void>
   /** Nothing under that name afterwards, whether there was something before or not. */
   readonly drop: (name: string) => Promise<void>

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { errnoOf, removeIfThere, TEMPORARY, writeAtomically } from './atomic.ts'
+import { errnoOf, removeIfThere, TEMPORARY, writeAtomically, writeWhole } from './atomic.ts'
 import type { TrustCache } from './cache.ts'
 import { ClientError } from './errors.ts'
 import { withLock } from './lock.ts'
@@ -17,7 +17,9 @@ export function directoryCache(folder: string): TrustCache {
     store: async (name, bytes) =>
       await guarded(folder, async () => {
         await makeFolder(folder)
-        await writeAtomically(join(folder, plain(name)), bytes)
+        const path = join(folder, plain(name))
+        if (isIrreplaceable(name)) await writeAtomically(path, bytes)
+        else writeWhole(path, bytes)
       }),
     drop: async (name) => await guarded(folder, () => removeIfThere(join(folder, plain(name)))),
     dropAllBut: async (names) =>
@@ -34,6 +36,14 @@ export function directoryCache(folder: string): TrustCache {
       })
     },
   }
+}
+
+/**
+ * The root is what trust starts from, and what was seen guards against going back: both must survive a crash. Every
+ * other file is signed and listed, so that a damaged one is found out and fetched again.
+ */
+function isIrreplaceable(name: string): boolean {
+  return name === 'root.json' || !name.endsWith('.json')
 }
 
 /** Names are made by `cache.ts`; one that could leave the folder is a mistake of ours, not of a user. */
