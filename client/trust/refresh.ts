@@ -4,6 +4,7 @@ import {
   acceptTargets,
   acceptTimestamp,
   finishRoot,
+  instant,
   isTrustError,
   openRoot,
   rootFile,
@@ -40,6 +41,11 @@ export type RefreshOptions = {
   readonly cache: TrustCache
   readonly anchor: Anchor
   readonly name?: NamePolicy | undefined
+  /**
+   * For whoever publishes over what expired: root, targets and delegated roles may have expired. Timestamp and snapshot
+   * may not, or a mirror that stands still could have an old state signed anew.
+   */
+  readonly toPublish?: boolean | undefined
   /** Told what a person should know although the refresh goes on. */
   readonly warn?: ((warning: Warning) => void) | undefined
   readonly signal?: AbortSignal | undefined
@@ -88,10 +94,17 @@ async function updateRoot(run: Run): Promise<AfterRoot> {
     if (next === undefined) break // 5.3.3; where the limit ends it, the next refresh goes on from here
     trust = next
   }
-  const last = finishRoot(trust) // 5.3.10
+  const last = { ...finishRoot(leniently(run, trust)), now: run.judge.now } // 5.3.10
   const verdict = run.record.settleRoot(last.root)
   await forget(run, verdict)
   return last
+}
+
+/** Before every expiry, where it does not matter. */
+const NEVER = instant(Number.MIN_SAFE_INTEGER)
+
+function leniently<T extends Judge>({ toPublish }: Run, trust: T): T {
+  return toPublish === true ? { ...trust, now: NEVER } : trust
 }
 
 async function forget({ cache, kept }: Run, verdict: Verdict): Promise<void> {
@@ -168,7 +181,7 @@ async function updateSnapshot(run: Run, trust: AfterTimestamp): Promise<AfterSna
 
 async function updateTargets(run: Run, trust: AfterSnapshot): Promise<AfterTargets> {
   const kept = run.kept.get('targets')
-  const accept = (bytes: Uint8Array) => acceptTargets(trust, bytes)
+  const accept = (bytes: Uint8Array) => acceptTargets(leniently(run, trust), bytes)
   const current = kept && unlessRefused(() => accept(kept))
   if (kept !== undefined && current !== undefined) return used(run, 'targets', { bytes: kept, value: current })
   return await stored(run, 'targets', await demand(run, targetsFile(trust, TARGETS), accept))

@@ -60,6 +60,8 @@ export type SignedTag = {
 export type Repository = {
   /** Brings trust up to date, or throws. Judged by the clock at its start; a program that stays asks again and again. */
   readonly refresh: (signal?: AbortSignal) => Promise<View>
+  /** As `refresh`, but what expired and is to be published anew is accepted. It answers no other question. */
+  readonly refreshToPublish: (signal?: AbortSignal) => Promise<View>
   /** The signed digest of a tag, refreshing first if that was not done yet. Throws TAG_NOT_SIGNED. */
   readonly resolve: (tag: string, signal?: AbortSignal) => Promise<SignedTag>
   /** As `resolve`, for a target of any kind; undefined where no role lists it. */
@@ -103,10 +105,10 @@ export function openRepository(options: RepositoryOptions): Repository {
   const name = namePolicy(options)
   let view: Promise<View> | undefined
 
-  async function refreshNow(signal?: AbortSignal): Promise<View> {
+  async function refreshNow(signal?: AbortSignal, toPublish = false): Promise<View> {
     const limits = { ...DEFAULT_LIMITS, ...options.limits }
     const judge: Judge = { codec: tufCodec, suite: nativeSuite, limits, now: instant(clock()) }
-    const trust = await refresh({ judge, source, cache, anchor: pin, name, signal, warn })
+    const trust = await refresh({ judge, source, cache, anchor: pin, name, signal, warn, toPublish })
     return { ...trust, ...delegatedRoles(trust, source, cache) }
   }
 
@@ -127,6 +129,7 @@ export function openRepository(options: RepositoryOptions): Repository {
 
   return {
     refresh: async (signal) => await keep(refreshNow(signal)),
+    refreshToPublish: async (signal) => await refreshNow(signal, true),
     find: async (path, signal) => await (await current(signal)).find(path, signal),
     async resolve(tag, signal) {
       const found = await (await current(signal)).find(tag, signal)
