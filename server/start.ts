@@ -187,10 +187,13 @@ async function listen(
     async close() {
       // Whoever still sends or reads after that long is cut off, so that a stop always ends.
       const deadline = setTimeout(() => app.server.closeAllConnections(), settings.drainTimeout * 1000)
+      // A connection whose last request was answered after the stop began would otherwise wait for its next one.
+      const idle = setInterval(() => app.server.closeIdleConnections(), 100)
       try {
         await services.close()
       } finally {
         clearTimeout(deadline)
+        clearInterval(idle)
         release()
       }
     },

@@ -10,6 +10,7 @@ import { Problem } from '../problem.ts'
 export type UploadPart = { readonly kind: 'file' | 'delta'; readonly bytes: Uint8Array }
 export type Upload = ReadonlyMap<RoleName, UploadPart>
 
+const LINGER_MS = 5_000
 export const DELTA_TYPE = 'application/vnd.tagseal.targets-delta+json'
 
 export type UploadLimits = {
@@ -50,9 +51,15 @@ type Parser = {
 export function readUpload(body: Readable, headers: BusboyHeaders, limits: UploadLimits): Promise<Upload> {
   return new Promise((resolve, reject) => {
     const reading: Promise<readonly [RoleName, UploadPart]>[] = []
+    let failed = false
     const fail = (error: unknown) => {
+      if (failed) return
+      failed = true
       body.unpipe()
-      body.resume() // what is still on its way is read and dropped, so that the answer can be
+      // What is still on its way is read and dropped for a while: hanging up on a sender would lose it the answer.
+      body.resume()
+      const hangUp = setTimeout(() => body.destroy(), LINGER_MS).unref()
+      body.once('close', () => clearTimeout(hangUp))
       reject(asProblem(error))
     }
     const busboy = openBusboy(headers, limits, {
