@@ -10,9 +10,9 @@ import { baseUrl, metadataUrlOf } from './trust/fetch.ts'
 export type OnlineRole = 'timestamp' | 'snapshot'
 export type KeyFields = Pick<PublicKey, 'keytype' | 'scheme' | 'public'>
 
-/** `conflict`: somebody else published that role first; nothing was stored. */
+/** `unsigned` are roles that clients refuse until their new keys have signed them. `conflict`: somebody else published that role first; nothing was stored. */
 export type Upload =
-  | { readonly kind: 'stored' }
+  | { readonly kind: 'stored'; readonly unsigned: readonly string[] }
   | { readonly kind: 'conflict'; readonly role: string; readonly current: number | undefined }
 
 /** What a tag meant from `at` (milliseconds) on; `digest` is undefined where it was taken out. */
@@ -128,7 +128,10 @@ function refusal({ server, repository }: ServerApiOptions, status: number, body:
 }
 
 function uploadFrom(options: ServerApiOptions, { status, body }: Reply): Upload {
-  if (status === 200) return { kind: 'stored' }
+  if (status === 200) {
+    const unsigned = listOf(isJsonObject(body) ? member(body, 'unsigned') : undefined) ?? []
+    return { kind: 'stored', unsigned: unsigned.filter((role) => typeof role === 'string') }
+  }
   const { code, detail } = problemOf(status, body)
   if (code !== 'VERSION') throw refusal(options, 400, body)
   const current = member(detail, 'current')

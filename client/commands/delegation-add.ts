@@ -7,6 +7,7 @@ import { parseRepo } from '../registry/reference.ts'
 import { count, defineCommand, flag, list, one } from './declare.ts'
 import { usage } from './errors.ts'
 import { givenKey } from './given-keys.ts'
+import { sayUnsigned } from './say-unsigned.ts'
 import { shortId } from './key-document.ts'
 
 export const delegationAddCommand = defineCommand({
@@ -42,11 +43,13 @@ export const delegationAddCommand = defineCommand({
         paths,
         threshold: input.count('threshold'),
         terminating: input.flag('terminating'),
+        canSign: desk.keyring.canSign,
       }
-      const { published } = await publish(
+      const { published, unsigned } = await publish(
         desk,
         planDelegation(wish, { codec: tufCodec, suite: nativeSuite, clock: context.clock }),
       )
+      sayUnsigned(context.terminal, unsigned)
       const keyids = keys.map(({ id }) => id)
       return {
         lines: [

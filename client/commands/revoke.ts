@@ -49,7 +49,11 @@ async function revokeAll(
   const desk = await openDesk(context, repository, [])
   const told = new Map<string, Omit<Revoked, 'image'>>()
   try {
-    await refuseOthers(await (await context.repository(repository)).refresh(context.signal), repository, images)
+    await refuseOthers(
+      await (await context.repository(repository)).refreshToPublish(context.signal),
+      repository,
+      images,
+    )
     const plan = planRevoking({
       tags: new Set(images.map(({ tag }) => tag)),
       codec: tufCodec,

@@ -15,6 +15,7 @@ import { defineCommand, flag, list, one, text } from './declare.ts'
 import { CommandError, usage } from './errors.ts'
 import { shortId } from './key-document.ts'
 import { pinCommand } from './pin-command.ts'
+import { sayUnsigned } from './say-unsigned.ts'
 
 export const rotateCommand = defineCommand({
   operands: {
@@ -66,7 +67,7 @@ type Rotated = { readonly before: NewKeys; readonly after: NewKeys }
 /** The new keys are there before anything is published, and found again where this was interrupted. */
 async function rotateRole(context: Context, rotation: Rotation): Promise<Rotated> {
   const { repository, role } = rotation
-  const standing = await (await context.repository(repository)).refresh(context.signal)
+  const standing = await (await context.repository(repository)).refreshToPublish(context.signal)
   const before = await keysInForce(standing, repository, role)
   const top = topRole(role)
   const after =
@@ -78,7 +79,7 @@ async function rotateRole(context: Context, rotation: Rotation): Promise<Rotated
   try {
     const plan =
       top === undefined ? planDelegatedRotation(repository, role, after, making) : planTopRotation(top, after, making)
-    await publish(desk, plan)
+    sayUnsigned(context.terminal, (await publish(desk, plan)).unsigned)
   } finally {
     desk.keyring.close()
   }

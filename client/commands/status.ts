@@ -1,9 +1,10 @@
-import { authorityOf, ROOT, SNAPSHOT, TIMESTAMP } from '../../tuf/index.ts'
+import { authorityOf, roleName, ROOT, SNAPSHOT, TIMESTAMP } from '../../tuf/index.ts'
 import type { Authority, RoleName } from '../../tuf/index.ts'
+import { allBins, BINS } from '../publish/layout.ts'
 import { isDue } from '../publish/lifetimes.ts'
 import type { LIFETIME_MS } from '../publish/lifetimes.ts'
 import { allRoles } from '../publish/standing.ts'
-import type { Standing } from '../publish/standing.ts'
+import type { HoldingRole, Standing } from '../publish/standing.ts'
 import { parseRepo } from '../registry/reference.ts'
 import { defineCommand, one } from './declare.ts'
 import { shortId } from './key-document.ts'
@@ -16,13 +17,13 @@ export const statusCommand = defineCommand({
   notes: 'A warning begins when a fifth of a lifetime is left.',
   async run(context, input) {
     const { name } = parseRepo(input.one('REPO'))
-    const standing = await (await context.repository(name)).refresh(context.signal)
+    const standing = await (await context.repository(name)).refreshToPublish(context.signal)
     const { server } = await context.api(name)
     const now = context.clock()
     const roles = await rolesOf(standing)
     for (const role of roles) {
       if (isExpiring(role, now))
-        context.terminal.warn(`${role.name} of ${name} expires ${inDays(role, now)}: ${remedy(role, name)}`)
+        context.terminal.warn(`${role.name} of ${name} ${verb(role, now)} ${inDays(role, now)}: ${remedy(role, name)}`)
     }
     return {
       lines: tableOf(roles.map((role) => lineOf(role, now))),
@@ -40,18 +41,38 @@ type Role = {
 
 async function rolesOf(standing: Standing): Promise<readonly Role[]> {
   const { root, timestamp, snapshot } = standing
-  const holding = (await allRoles(standing)).map(({ name, authority, file }): Role => {
-    return {
-      name,
-      authority,
-      published: file && { version: file.version, expires: file.expires, tags: file.targets.size },
-    }
-  })
+  const all = await allRoles(standing)
+  const bins = new Set(allBins(all.find(({ name }) => name === BINS)?.file))
+  const holding = all.filter(({ name }) => !bins.has(name)).map(roleOf)
   return [
     { name: ROOT, authority: authorityOf(root, ROOT), published: root },
     ...holding,
+    ...inOne(all.filter(({ name }) => bins.has(name)).map(roleOf)),
     { name: SNAPSHOT, authority: authorityOf(root, SNAPSHOT), published: snapshot },
     { name: TIMESTAMP, authority: authorityOf(root, TIMESTAMP), published: timestamp },
+  ]
+}
+
+function roleOf({ name, authority, file }: HoldingRole): Role {
+  const published = file && { version: file.version, expires: file.expires, tags: file.targets.size }
+  return { name, authority, published }
+}
+
+/** The hash bins of a large repository as one: the newest version, the first expiry, all tags. */
+function inOne(bins: readonly Role[]): readonly Role[] {
+  const [first] = bins
+  const published = bins.flatMap((bin) => bin.published ?? [])
+  if (first === undefined || published.length === 0) return []
+  return [
+    {
+      name: roleName(`${bins.length} bins`),
+      authority: first.authority,
+      published: {
+        version: Math.max(...published.map(({ version }) => version)),
+        expires: Math.min(...published.map(({ expires }) => expires)),
+        tags: published.reduce((sum, { tags = 0 }) => sum + tags, 0),
+      },
+    },
   ]
 }
 
@@ -79,9 +100,13 @@ function remedy(role: Role, repository: string): string {
   return 'the server has not renewed it in time'
 }
 
+function verb({ published }: Role, now: number): string {
+  return published !== undefined && published.expires <= now ? 'expired' : 'expires'
+}
+
 function inDays({ published }: Role, now: number): string {
   const hours = ((published?.expires ?? now) - now) / 3_600_000
-  if (hours < 0) return 'never mind: it has expired'
+  if (hours <= 0) return `${Math.floor(-hours / 24)} days ago`
   return hours < 48 ? `in ${Math.floor(hours)} hours` : `in ${Math.floor(hours / 24)} days`
 }
 
@@ -95,7 +120,7 @@ function lineOf(role: Role, now: number): readonly string[] {
     role.name,
     `version ${version}`,
     size,
-    `expires ${new Date(expires).toISOString().slice(0, 10)} (${inDays(role, now)})`,
+    `${verb(role, now)} ${new Date(expires).toISOString().slice(0, 10)} (${inDays(role, now)})`,
     keys,
   ]
 }

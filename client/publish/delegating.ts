@@ -21,6 +21,7 @@ export type DelegationWish = {
   /** Patterns of tags. Empty leaves what the role has; a new role gets every tag. */
   readonly paths: readonly string[]
   readonly terminating: boolean
+  readonly canSign: (authority: Authority) => boolean
 }
 
 /** A role and the entry for it in the file of whoever delegates to it. */
@@ -56,8 +57,9 @@ export function planDelegation(wish: DelegationWish, making: Making): Plan {
     // A higher threshold asks for more signatures on what the role already published.
     const held = roles.find(({ name }) => name === wish.role)
     const more = entry !== undefined && wanted.threshold > entry.threshold && held?.file !== undefined
-    return more && held !== undefined
-      ? [edit, ...emptied, editOf({ ...held, authority: authorityIn(edit, wish.role) }, {}, making)]
+    const authority = authorityIn(edit, wish.role)
+    return more && held !== undefined && wish.canSign(authority)
+      ? [edit, ...emptied, editOf({ ...held, authority }, {}, making)]
       : [edit, ...emptied]
   }
 }

@@ -21,11 +21,11 @@ export async function openDesk(context: Context, repository: string, keys: reado
     server,
     keyring,
     async prepare() {
-      prepared = trusted.refresh(context.signal)
+      prepared = trusted.refreshToPublish(context.signal)
       await prepared
     },
     async standing() {
-      const standing = prepared ?? trusted.refresh(context.signal)
+      const standing = prepared ?? trusted.refreshToPublish(context.signal)
       prepared = undefined
       return await standing
     },

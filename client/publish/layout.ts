@@ -38,6 +38,12 @@ export function binAmong(asked: readonly HoldingRole[]): HoldingRole | undefined
   return second?.name === BINS ? third : undefined
 }
 
+/** Every bin below the role `bins`. */
+export function allBins(bins: Targets | undefined): readonly RoleName[] {
+  const succinct = bins?.delegations?.succinct
+  return succinct === undefined ? [] : binNames(succinct)
+}
+
 /** A bin to look after in this publish: a different one each time, so that none expires unseen. */
 export function binToRenew(bins: Targets, turn: number): RoleName | undefined {
   const succinct = bins.delegations?.succinct

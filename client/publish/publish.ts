@@ -1,6 +1,6 @@
 import type { Authority, Codec, Root, RoleName, Targets } from '../../tuf/index.ts'
 import { HttpError } from '../http-errors.ts'
-import type { ServerApi } from '../server-api.ts'
+import type { ServerApi, Upload } from '../server-api.ts'
 import { isPublishError, PublishError } from './errors.ts'
 import type { Keyring } from './keyring.ts'
 import type { Standing } from './standing.ts'
@@ -37,7 +37,12 @@ export type Patience = {
 }
 
 /** `published` is false where everything was already as wanted before anything was sent. */
-export type Published = { readonly published: boolean; readonly attempts: number }
+export type Published = {
+  readonly published: boolean
+  readonly attempts: number
+  /** Roles that clients refuse until their new keys have signed them. */
+  readonly unsigned: readonly string[]
+}
 
 /** Others publishing is no failure until it has gone on for this long. */
 const CONFLICT_MS = 180_000
@@ -56,9 +61,11 @@ export async function publish(desk: Desk, plan: Plan): Promise<Published> {
   let failures = 0
   for (let attempts = 0; ; attempts++) {
     const edits = await plan(await desk.standing())
-    if (edits.length === 0) return { published: attempts > 0, attempts }
+    if (edits.length === 0) return { published: attempts > 0, attempts, unsigned: [] }
     const outcome = await attempt(desk, await sign(desk, edits))
-    if (outcome === 'stored') return { published: true, attempts: attempts + 1 }
+    if (!(outcome instanceof Error) && outcome.kind === 'stored') {
+      return { published: true, attempts: attempts + 1, unsigned: outcome.unsigned }
+    }
     failures = outcome instanceof Error ? failures + 1 : 0
     if (outcome instanceof Error && failures === MOST_FAILURES) throw outcome
     const milliseconds = patience.monotonic() - start
@@ -82,9 +89,9 @@ export async function sign(
 }
 
 /** An error here is one after which the update may or may not be in place. Every other one is thrown. */
-async function attempt(desk: Desk, files: ReadonlyMap<RoleName, Uint8Array>): Promise<'stored' | 'conflict' | Error> {
+async function attempt(desk: Desk, files: ReadonlyMap<RoleName, Uint8Array>): Promise<Upload | Error> {
   try {
-    return (await desk.server.upload(files)).kind
+    return await desk.server.upload(files)
   } catch (error) {
     if (mayHaveArrived(error)) return error
     throw error

@@ -1,4 +1,12 @@
-import { authorityOf, binNames, delegatedAuthority, delegatesFor, TARGETS, TrustError } from '../../tuf/index.ts'
+import {
+  authorityOf,
+  binNames,
+  delegatedAuthority,
+  delegatesFor,
+  isTrustError,
+  TARGETS,
+  TrustError,
+} from '../../tuf/index.ts'
 import type { Authority, RoleName, Targets, Verified } from '../../tuf/index.ts'
 import type { View } from '../trust/repository.ts'
 
@@ -9,8 +17,10 @@ export type Standing = View
 export type HoldingRole = {
   readonly name: RoleName
   readonly authority: Authority
-  /** undefined for a delegated role that nobody has published yet. */
+  /** undefined for a delegated role that its keys have not signed: never, or not since they were replaced. */
   readonly file: Verified<Targets> | undefined
+  /** What the snapshot lists; 0 for a role that was never published. */
+  readonly version: number
 }
 
 /** More hash bins than that are nothing to list. */
@@ -44,7 +54,9 @@ type Waiting = { readonly role: RoleName; readonly delegator: Verified<Targets> 
 
 async function walk(standing: Standing, delegatesOf: (file: Targets) => Delegates): Promise<readonly HoldingRole[]> {
   const { root, targets } = standing
-  const found: HoldingRole[] = [{ name: TARGETS, authority: authorityOf(root, TARGETS), file: targets }]
+  const found: HoldingRole[] = [
+    { name: TARGETS, authority: authorityOf(root, TARGETS), file: targets, version: targets.version },
+  ]
   const visited = new Set<string>([TARGETS])
   let waiting = below(targets, delegatesOf(targets), [])
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
@@ -65,6 +77,13 @@ function below(delegator: Verified<Targets>, { roles, terminates }: Delegates, w
 
 async function roleOf(standing: Standing, { role, delegator }: Waiting): Promise<HoldingRole> {
   const authority = delegatedAuthority(delegator, role)
-  if (!standing.snapshot.meta.has(role)) return { name: role, authority, file: undefined }
-  return { name: role, authority, file: (await standing.get({ role, delegator })).file }
+  const version = standing.snapshot.meta.get(role)?.version ?? 0
+  if (version === 0) return { name: role, authority, file: undefined, version }
+  try {
+    return { name: role, authority, file: (await standing.get({ role, delegator })).file, version }
+  } catch (error) {
+    // Its keys were replaced by its delegator alone: what they say begins anew.
+    if (isTrustError(error) && error.code === 'THRESHOLD') return { name: role, authority, file: undefined, version }
+    throw error
+  }
 }

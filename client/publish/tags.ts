@@ -1,5 +1,5 @@
 /** Putting tags in and taking them out, as plans to publish. */
-import { delegatedAuthority, firstTargets, nextTargets } from '../../tuf/index.ts'
+import { delegatedAuthority, firstTargets, nextTargets, version } from '../../tuf/index.ts'
 import type { Codec, RoleName, Suite, TargetFile, Targets } from '../../tuf/index.ts'
 import { digestOf } from '../trust/repository.ts'
 import { PublishError } from './errors.ts'
@@ -69,7 +69,7 @@ async function renewal(standing: Standing, edits: readonly Edit[], wish: SignWis
   if (role === undefined || edits.some((edit) => edit.role === role) || !wish.canSign(bins.authority)) return []
   const { file } = await standing.get({ role, delegator: bins.file })
   if (!isDue('targets', file.expires, wish.clock())) return []
-  return [editOf({ name: role, authority: delegatedAuthority(bins.file, role), file }, {}, wish)]
+  return [editOf({ name: role, authority: delegatedAuthority(bins.file, role), file, version: file.version }, {}, wish)]
 }
 
 export type RevokeWish = {
@@ -99,12 +99,15 @@ export function planRevoking(wish: RevokeWish): Plan {
 
 /** The next version of a role that holds tags. */
 export function editOf(
-  { name, authority, file }: HoldingRole,
+  { name, authority, file, version: published }: HoldingRole,
   change: Parameters<typeof nextTargets>[1],
   { codec, clock }: { readonly codec: Codec; readonly clock: () => number },
 ): Edit {
   const context = { codec, expires: clock() + LIFETIME_MS.targets }
-  const body: Targets = file === undefined ? firstTargets(change, context) : nextTargets(file, change, context)
+  const body: Targets =
+    file === undefined
+      ? { ...firstTargets(change, context), version: version(published + 1) }
+      : nextTargets(file, change, context)
   return { role: name, body, authorities: [authority] }
 }
 
