@@ -1,6 +1,13 @@
 import { randomName } from '../keys/random.ts'
 import { LogController, fastify } from 'fastify'
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify'
+import type {
+  FastifyError,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  FastifyServerOptions,
+  RouteOptions,
+} from 'fastify'
 import { createServer } from 'node:http'
 import type { IncomingMessage, RequestListener, Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
@@ -25,6 +32,7 @@ const MAX_JSON = 64 * 1024
 /** The HTTP surface over its services. Not yet listening; `app.inject` asks it without a socket. */
 export function buildApp(deps: AppDeps, tls?: TlsFiles): FastifyInstance {
   const app = fastify(optionsOf(deps, tls))
+  recordRoutes(app)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'string' }, app.getDefaultJsonParser('error', 'error'))
   // Read by its route, after the caller's right to publish was looked at.
@@ -39,6 +47,21 @@ export function buildApp(deps: AppDeps, tls?: TlsFiles): FastifyInstance {
   repositoryRoutes(app, deps)
   tokenRoutes(app, deps)
   return app
+}
+
+const ROUTES = new WeakMap<FastifyInstance, RouteOptions[]>()
+
+/** The routes with their schemas, in the order in which they were added: what `openapi.yaml` is made of. */
+export function routesOf(app: FastifyInstance): readonly RouteOptions[] {
+  return ROUTES.get(app) ?? []
+}
+
+function recordRoutes(app: FastifyInstance): void {
+  const routes: RouteOptions[] = []
+  ROUTES.set(app, routes)
+  app.addHook('onRoute', (route) => {
+    routes.push(route)
+  })
 }
 
 function optionsOf(deps: AppDeps, tls: TlsFiles | undefined): FastifyServerOptions {

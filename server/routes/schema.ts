@@ -35,7 +35,8 @@ export function problems(...codes: readonly ProblemCode[]): Readonly<Record<stri
 /** Any request can be malformed, met by a full or broken disk, or by a mistake of ours. */
 const EVERYWHERE: readonly ProblemCode[] = ['INVALID_REQUEST', 'STORAGE_UNAVAILABLE', 'INTERNAL']
 
-function problemSchema(codes: readonly ProblemCode[]) {
+/** The body of a refusal with one of these codes. */
+export function problemSchema(codes: readonly string[]) {
   return {
     description: codes.join(', '),
     type: 'object',
