@@ -1,9 +1,8 @@
-import { roleName, TARGETS, tufCodec } from '../../tuf/index.ts'
+import { roleName, tufCodec } from '../../tuf/index.ts'
 import type { RoleName, TargetFile } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { openDesk } from '../publish/desk.ts'
 import { PublishError } from '../publish/errors.ts'
-import { keyNameFor } from '../publish/found.ts'
 import { publish } from '../publish/publish.ts'
 import { planSigning } from '../publish/tags.ts'
 import { RegistryError } from '../registry/errors.ts'
@@ -90,8 +89,6 @@ async function signRepository(
 ): Promise<readonly Signed[]> {
   const desk = await openDesk(context, repository, keys)
   try {
-    // A passphrase takes its time, and so do registry and server: they are asked at once, and each is awaited in turn.
-    desk.keyring.prepare(keyNameFor(TARGETS, repository))
     const found = await Promise.all([lookUpAll(context, images), desk.prepare()]).then(([all]) => all)
     const tags = new Map(found.map(({ image, target }) => [image.tag, target]))
     const roles = new Map<string, RoleName>()

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { nativeSuite } from '../../keys/native/suite.ts'
-import { tufCodec } from '../../tuf/index.ts'
+import { TARGETS, tufCodec } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
+import { keyNameFor } from './found.ts'
 import { openKeyring } from './keyring.ts'
 import type { Keyring } from './keyring.ts'
 import type { Desk, Patience } from './publish.ts'
@@ -13,6 +14,7 @@ export type PreparedDesk = Desk & { readonly prepare: () => Promise<void> }
 /** Everything that publishing to one repository needs, under this machine's pin. Close its keyring. */
 export async function openDesk(context: Context, repository: string, keys: readonly string[]): Promise<PreparedDesk> {
   const keyring = await keyringOf(context, keys)
+  keyring.prepare(keyNameFor(TARGETS, repository)) // a passphrase takes its time: let it run beside everything else
   const [server, trusted] = [await context.api(repository), await context.repository(repository)]
   let prepared: Promise<Standing> | undefined
   return {

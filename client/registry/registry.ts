@@ -36,9 +36,17 @@ export type Registry = {
 export function openRegistry(settings: RegistrySettings): Registry {
   const limits = { ...REGISTRY_LIMITS, ...settings.limits }
   const client = openClient(settings, limits)
+  // Whoever resolves a tag walks it next. What was hashed under a digest stays what it is, so one is remembered.
+  let latest: (Manifest & { readonly name: string; readonly digest: string }) | undefined
   return {
     limits,
-    resolveTag: (ref, signal) => resolveTag(client, ref, signal),
+    async resolveTag(ref, signal) {
+      const resolved = await resolveTag(client, ref, signal)
+      if (resolved === undefined) return undefined
+      const { digest, manifest } = resolved
+      latest = { name: ref.name, digest, ...manifest }
+      return { digest, length: manifest.bytes.length, mediaType: manifest.mediaType }
+    },
     async manifest(ref, digest, maxLength, signal) {
       const most = Math.min(maxLength, limits.manifest)
       return found(await fetchManifest(client, { ref, id: digest, digest, most, signal }), ref, digest)
@@ -46,6 +54,10 @@ export function openRegistry(settings: RegistrySettings): Registry {
     async content(ref, wanted, signal) {
       const { digest, size, mediaType } = wanted
       if (size > limits.manifest) throw tooLarge(ref, digest, limits.manifest)
+      if (latest?.name === ref.name && latest.digest === digest && latest.bytes.length === size) {
+        const { bytes, mediaType: known } = latest
+        if (mediaType === undefined || mediaType === known) return { bytes, mediaType: known }
+      }
       const target = { ref, id: digest, digest, size, mediaType, most: size, signal }
       return found(await fetchManifest(client, target), ref, digest)
     },
@@ -56,13 +68,16 @@ export function openRegistry(settings: RegistrySettings): Registry {
 }
 
 /** The digest that a reference names is kept: it may be sha512, and the bytes were held against it. */
-async function resolveTag(client: Client, ref: ImageReference, signal?: AbortSignal): Promise<Resolved | undefined> {
+async function resolveTag(
+  client: Client,
+  ref: ImageReference,
+  signal?: AbortSignal,
+): Promise<{ readonly digest: string; readonly manifest: Manifest } | undefined> {
   const id = ref.tag ?? ref.digest ?? 'latest'
   const digest = ref.tag === undefined ? ref.digest : undefined
   const manifest = await fetchManifest(client, { ref, id, digest, most: client.limits.manifest, signal })
   if (manifest === undefined) return undefined
-  const { bytes, mediaType } = manifest
-  return { digest: digest ?? digestOf(bytes), length: bytes.length, mediaType }
+  return { digest: digest ?? digestOf(manifest.bytes), manifest }
 }
 
 type Target = {

@@ -23,8 +23,8 @@ export async function writeAtomically(path: string, bytes: Uint8Array, mode = 0o
 }
 
 /**
- * The same for a file that can be fetched again: a crash of the machine may leave an old or a cut file, which whoever
- * reads it must be able to tell. Synchronous, because a few kilobytes reach the page cache sooner than another thread.
+ * The same for a file that can be fetched again: a crash of the machine may lose it or cut it off, which whoever reads
+ * it must be able to tell. Synchronous, because a few kilobytes reach the page cache sooner than another thread.
  */
 export function writeWhole(path: string, bytes: Uint8Array, mode = 0o600): void {
   const temporary = temporaryFor(path)

@@ -11,8 +11,8 @@ export type TrustCache = {
   /** The bytes stored last under that name, whole, or undefined. */
   readonly load: (name: string) => Promise<Uint8Array | undefined>
   /**
-   * A reader sees the old bytes or the new ones. The root, and what is no metadata, survive a crash of the machine
-   * once this returns; a file that can be fetched again may be lost by one.
+   * A reader sees the old bytes or the new ones, or none where the file can be fetched again. The root survives a
+   * crash of the machine once this returns.
    */
   readonly store: (name: string, bytes: Uint8Array) => Promise<void>
   /** Nothing under that name afterwards, whether there was something before or not. */

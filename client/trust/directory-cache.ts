@@ -19,7 +19,11 @@ export function directoryCache(folder: string): TrustCache {
         await makeFolder(folder)
         const path = join(folder, plain(name))
         if (isIrreplaceable(name)) await writeAtomically(path, bytes)
-        else writeWhole(path, bytes)
+        else {
+          // ext4 writes a replaced file out before it renames; one that is gone for a moment is only fetched again.
+          if (name.endsWith('.json')) await removeIfThere(path)
+          writeWhole(path, bytes)
+        }
       }),
     drop: async (name) => await guarded(folder, () => removeIfThere(join(folder, plain(name)))),
     dropAllBut: async (names) =>
@@ -39,11 +43,11 @@ export function directoryCache(folder: string): TrustCache {
 }
 
 /**
- * The root is what trust starts from, and what was seen guards against going back: both must survive a crash. Every
- * other file is signed and listed, so that a damaged one is found out and fetched again.
+ * The root is what trust starts from. Every other file is signed and listed, so that a damaged one is found out and
+ * fetched again; and what was seen is as good after a crash as it was a moment before.
  */
 function isIrreplaceable(name: string): boolean {
-  return name === 'root.json' || !name.endsWith('.json')
+  return name === 'root.json'
 }
 
 /** Names are made by `cache.ts`; one that could leave the folder is a mistake of ours, not of a user. */
