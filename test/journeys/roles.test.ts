@@ -1,0 +1,177 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import type { Test } from 'tap'
+import { codeOf, documentOf } from '../support/cli.ts'
+import { buildImage } from '../support/images.ts'
+import { whyNoRegistry } from '../support/registry.ts'
+import { openTown, pinFrom } from '../support/town.ts'
+import type { Person } from '../support/town.ts'
+
+const skip = (await whyNoRegistry()) ?? false
+
+async function released(t: Test) {
+  const town = await openTown()
+  t.teardown(town.close)
+  const [owner, consumer] = [await town.person(), await town.person()]
+  const image = await town.push('1.0', buildImage())
+  const other = await town.push('2.0', buildImage({ layers: [{ two: '' }] }))
+  const made = await owner.run(['init', town.repository, '--no-passphrase'])
+  t.equal(made.code, 0, made.stderr)
+  t.equal((await owner.run(['sign', `${town.repository}:1.0`])).code, 0)
+  const pin = pinFrom(made)
+  t.equal((await consumer.run(pin)).code, 0)
+  t.equal((await consumer.run(['verify', `${town.repository}:1.0`])).code, 0)
+  return { ...town, owner, consumer, image, other, pin }
+}
+
+async function teamKey(person: Person): Promise<{ id: string; file: string }> {
+  const id = (await person.run(['key', 'generate', '--no-passphrase', '--name', 'team'])).stdout.trim()
+  const file = join(person.home, 'team.pub.pem')
+  await writeFile(file, (await person.run(['key', 'export', id])).stdout)
+  return { id, file }
+}
+
+await t.test('every role is rotated and consumers follow by themselves', { skip }, async (t) => {
+  const { repository, owner, consumer, image } = await released(t)
+  for (const role of ['timestamp', 'snapshot', 'targets', 'root', 'targets']) {
+    await t.test(role, async (t) => {
+      const ran = await owner.run(['rotate', repository, role, '--no-passphrase'])
+      t.equal(ran.code, 0, ran.stderr)
+      const verified = await consumer.run(['verify', `${repository}:1.0`])
+      t.same([verified.code, verified.stdout], [0, `${repository}@${image.digest}\n`], verified.stderr)
+    })
+  }
+  await t.test('somebody who never saw the old root pins the new keys', async (t) => {
+    const status = documentOf(await owner.run(['status', repository, '--json'])) as {
+      roles: { role: string; keys: string[]; version: number }[]
+    }
+    const root = status.roles.find(({ role }) => role === 'root')
+    t.equal(root?.version, 6)
+    const pins = await owner.run(['trust', 'list', '--json'])
+    t.match(documentOf(pins), { pins: [{ pattern: repository, keys: root?.keys }] }, 'the owner pins them already')
+  })
+  await t.test('root is renewed with the key it has', async (t) => {
+    const [key = ''] =
+      (documentOf(await owner.run(['trust', 'list', '--json'])) as { pins: { keys: string[] }[] }).pins[0]?.keys ?? []
+    const ran = await owner.run(['rotate', repository, 'root', '--key', key, '--json'])
+    t.match([ran.code, documentOf(ran)], [0, { keys: [key], replaced: [] }])
+    t.equal((await consumer.run(['verify', `${repository}:1.0`])).code, 0)
+  })
+})
+
+await t.test('a stolen targets key is rotated away', { skip }, async (t) => {
+  const { repository, owner, consumer, other } = await released(t)
+  const before = documentOf(await owner.run(['key', 'list', '--json'])) as { keys: { id: string; name: string }[] }
+  const stolen = before.keys.find(({ name }) => name.startsWith('targets'))?.id ?? ''
+  const pem = await owner.run(['key', 'export', stolen, '--private', '--no-passphrase'])
+  const mallory = await sameTown(owner)
+  await writeFile(join(mallory.home, 'stolen.pem'), pem.stdout)
+  t.equal((await mallory.run(['key', 'import', join(mallory.home, 'stolen.pem'), '--no-passphrase'])).code, 0)
+
+  t.equal((await owner.run(['rotate', repository, 'targets', '--compromised', '--no-passphrase'])).code, 0)
+  const ran = await mallory.run(['sign', `${repository}:2.0`])
+  t.same([ran.code, codeOf(ran)], [1, 'NO_SIGNING_KEY'])
+  t.equal((await consumer.run(['verify', `${repository}:1.0`])).code, 0)
+  t.equal((await owner.run(['key', 'remove', stolen, '--yes'])).code, 0)
+  t.equal((await owner.run(['sign', `${repository}:2.0`])).code, 0)
+  t.equal((await consumer.run(['verify', `${repository}:2.0`])).stdout, `${repository}@${other.digest}\n`)
+
+  async function sameTown({ run }: Person): Promise<Person> {
+    const home = t.testdir({ mallory: {} })
+    const mine = {
+      home,
+      run: (args: readonly string[]) => run(args, { env: { TAGSEAL_HOME: join(home, 'mallory'), HOME: home } }),
+    }
+    const [rule] = (documentOf(await owner.run(['trust', 'list', '--json'])) as { pins: { keys: string[] }[] }).pins
+    t.equal((await mine.run(['trust', 'add', repository, '--key', rule?.keys[0] ?? ''])).code, 0)
+    return mine
+  }
+})
+
+await t.test('a team signs its own tags and no others', { skip }, async (t) => {
+  const { repository, owner, consumer, image, other, pin, person } = await released(t)
+  const team = await person()
+  const key = await teamKey(team)
+  await team.run(pin)
+  const added = await owner.run(['delegation', 'add', repository, 'releases', '--key', key.file, '--path', 'r-*'])
+  t.equal(added.code, 0, added.stderr)
+
+  await t.test('the delegation is listed before anybody used it', async (t) => {
+    const ran = await consumer.run(['delegation', 'list', repository, '--json'])
+    t.match(documentOf(ran), { delegations: [{ role: 'releases', keys: [key.id], paths: ['r-*'], version: null }] })
+  })
+  await t.test('until then a tag of theirs is refused, and every other works', async (t) => {
+    t.equal((await consumer.run(['verify', `${repository}:r-1`])).code, 1)
+    t.equal((await consumer.run(['verify', `${repository}:1.0`])).code, 0)
+  })
+  await t.test('they sign a tag of theirs', async (t) => {
+    const ran = await team.run(['sign', `${repository}:r-1`, '--digest', other.digest, '--json'])
+    t.match([ran.code, documentOf(ran)], [0, { signed: [{ role: 'releases' }] }], ran.stderr)
+    t.equal((await consumer.run(['verify', `${repository}:r-1`])).stdout, `${repository}@${other.digest}\n`)
+  })
+  await t.test('they cannot sign another', async (t) => {
+    const ran = await team.run(['sign', `${repository}:1.0`, '--digest', other.digest])
+    t.same([ran.code, codeOf(ran)], [1, 'NO_SIGNING_KEY'])
+    const named = await team.run(['sign', `${repository}:1.0`, '--digest', other.digest, '--role', 'releases'])
+    t.same([named.code, codeOf(named)], [1, 'TAG_OUT_OF_SCOPE'])
+  })
+  await t.test('what the owner says of their tag is found first, and they are told', async (t) => {
+    t.equal((await owner.run(['sign', `${repository}:r-2`, '--digest', image.digest])).code, 0)
+    const ran = await team.run(['sign', `${repository}:r-2`, '--digest', other.digest])
+    t.same([ran.code, codeOf(ran)], [1, 'TAG_SHADOWED'])
+  })
+  await t.test('their key is replaced by the owner, and they start anew with it', async (t) => {
+    const next = await teamKey(team)
+    const removed = await owner.run(['delegation', 'remove', repository, 'releases'])
+    t.equal(removed.code, 0, removed.stderr)
+    t.same([(await consumer.run(['verify', `${repository}:r-1`])).code], [1])
+    t.equal(
+      (await owner.run(['delegation', 'add', repository, 'releases', '--key', next.file, '--path', 'r-*'])).code,
+      0,
+    )
+    const old = await consumer.run(['verify', `${repository}:r-1`])
+    t.same([old.code, codeOf(old)], [1, 'THRESHOLD'], 'what the old key signed counts no more')
+    const ran = await team.run(['sign', `${repository}:r-3`, '--digest', other.digest, '--key', next.id])
+    t.equal(ran.code, 0, ran.stderr)
+    t.equal((await consumer.run(['verify', `${repository}:r-3`])).code, 0)
+  })
+  await t.test('two of two must sign', async (t) => {
+    const second = await teamKey(team)
+    t.equal(
+      (await owner.run(['delegation', 'add', repository, 'releases', '--key', second.file, '--threshold', '2'])).code,
+      0,
+    )
+    const ran = await team.run(['sign', `${repository}:r-4`, '--digest', other.digest])
+    t.equal(ran.code, 0, ran.stderr)
+    t.equal((await consumer.run(['verify', `${repository}:r-4`])).code, 0)
+    const one = await team.run(['sign', `${repository}:r-5`, '--digest', other.digest, '--key', second.id])
+    t.same([one.code, codeOf(one)], [1, 'NO_SIGNING_KEY'])
+  })
+})
+
+await t.test('a tag is revoked', { skip }, async (t) => {
+  const { repository, owner, consumer, image, pin, person } = await released(t)
+  const ran = await owner.run(['revoke', `${repository}:1.0`])
+  t.same([ran.code, ran.stdout], [0, `revoked ${repository}:1.0 from targets\n`])
+  const verified = await consumer.run(['verify', `${repository}:1.0`])
+  t.same([verified.code, codeOf(verified), verified.stdout], [1, 'TAG_NOT_SIGNED', ''])
+  const history = await consumer.run(['history', `${repository}:1.0`, '--json'])
+  t.match(documentOf(history), { entries: [{ digest: null }, { digest: image.digest }] })
+
+  await t.test('a misspelt tag is not taken for revoked', async (t) => {
+    const again = await owner.run(['revoke', `${repository}:1.O`])
+    t.same([again.code, codeOf(again)], [1, 'TAG_NOT_SIGNED'])
+  })
+  await t.test('what others signed stays, and is named', async (t) => {
+    const team = await person()
+    const key = await teamKey(team)
+    await team.run(pin)
+    t.equal((await owner.run(['delegation', 'add', repository, 'releases', '--key', key.file])).code, 0)
+    t.equal((await team.run(['sign', `${repository}:1.0`])).code, 0)
+    const mine = await owner.run(['revoke', `${repository}:1.0`, '--json'])
+    t.match([mine.code, documentOf(mine)], [1, { revoked: [{ roles: [], keeping: ['releases'] }] }])
+    t.equal((await team.run(['revoke', `${repository}:1.0`])).code, 0)
+    t.equal((await consumer.run(['verify', `${repository}:1.0`])).code, 1)
+  })
+})

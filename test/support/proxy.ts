@@ -1,0 +1,65 @@
+import http from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+/** What stands between a client and a server, and can get in the way. */
+export type Proxy = {
+  /** `127.0.0.1:40002`. */
+  readonly host: string
+  readonly url: string
+  /** Every request that came, as `POST /path`. */
+  readonly seen: readonly string[]
+  /** Awaited before a request goes on. */
+  before: (request: IncomingMessage) => Promise<void> | void
+  /** Whether the answer is dropped, together with its connection, after the server has given it. */
+  drop: (request: IncomingMessage) => boolean
+  readonly close: () => Promise<void>
+}
+
+export async function startProxy(target: string): Promise<Proxy> {
+  const seen: string[] = []
+  const server = http.createServer((request, response) => {
+    seen.push(`${request.method} ${request.url}`)
+    const forward = async () => {
+      const body = await collect(request)
+      await proxy.before(request)
+      const { answer, bytes } = await exchange(target, request, body)
+      if (proxy.drop(request)) request.socket.destroy()
+      else response.writeHead(answer.statusCode ?? 502, answer.headers).end(bytes)
+    }
+    forward().catch(() => request.socket.destroy())
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  const proxy: Proxy = {
+    host,
+    url: `http://${host}`,
+    seen,
+    before: () => {},
+    drop: () => false,
+    close: async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+  return proxy
+}
+
+type Answer = { readonly answer: IncomingMessage; readonly bytes: Buffer }
+
+function exchange(target: string, { method, url, headers }: IncomingMessage, body: Buffer): Promise<Answer> {
+  const { hostname, port } = new URL(target)
+  return new Promise((resolve, reject) => {
+    const outgoing = http.request({ hostname, port, method, path: url, headers, agent: false }, (answer) => {
+      collect(answer).then((bytes) => resolve({ answer, bytes }), reject)
+    })
+    outgoing.on('error', reject)
+    outgoing.end(body)
+  })
+}
+
+async function collect(message: IncomingMessage): Promise<Buffer> {
+  const parts: Buffer[] = []
+  for await (const part of message) parts.push(part as Buffer)
+  return Buffer.concat(parts)
+}
