@@ -15,9 +15,12 @@ const { env } = process
 const out = (line: string) => void process.stdout.write(`${line}\n`)
 
 // No top-level await: the published program is one CommonJS file (ADR 0012).
-void main(process.argv).then((code) => {
+const work = main(process.argv)
+void work.then(end)
+
+function end(code: number): void {
   process.exitCode = code
-})
+}
 
 async function main(argv: readonly string[]): Promise<number> {
   try {

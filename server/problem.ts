@@ -104,6 +104,10 @@ export class Problem<C extends ProblemCode = ProblemCode> extends Error {
   }
 }
 
+export function isProblem(error: unknown): error is Problem {
+  return error instanceof Problem
+}
+
 /** The body of every error, in the shape that registries use. */
 export type ProblemBody = {
   readonly errors: readonly [{ readonly code: string; readonly message: string; readonly detail: object }]
@@ -137,7 +141,7 @@ const STORAGE_PROBLEM = {
 
 /** Any error as what the caller is told; undefined for one that nobody foresaw. Paths and causes stay in the log. */
 export function problemOf(error: unknown): Problem | undefined {
-  if (error instanceof Problem) return error
+  if (isProblem(error)) return error
   if (!isStorageError(error)) return undefined
   const code = STORAGE_PROBLEM[error.code]
   const reason = code === 'STORAGE_FULL' ? 'the server cannot store more' : 'the storage does not answer'

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
+import { Server as TlsServer } from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { Kek } from '../keys/kek.ts'
@@ -201,8 +201,9 @@ async function listen(
 }
 
 function urlOf({ tlsCert }: Settings, app: FastifyInstance): string {
-  const address = app.server.address()
-  const { address: host, port, family } = address as AddressInfo
+  const bound = app.server.address()
+  if (bound === null || typeof bound === 'string') throw new TypeError('not bound to a port')
+  const { address: host, port, family } = bound
   return `${tlsCert === undefined ? 'http' : 'https'}://${family === 'IPv6' ? `[${host}]` : host}:${port}`
 }
 
@@ -224,7 +225,7 @@ function reloadTls(settings: Settings, app: FastifyInstance, logger: Logger): vo
   try {
     const tls = readTls(settings)
     const { server } = app
-    if (tls !== undefined && 'setSecureContext' in server && typeof server.setSecureContext === 'function') {
+    if (tls !== undefined && server instanceof TlsServer) {
       server.setSecureContext(tls)
       logger.info('the certificate was read again')
     }

@@ -76,7 +76,7 @@ function objectOf(value: Json | undefined, what: string): JsonObject {
 
 function listOf(value: Json | undefined): readonly Json[] {
   if (value === undefined) return []
-  if (Array.isArray(value)) return value
+  if (typeof value === 'object' && value !== null && !isJsonObject(value)) return value
   throw new TrustError('MALFORMED', { what: 'delta: remove', got: 'no list' })
 }
 

@@ -4,7 +4,7 @@ import type { BusboyFileStream, BusboyHeaders } from '@fastify/busboy'
 import { isTrustError, roleName } from '../../tuf/index.ts'
 import type { RoleName } from '../../tuf/index.ts'
 import { newRoleName } from '../../tuf/index.ts'
-import { Problem } from '../problem.ts'
+import { Problem, isProblem } from '../problem.ts'
 
 /** One uploaded file: whole, or as what changes in the version that is stored. */
 export type UploadPart = { readonly kind: 'file' | 'delta'; readonly bytes: Uint8Array }
@@ -161,7 +161,7 @@ function kindOf(role: RoleName, type: string): UploadPart['kind'] {
 
 /** Whatever a parser threw at a body it did not understand is the body's fault. */
 function asProblem(error: unknown): Problem {
-  if (error instanceof Problem) return error
+  if (isProblem(error)) return error
   return new Problem('MALFORMED_UPLOAD', { reason: 'the body cannot be read as multipart' }, { cause: error })
 }
 

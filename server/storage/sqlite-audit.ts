@@ -1,3 +1,4 @@
+import { readObject } from './json.ts'
 import type { Sql } from './sql.ts'
 import type { AuditEntry, AuditStore, NewAuditEntry } from './store.ts'
 
@@ -51,11 +52,6 @@ function entryOf({ id, at, actor, action, subject, request, detail }: Row): Audi
     subject,
     ...(actor === null ? {} : { actor }),
     ...(request === null ? {} : { request }),
-    ...(detail === null ? {} : { detail: detailOf(detail) }),
+    ...(detail === null ? {} : { detail: readObject(detail) }),
   }
-}
-
-function detailOf(text: string): Readonly<Record<string, unknown>> {
-  const detail: Record<string, unknown> = JSON.parse(text)
-  return detail
 }

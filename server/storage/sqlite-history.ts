@@ -1,4 +1,5 @@
 import { decodeHex } from '../../tuf/index.ts'
+import { readTexts } from './json.ts'
 import type { Sql } from './sql.ts'
 import type { HistoryEntry, MetadataStore, RoleChange, TagChange } from './store.ts'
 
@@ -50,10 +51,9 @@ function rawDigest({ meaning }: TagChange): Uint8Array | null {
 }
 
 function entryOf({ digest, length, keyids, by, ...row }: Row): HistoryEntry {
-  const signers: string[] = JSON.parse(keyids)
   return {
     ...row,
-    keyids: signers,
+    keyids: readTexts(keyids),
     ...(digest === null || length === null ? {} : { meaning: { digest: digestText(digest), length } }),
     ...(by === null ? {} : { by }),
   }

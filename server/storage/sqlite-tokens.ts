@@ -1,3 +1,4 @@
+import { readTexts } from './json.ts'
 import type { Sql } from './sql.ts'
 import { auditWriter } from './sqlite-audit.ts'
 import type { Action, TokenRecord, TokenStore } from './store.ts'
@@ -87,6 +88,5 @@ function tokenOf(row: Row): TokenRecord {
 }
 
 function actionsOf(text: string): readonly Action[] {
-  const actions: Action[] = JSON.parse(text)
-  return actions
+  return readTexts(text).filter((each) => each === 'pull' || each === 'push' || each === 'admin')
 }

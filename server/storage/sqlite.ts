@@ -127,6 +127,6 @@ function translating<T>(path: string, work: () => T): T {
 function codeOf(error: unknown): string | undefined {
   if (error instanceof StorageError || !(error instanceof Error) || !('code' in error)) return undefined
   const { code } = error
-  const known = typeof code === 'string' && (code.startsWith('SQLITE_') || /^E[A-Z]+$/.test(code))
-  return known ? String(code) : undefined
+  if (typeof code !== 'string') return undefined
+  return code.startsWith('SQLITE_') || /^E[A-Z]+$/.test(code) ? code : undefined
 }

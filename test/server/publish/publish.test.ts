@@ -10,11 +10,12 @@ import {
   type Targets,
 } from '../../../tuf/index.ts'
 import { nativeSuite } from '../../../keys/native/suite.ts'
-import { openTestServer, REPO, type TestServer } from '../support/app.ts'
+import { keyOf, openTestServer, REPO, type KeyObject, type TestServer } from '../support/app.ts'
 import {
   changeRoot,
   context,
   newKey,
+  newOwner,
   setDelegations,
   setTag,
   signBoth,
@@ -190,8 +191,7 @@ await t.test('a root alone has snapshot and timestamp signed anew by the keys it
   const owner = await server.create()
   const before = await server.onlineKeys()
   const renewed = async (role: string) =>
-    (await server.app.inject({ method: 'POST', url: `/v2/${REPO}/_trust/tuf/${role}.key` })).json()
-  const { keyOf } = await import('../support/app.ts')
+    (await server.app.inject({ method: 'POST', url: `/v2/${REPO}/_trust/tuf/${role}.key` })).json<KeyObject>()
   const [timestamp, snapshot] = [keyOf(await renewed('timestamp')), keyOf(await renewed('snapshot'))]
   t.not(timestamp.id, before.timestamp.id)
   t.same(await server.onlineKeys(), before, 'until a root names the new ones the old ones are in use')
@@ -231,9 +231,7 @@ await t.test('history tells what tags meant, and who published only to administr
   const server = await openTestServer(t, { open: false })
   const push = { authorization: `Bearer ${await server.token({ name: 'ci' })}` }
   const admin = { authorization: `Bearer ${await server.token({ actions: ['admin'] })}` }
-  const key = async (role: string) => (await server.get(`/v2/${REPO}/_trust/tuf/${role}.key`, push)).json()
-  const { keyOf } = await import('../support/app.ts')
-  const { newOwner } = await import('../support/party.ts')
+  const key = async (role: string) => (await server.get(`/v2/${REPO}/_trust/tuf/${role}.key`, push)).json<KeyObject>()
   const online = { timestamp: keyOf(await key('timestamp')), snapshot: keyOf(await key('snapshot')) }
   const owner = await newOwner(online, server.clock.now, ['latest', 'same'])
   await server.publish(await signBoth(owner), { headers: push })

@@ -38,8 +38,8 @@ type Case = {
   readonly status?: number
 }
 
-const json = (bytes: Uint8Array): { signed: Record<string, unknown>; signatures: unknown[] } =>
-  JSON.parse(Buffer.from(bytes).toString())
+const json = (bytes: Uint8Array) =>
+  JSON.parse(Buffer.from(bytes).toString()) as { signed: Record<string, unknown>; signatures: unknown[] }
 const bytesOf = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value))
 
 /** Signs the owner's next targets holding this entry. */

@@ -100,7 +100,13 @@ async function send(app: FastifyInstance, options: InjectOptions) {
   return answer
 }
 
-export function keyOf(object: { keytype: string; scheme: string; keyval: { public: string } }): PublicKey {
+export type KeyObject = {
+  readonly keytype: string
+  readonly scheme: string
+  readonly keyval: { readonly public: string }
+}
+
+export function keyOf(object: KeyObject): PublicKey {
   return tufCodec.key({ ...object, public: object.keyval.public }, nativeSuite)
 }
 
