@@ -2,10 +2,11 @@
 import { TrustError } from '../errors.ts'
 import { instant } from '../model/ids.ts'
 import type { Instant } from '../model/ids.ts'
-import { isJsonList, isJsonObject, member, members } from '../model/json.ts'
-import type { Json, JsonObject } from '../model/json.ts'
+import { isJsonList, isJsonObject, member, members, setMember } from '../model/json.ts'
+import type { Json, JsonDraft, JsonObject } from '../model/json.ts'
 import type { Unknown } from '../model/metadata.ts'
 import { parseDate } from './date.ts'
+import { sortedNames } from './order.ts'
 
 export function objectOf(value: Json | undefined, place: string): JsonObject {
   if (!isJsonObject(value)) throw malformed(place, value, 'an object')
@@ -87,19 +88,24 @@ export function unknownIn(object: JsonObject, known: readonly string[]): Unknown
 }
 const NONE: Unknown = new Map()
 
-/** An object of these members, those that are undefined left out, the unknown ones put back. */
+/** An object of these members, those that are undefined left out, the unknown ones put back where they belong. */
 export function build(known: Readonly<Record<string, Json | undefined>>, unknown: Unknown = NONE): JsonObject {
-  const object: { [name: string]: Json } = { __proto__: null }
-  for (const [name, value] of unknown) object[name] = value
-  for (const [name, value] of Object.entries(known)) if (value !== undefined) object[name] = value
-  return object
+  const entries = new Map<string, Json>(unknown)
+  for (const name of Object.keys(known)) {
+    const value = known[name]
+    if (value !== undefined) entries.set(name, value)
+  }
+  return buildFrom(entries, (value) => value)
 }
 
-/** An object keyed by outside text. */
-export function buildFrom<V>(entries: Iterable<readonly [string, V]>, tree: (value: V) => Json): JsonObject {
-  const object: { [name: string]: Json } = { __proto__: null }
-  for (const [name, value] of entries) object[name] = tree(value)
-  return object
+/** An object keyed by outside text, its members in canonical order, so that the engine can write it as it is. */
+export function buildFrom<V>(entries: ReadonlyMap<string, V>, tree: (value: V) => Json): JsonObject {
+  const draft: JsonDraft = {}
+  for (const name of sortedNames([...entries.keys()])) {
+    const value = entries.get(name)
+    if (value !== undefined) setMember(draft, name, tree(value))
+  }
+  return draft
 }
 
 export function malformed(place: string, value: Json | undefined, wanted: string): TrustError {

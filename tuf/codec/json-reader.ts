@@ -1,11 +1,11 @@
 import { TrustError } from '../errors.ts'
-import type { Json, JsonObject } from '../model/json.ts'
+import { setMember } from '../model/json.ts'
+import type { Json, JsonDraft, JsonObject } from '../model/json.ts'
 
 type Limits = { readonly depth: number; readonly what: string }
 
 /**
  * The strict reader: RFC 8259 without what two parsers could read in two ways. Linear in the text.
- * Objects come without a prototype, so `__proto__` is a member like any other.
  */
 export function readStrictly(text: string, limits: Limits): Json {
   const reader = new Reader(text, limits)
@@ -62,14 +62,14 @@ class Reader {
 
   #object(depth: number): JsonObject {
     this.#enter(depth)
-    const object: { [name: string]: Json } = { __proto__: null }
+    const object: JsonDraft = {}
     if (this.#skip('}')) return object
     do {
       this.#blanks()
       const name = this.#string()
       if (Object.hasOwn(object, name)) throw this.#malformed(`two members named ${JSON.stringify(name.slice(0, 40))}`)
       this.#expect(':')
-      object[name] = this.#value(depth - 1)
+      setMember(object, name, this.#value(depth - 1))
     } while (this.#skip(','))
     this.#expect('}')
     return object

@@ -1,7 +1,8 @@
 import { TrustError } from '../errors.ts'
-import { isJsonObject, member } from '../model/json.ts'
-import type { Json, JsonObject } from '../model/json.ts'
+import { isJsonList, isJsonObject, member } from '../model/json.ts'
+import type { Json } from '../model/json.ts'
 import { readStrictly } from './json-reader.ts'
+import { compareCodePoints, sortedNames } from './order.ts'
 
 type ReadLimits = { readonly depth: number; readonly what: string }
 
@@ -23,28 +24,22 @@ export function decodeJson(bytes: Uint8Array, limits: ReadLimits): Json {
 
 /**
  * Reads a signed file, and gives the canonical bytes of its member `signed` as they were received.
- * The same shortcut, the signed part written once: where no string needed an escape that canonical JSON lacks,
- * its text is its canonical form.
+ * The same shortcut, the signed part written once for the comparison and for the payload.
  */
 export function decodeSigned(bytes: Uint8Array, limits: ReadLimits): { value: Json; payload: Uint8Array } {
   const text = decodeText(bytes, limits.what)
   const quick = parseNatively(text, limits.depth)
   if (isJsonObject(quick) && Object.keys(quick).join() === 'signatures,signed') {
+    const before = `{"signatures":${encodeWire(member(quick, 'signatures') ?? null)},"signed":`
     const signed = encodeWire(member(quick, 'signed') ?? null)
-    if (text === `{"signatures":${encodeWire(member(quick, 'signatures') ?? null)},"signed":${signed}}`) {
-      return { value: quick, payload: WIRE_ONLY.test(signed) ? canonicalSigned(quick) : ENCODER.encode(signed) }
+    const same = text.length === before.length + signed.length + 1
+    if (same && text.startsWith(before) && text.startsWith(signed, before.length) && text.endsWith('}')) {
+      return { value: quick, payload: ENCODER.encode(canonicalText(signed)) }
     }
   }
   const value = readStrictly(text, limits)
-  return { value, payload: canonicalSigned(value) }
+  return { value, payload: encodeCanonical((isJsonObject(value) ? member(value, 'signed') : undefined) ?? null) }
 }
-
-function canonicalSigned(file: Json): Uint8Array {
-  return encodeCanonical((isJsonObject(file) ? member(file, 'signed') : undefined) ?? null)
-}
-
-/** An escape that JSON needs and canonical JSON does not know. */
-const WIRE_ONLY = /\\[^"\\]/
 
 /**
  * Canonical JSON (OLPC) as the bytes to sign: members by code point, no blanks, only `\` and `"` escaped, so that a
@@ -52,15 +47,28 @@ const WIRE_ONLY = /\\[^"\\]/
  * bring: a fraction, a number beyond 2^53, half of a surrogate pair.
  */
 export function encodeCanonical(value: Json): Uint8Array {
-  const text = write(value, quoteCanonically)
-  if (!text.isWellFormed()) throw new TrustError('MALFORMED', { what: 'text to sign', got: 'half of a surrogate pair' })
-  return ENCODER.encode(text)
+  return ENCODER.encode(canonicalText(encodeWire(value)))
 }
 
-/** The same order and spacing as valid JSON: what we store and send. Equal to the canonical form but for escapes. */
+/**
+ * The same order and spacing as valid JSON: what we store and send. Equal to the canonical form but for escapes.
+ * Where the members stand in order already, the engine writes it.
+ */
 export function encodeWire(value: Json): string {
-  return write(value, JSON.stringify)
+  return isInOrder(value) ? JSON.stringify(value) : writeInOrder(value)
 }
+
+/** The wire form with every escape undone that canonical JSON does not know: all but `\\` and `\"`. */
+function canonicalText(wire: string): string {
+  return wire.replace(ESCAPE, (escape: string, letter: string, hex: string | undefined) => {
+    if (hex === undefined) return CONTROLS.get(letter) ?? escape
+    const unit = Number.parseInt(hex, 16)
+    if (unit < 0x20) return String.fromCharCode(unit)
+    throw new TrustError('MALFORMED', { what: 'text to sign', got: 'half of a surrogate pair' })
+  })
+}
+const ESCAPE = /\\(["\\bfnrt]|u([0-9a-f]{4}))/g
+const CONTROLS: ReadonlyMap<string, string> = new Map(Object.entries({ b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' }))
 
 export function encodeText(text: string): Uint8Array {
   return ENCODER.encode(text)
@@ -84,7 +92,7 @@ function parseNatively(text: string, depth: number): Json | undefined {
   }
 }
 
-/** What the native parser gives is always JSON; its depth is bounded here, and with it the recursion of `write`. */
+/** What the native parser gives is always JSON; its depth is bounded here, and with it every recursion below. */
 function isJsonWithin(value: unknown, depth: number): value is Json {
   if (typeof value !== 'object' || value === null) return true
   if (depth === 0) return false
@@ -92,54 +100,29 @@ function isJsonWithin(value: unknown, depth: number): value is Json {
   return true
 }
 
-function write(value: Json, quote: (text: string) => string): string {
-  if (typeof value === 'string') return quote(value)
-  if (typeof value === 'number') return writeInteger(value)
-  if (value === null || typeof value === 'boolean') return String(value)
-  if (!isJsonObject(value)) return writeArray(value, quote)
-  return writeObject(value, quote)
+/** Whether the members of every object stand by code point as they are. Throws MALFORMED for what is no integer. */
+function isInOrder(value: Json): boolean {
+  if (typeof value === 'number') refuseFraction(value)
+  if (typeof value !== 'object' || value === null) return true
+  if (isJsonList(value)) return value.every(isInOrder)
+  let before = ''
+  for (const name of Object.keys(value)) {
+    if (compareCodePoints(before, name) > 0 || !isInOrder(value[name] ?? null)) return false
+    before = name
+  }
+  return true
 }
 
 /** Nothing else has one spelling. What the native parser made of a fraction ends here as well. */
-function writeInteger(value: number): string {
-  if (Number.isSafeInteger(value) && !Object.is(value, -0)) return String(value)
+function refuseFraction(value: number): void {
+  if (Number.isSafeInteger(value) && !Object.is(value, -0)) return
   throw new TrustError('MALFORMED', { what: 'number', got: Object.is(value, -0) ? '-0' : String(value) })
 }
 
-function writeArray(values: readonly Json[], quote: (text: string) => string): string {
-  let out = '['
-  for (let i = 0; i < values.length; i++) out += (i === 0 ? '' : ',') + write(values[i] ?? null, quote)
-  return `${out}]`
-}
-
-function writeObject(value: JsonObject, quote: (text: string) => string): string {
-  let out = '{'
-  for (const name of inOrder(Object.keys(value))) {
-    out += `${out === '{' ? '' : ','}${quote(name)}:${write(value[name] ?? null, quote)}`
-  }
-  return `${out}}`
-}
-
-/** Sorting 100,000 names that are in order already would cost more than to write them. */
-function inOrder(names: string[]): string[] {
-  for (let i = 1; i < names.length; i++) {
-    if (compareCodePoints(names[i - 1] ?? '', names[i] ?? '') > 0) return names.sort(compareCodePoints)
-  }
-  return names
-}
-
-/** By code point, which is by UTF-8 byte. JavaScript's own order is by UTF-16 unit, which differs above U+FFFF. */
-export function compareCodePoints(a: string, b: string): number {
-  if (!SURROGATE.test(a) && !SURROGATE.test(b)) return a < b ? -1 : a > b ? 1 : 0
-  const [left, right] = [[...a], [...b]]
-  for (let i = 0; i < left.length && i < right.length; i++) {
-    const difference = (left[i]?.codePointAt(0) ?? 0) - (right[i]?.codePointAt(0) ?? 0)
-    if (difference !== 0) return difference
-  }
-  return left.length - right.length
-}
-const SURROGATE = /[\ud800-\udfff]/
-
-function quoteCanonically(text: string): string {
-  return `"${text.replace(/[\\"]/g, '\\$&')}"`
+function writeInOrder(value: Json): string {
+  if (typeof value === 'number') refuseFraction(value)
+  if (isJsonList(value)) return `[${value.map(writeInOrder).join(',')}]`
+  if (!isJsonObject(value)) return JSON.stringify(value)
+  const names = sortedNames(Object.keys(value))
+  return `{${names.map((name) => `${JSON.stringify(name)}:${writeInOrder(value[name] ?? null)}`).join(',')}}`
 }

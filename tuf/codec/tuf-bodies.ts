@@ -48,10 +48,10 @@ export function decodeBody<T extends TopRole>(type: T, body: JsonObject, context
 export function encodeBody(body: Metadata): JsonObject {
   const known = {
     _type: body.type,
+    ...encodeOwn(body),
+    expires: body.expiresText,
     spec_version: body.specVersion ?? SPEC_VERSION,
     version: body.version,
-    expires: body.expiresText,
-    ...encodeOwn(body),
   }
   return build(known, body.unknown)
 }
@@ -74,7 +74,7 @@ function encodeOwn(body: Metadata): Readonly<Record<string, Json | undefined>> {
     case 'timestamp':
       return { meta: build({ 'snapshot.json': encodeFileMeta(body.snapshot) }) }
     case 'snapshot':
-      return { meta: buildFrom(fileNames(body.meta), encodeFileMeta) }
+      return { meta: buildFrom(new Map(fileNames(body.meta)), encodeFileMeta) }
     case 'targets':
       return {
         targets: buildFrom(body.targets, encodeTarget),
@@ -152,9 +152,8 @@ function* fileNames(meta: Snapshot['meta']): Generator<readonly [string, FileMet
 
 function decodeTargets(body: JsonObject, context: KeyContext): Targets {
   const targets = new Map<string, TargetFile>()
-  for (const [path, value] of members(objectIn(body, 'targets', 'targets'))) {
-    targets.set(path, decodeTarget(value, `targets.targets.${path}`))
-  }
+  const listed = objectIn(body, 'targets', 'targets')
+  for (const path of Object.keys(listed)) targets.set(path, decodeTarget(listed, path))
   const common = decodeCommon(body, 'targets', ['targets', 'delegations'])
   if (member(body, 'delegations') === undefined) return { type: 'targets', ...common, targets }
   const delegations = objectIn(body, 'delegations', 'targets')
@@ -162,19 +161,20 @@ function decodeTargets(body: JsonObject, context: KeyContext): Targets {
   return { type: 'targets', ...common, targets, delegations: decoded }
 }
 
-function decodeTarget(value: Json, place: string): TargetFile {
-  const target = objectOf(value, place)
-  const custom = member(target, 'custom')
-  return {
+function decodeTarget(listed: JsonObject, path: string): TargetFile {
+  const target = objectIn(listed, path, 'targets.targets')
+  const place = `targets.targets.${path}`
+  const common = {
     length: lengthIn(target, 'length', place),
     hashes: decodeHashes(target, place),
-    ...(custom === undefined ? {} : { custom }),
     unknown: unknownIn(target, ['length', 'hashes', 'custom']),
   }
+  const custom = member(target, 'custom')
+  return custom === undefined ? common : { ...common, custom }
 }
 
 function encodeTarget({ length, hashes, custom, unknown }: TargetFile): JsonObject {
-  return build({ length, hashes: encodeHashes(hashes), custom }, unknown)
+  return build({ custom, hashes: encodeHashes(hashes), length }, unknown)
 }
 
 function decodeFileMeta(meta: JsonObject, place: string): FileMeta {
