@@ -4,6 +4,7 @@ import type { TrustCache } from '../../../client/trust/cache.ts'
 import type { MetadataSource } from '../../../client/trust/fetch.ts'
 import { refresh } from '../../../client/trust/refresh.ts'
 import type { RefreshOptions, Warning } from '../../../client/trust/refresh.ts'
+import { delegatedRoles } from '../../../client/trust/resolve.ts'
 import { DEFAULT_LIMITS, instant, roleName, TARGETS, version } from '../../../tuf/index.ts'
 import type { Root } from '../../../tuf/index.ts'
 import { signingKey } from '../../support/signing-key.ts'
@@ -110,6 +111,28 @@ await t.test('what was seen is not lowered by losing files', async (t) => {
     simulator.publishTimestamp()
     await t.rejects(refresh(), { code: 'ROLE_DISAPPEARED', detail: { role: 'targets', trusted: 3 } })
   })
+})
+
+await t.test('what was seen on the way to a failure counts too', async (t) => {
+  const { simulator, cache, refresh } = await settled()
+  const old = simulator.file('timestamp.json')
+  simulator.release()
+  simulator.files.delete('2.snapshot.json')
+  await t.rejects(refresh(), { code: 'NO_TRUST_DATA' })
+  await cache.drop('timestamp.json')
+  simulator.files.set('timestamp.json', old)
+  await t.rejects(refresh(), { code: 'ROLLBACK', detail: { role: 'timestamp' } })
+})
+
+await t.test('without its record the cached snapshot still bars the way back', async (t) => {
+  const { simulator, cache, refresh } = await settled()
+  simulator.sign({ a: targetOf('a') })
+  await refresh()
+  await cache.drop('seen')
+  const back = version(1)
+  simulator.publishSnapshot((body) => ({ ...body, meta: new Map([[TARGETS, { version: back, unknown: new Map() }]]) }))
+  simulator.publishTimestamp()
+  await t.rejects(refresh(), { code: 'ROLLBACK', detail: { role: 'targets' } })
 })
 
 await t.test('a record that is damaged is said aloud, and made again from what verifies', async (t) => {
@@ -263,6 +286,18 @@ await t.test('replaced online keys', async (t) => {
       await t.resolves(refresh())
     })
   }
+  await t.test('let versions start again although the first try failed', async (t) => {
+    const online = signingKey()
+    const { simulator, refresh } = await settled(new Simulator({ keys: { timestamp: [online] } }))
+    simulator.publishTimestamp((body) => ({ ...body, version: version(1_000_000) }))
+    await refresh()
+    simulator.publishRoot({ timestamp: [online, signingKey()] })
+    simulator.files.delete('timestamp.json')
+    await t.rejects(refresh(), { code: 'NO_TRUST_DATA' })
+    simulator.timestamp = { ...simulator.timestamp, version: version(1) }
+    simulator.release()
+    t.equal((await refresh()).timestamp.version, 2)
+  })
   await t.test('do not lower the root', async (t) => {
     const { simulator, cache, refresh } = await settled()
     simulator.publishRoot({ timestamp: [signingKey()] })
@@ -288,6 +323,32 @@ await t.test('another pin', async (t) => {
     const trust = await refresh({ source: again, anchor: anchorOf(again) })
     t.same([...trust.targets.targets.keys()], ['fresh'])
     await t.resolves(refresh({ source: again, anchor: anchorOf(again) }))
+  })
+  await t.test('takes nothing of the old repository’s delegated roles either, even after a crash', async (t) => {
+    const team = roleName('team')
+    const keys = { timestamp: [signingKey()], snapshot: [signingKey()], targets: [signingKey()] }
+    const signers = [signingKey()]
+    const made = (content: string) => {
+      const simulator = new Simulator({ keys })
+      simulator.delegate(TARGETS, team, { signers })
+      simulator.sign({ a: targetOf(content) }, team)
+      return simulator
+    }
+    const lengthOf = async (trust: Awaited<ReturnType<typeof refresh>>, source: Simulator, cache: TrustCache) =>
+      (await delegatedRoles(trust, source, cache).find('a'))?.target.length
+    const { simulator, cache, refresh: again } = await settled(made('old content'))
+    t.equal(await lengthOf(await again(), simulator, cache), 11)
+    const fresh = made('fresh')
+    const anchor = anchorOf(fresh)
+    const crashing = {
+      ...cache,
+      store: async (name: string, bytes: Uint8Array) => {
+        if (name === 'root.json') throw new Error('killed')
+        await cache.store(name, bytes)
+      },
+    }
+    await t.rejects(again({ source: fresh, anchor, cache: crashing }), { message: 'killed' })
+    t.equal(await lengthOf(await again({ source: fresh, anchor }), fresh, cache), 5)
   })
   await t.test('of the same chain forgets nothing', async (t) => {
     const { simulator, refresh } = await settled()

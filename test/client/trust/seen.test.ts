@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import t from 'tap'
 import { decodeSeen, encodeSeen, mergeSeen } from '../../../client/trust/seen.ts'
 import type { Seen } from '../../../client/trust/seen.ts'
