@@ -7,6 +7,7 @@
  * `npm run demo -- --registry http://127.0.0.1:5000` pushes to a registry that is there already.
  */
 import { copyFile, cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import Database from 'better-sqlite3'
@@ -86,7 +87,7 @@ async function play(stage: Stage, url: string | undefined): Promise<void> {
   const reference = await passes(consumer(['verify', '--deep', image.name]))
   expect(reference.endsWith(old.index.digest), `verify printed ${reference}`)
   tell.did('verify', `${reference}  every manifest and layer fetched and hashed`)
-  await pull(stage, reference)
+  await pull(stage, consumer, image)
 
   // A mirror hears all of this, and a machine that later knows nothing but the pin asks it.
   const mirror = await startMirror(server.url)
@@ -283,14 +284,15 @@ function layerOf({ images }: BuiltIndex): string {
   return digest
 }
 
-/** By skopeo where it is, by the digest that verify printed: an engine never gets to see the tag. */
-async function pull(stage: Stage, reference: string): Promise<void> {
-  if ((await whyNoSkopeo()) !== undefined)
-    return tell.note('pull       skopeo is not installed: verify --deep has fetched it all')
-  const args = ['--insecure-policy', 'copy', '--all', '--quiet', '--src-tls-verify=false']
-  await passes(stage.run('skopeo', [...args, `docker://${reference}`, `dir:${stage.path('pulled')}`]))
-  const files = await readdir(stage.path('pulled'))
-  tell.did('pull', `skopeo, by that digest: ${files.length} files`)
+/** By skopeo where it is: an engine gets the digest that verify found, and never the tag. */
+async function pull(stage: Stage, consumer: Tagseal, image: Image): Promise<void> {
+  if ((await whyNoSkopeo()) !== undefined) {
+    return tell.note('pull       skopeo is not installed; verify --deep has fetched it all')
+  }
+  const folder = stage.path('consumer', 'pulled')
+  const pulled = await passes(consumer(['pull', image.name, '--engine', 'skopeo', '--output', folder]))
+  const files = await readdir(join(folder, 'blobs', 'sha256'))
+  tell.did('pull', `skopeo copied ${short(digestOf(pulled))} and the ${files.length - 1} blobs below it`)
 }
 
 /** Writes another digest into the stored targets, as somebody with the disk in his hands would. */
@@ -340,6 +342,10 @@ function parsed(json: string): unknown {
 
 function member(value: unknown, name: string): unknown {
   return typeof value === 'object' && value !== null ? new Map(Object.entries(value)).get(name) : undefined
+}
+
+function digestOf(reference: string): string {
+  return reference.slice(reference.indexOf('@') + 1)
 }
 
 function textOf(value: unknown): string {

@@ -35,6 +35,7 @@ export async function openStage(): Promise<Stage> {
   const dir = await mkdtemp(join(tmpdir(), 'tagseal-demo-'))
   await mkdir(join(dir, 'tmp'))
   // Programs started here, and helpers in this process, put nothing anywhere else.
+  const before = process.env['TMPDIR']
   process.env['TMPDIR'] = join(dir, 'tmp')
   const ends: (() => Promise<void>)[] = []
   const children = new Set<ChildProcess>()
@@ -77,6 +78,8 @@ export async function openStage(): Promise<Stage> {
     async close() {
       for (const step of ends.toReversed()) await step()
       await Promise.all([...children].map(end))
+      if (before === undefined) delete process.env['TMPDIR']
+      else process.env['TMPDIR'] = before
       await rm(dir, { recursive: true, force: true })
     },
   }
