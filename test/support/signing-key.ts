@@ -1,8 +1,8 @@
-import { constants, createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto'
+import { constants, createPublicKey, generateKeyPairSync, sign } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { nativeSuite } from '../../keys/native/suite.ts'
 import type { Algorithm } from '../../keys/signer.ts'
-import { encodeHex, keyId, tufCodec } from '../../tuf/index.ts'
+import { encodeCanonical, encodeHex, keyId, tufCodec } from '../../tuf/index.ts'
 import type { Codec, KeyId, PublicKey } from '../../tuf/index.ts'
 import { TUF_NAMES } from './tuf-key.ts'
 
@@ -18,22 +18,12 @@ export function signingKey(algorithm: Algorithm = 'ed25519', codec: Codec = tufC
   return fromPrivate(generate(algorithm), algorithm, codec)
 }
 
-/** The ed25519 key of a seed: the same key, id and signatures in every run. */
-export function seededKey(seed: number, codec: Codec = tufCodec): SigningKey {
-  const pkcs8 = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), Buffer.alloc(32, seed)])
-  return fromPrivate(createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' }), 'ed25519', codec)
-}
-
 /** The same private key under another key id, as metadata may list it twice. */
 export function renamed(key: SigningKey, note: string): SigningKey {
-  const unknown = new Map([['x-note', note]])
   const { keytype, scheme, public: text } = key.public
-  const canonical = JSON.stringify({ keytype, keyval: { public: text }, scheme, 'x-note': note }).replaceAll(
-    '\\n',
-    '\n',
-  )
-  const id = keyId(nativeSuite.hash('sha256', new TextEncoder().encode(canonical)))
-  return { id, public: { ...key.public, id, unknown }, sign: key.sign }
+  const object = encodeCanonical({ keytype, keyval: { public: text }, scheme, 'x-note': note })
+  const id = keyId(nativeSuite.hash('sha256', object))
+  return { id, public: { ...key.public, id, unknown: new Map([['x-note', note]]) }, sign: key.sign }
 }
 
 function generate(algorithm: Algorithm): KeyObject {

@@ -86,7 +86,7 @@ function decodeKey(id: KeyId, object: JsonObject, place: string, { suite, except
 
 /**
  * `keyid_hash_algorithms` was never in the specification. Old tools wrote it into key objects and took it out again
- * without changing the id, and it names no other key: so an id may be computed with or without it.
+ * without changing the id, and it names no other key: so an id may be computed with or without it (ADR 0015).
  */
 function withoutHashNames(key: Omit<PublicKey, 'id'>, suite: Suite): PublicKey {
   const unknown = new Map([...key.unknown].filter(([name]) => name !== 'keyid_hash_algorithms'))
