@@ -44,7 +44,7 @@ module.exports = {
       name: 'portable-suite-runs-in-a-browser',
       severity: 'error',
       from: { path: '^keys/portable/' },
-      to: { path: '^(keys/(native|keystore)/)', pathNot: '^$' },
+      to: { path: '^keys/(native|keystore)/' },
     },
     {
       name: 'portable-suite-uses-no-built-in',
