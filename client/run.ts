@@ -7,6 +7,7 @@ import { parseArguments } from './commands/program.ts'
 import { openContext } from './context.ts'
 import { failureOf } from './exit.ts'
 import type { ExitCode, Failure } from './exit.ts'
+import { failureDocument, tellFailure } from './failure-text.ts'
 import { openTerminal } from './terminal.ts'
 import type { Output, Terminal } from './terminal.ts'
 
@@ -71,18 +72,10 @@ function print({ lines, document, exit = 0 }: Answer, terminal: Terminal, json: 
 
 function printFailure(error: unknown, terminal: Terminal, json: boolean): ExitCode {
   const failure = failureOf(error)
-  if (json) terminal.json({ error: documentOf(failure) })
-  else {
-    terminal.error(`${failure.message} (${failure.code})`)
-    if (failure.hint !== undefined) terminal.hint(failure.hint)
-  }
+  if (json) terminal.json({ error: failureDocument(failure) })
+  else tellFailure(terminal, failure)
   for (const line of causesOf(error, failure, terminal.verbose)) terminal.detail(line)
   return failure.exit
-}
-
-/** What `--json` says of an error. */
-export function documentOf({ code, message, hint, detail }: Failure): object {
-  return { code, message, ...(hint === undefined ? {} : { hint }), detail }
 }
 
 /** Only with `--verbose`: what is underneath; and for a bug of ours, where it happened. */

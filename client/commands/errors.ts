@@ -10,8 +10,8 @@ export type CommandFailures = {
   readonly REPOSITORY_EXISTS: { readonly repository: string; readonly version: number }
   /** `expected` is what the caller named, `signed` what the signatures say. */
   readonly DIGEST_DIFFERS: { readonly image: string; readonly expected: string; readonly signed: string }
-  /** The target is no image: it has no sha256. */
-  readonly NOT_AN_IMAGE: { readonly image: string }
+  /** Roles whose keys are not here go on signing a tag that should be revoked. */
+  readonly STILL_SIGNED: { readonly image: string; readonly roles: readonly string[] }
   readonly ENGINE_MISSING: { readonly tried: string }
   readonly ENGINE_FAILED: { readonly engine: string; readonly why: string }
   readonly INTERRUPTED: Record<string, never>
@@ -28,7 +28,7 @@ const SENTENCE: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string
   FILE_MALFORMED: (d) => `${d.path} cannot be used: ${d.why}`,
   REPOSITORY_EXISTS: (d) => `${d.repository} already has trust data (root version ${d.version})`,
   DIGEST_DIFFERS: (d) => `${d.image} is signed as ${d.signed}, not as ${d.expected}`,
-  NOT_AN_IMAGE: (d) => `${d.image} is signed without a sha256 digest`,
+  STILL_SIGNED: (d) => `${d.image} is still signed by ${d.roles.join(', ')}, whose keys are not here`,
   ENGINE_MISSING: (d) => `none of ${d.tried} is installed`,
   ENGINE_FAILED: (d) => `${d.engine} failed: ${d.why}`,
   INTERRUPTED: () => 'interrupted',
@@ -43,6 +43,7 @@ const HINT: { readonly [C in CommandCode]?: (d: CommandFailures[C]) => string } 
   REPOSITORY_EXISTS: (d) =>
     `to use it from here: tagseal trust add ${d.repository} --key ID, with the root key id its owner printed`,
   DIGEST_DIFFERS: () => 'do not use the digest that was given, unless you know why it differs',
+  STILL_SIGNED: (d) => `have whoever holds those keys run: tagseal revoke ${d.image}`,
   ENGINE_MISSING: () => 'install one, or have skopeo write a folder: --engine skopeo --output DIR',
   INTERNAL: () => 'this is a bug in tagseal; run it again with --verbose and report what it prints',
 }

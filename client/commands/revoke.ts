@@ -1,6 +1,8 @@
 import { tufCodec } from '../../tuf/index.ts'
 import type { RoleName } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
+import { failureOf } from '../exit.ts'
+import { failureDocument, tellFailure } from '../failure-text.ts'
 import { openDesk } from '../publish/desk.ts'
 import { holderOf } from '../publish/place.ts'
 import { publish } from '../publish/publish.ts'
@@ -32,7 +34,7 @@ export const revokeCommand = defineCommand({
     }
     return {
       lines: revoked.flatMap(({ image, roles }) => roles.map((role) => `revoked ${image} from ${role}`)),
-      document: { revoked },
+      document: { revoked, ...(first === undefined ? {} : { error: failureDocument(first) }) },
       exit: kept.length > 0 ? 1 : 0,
     }
   },

@@ -1,6 +1,7 @@
 import type { Context } from '../context.ts'
 import { failureOf } from '../exit.ts'
 import type { Failure } from '../exit.ts'
+import { failureDocument, tellFailure } from '../failure-text.ts'
 import { pinned } from '../registry/reference.ts'
 import { defineCommand, flag, many } from './declare.ts'
 import type { Answer } from './declare.ts'
@@ -75,12 +76,14 @@ function answerOf(context: Context, verdicts: readonly Verdict[]): Answer {
   const [first] = failures
   if (verdicts.length === 1 && first !== undefined && only === first) throw first.error
   for (const { image, failure } of context.settings.json ? [] : failures) {
-    context.terminal.error(`${image.text}: ${failure.message} (${failure.code})`)
-    if (failure.hint !== undefined) context.terminal.hint(failure.hint)
+    tellFailure(context.terminal, failure, `${image.text}: `)
   }
   const passed = verdicts.filter((verdict) => 'digest' in verdict)
   const lines = first === undefined ? passed.map(({ image, digest }) => pinned(image, digest)) : []
-  const document = { images: verdicts.map(documentOf), ...(first === undefined ? {} : { error: told(first.failure) }) }
+  const document = {
+    images: verdicts.map(documentOf),
+    ...(first === undefined ? {} : { error: failureDocument(first.failure) }),
+  }
   return { lines, document, exit: exitOf(failures) }
 }
 
@@ -93,13 +96,9 @@ function exitOf(failures: readonly { readonly failure: Failure }[]): 0 | 1 | 3 {
 function documentOf(verdict: Verdict): object {
   const { image } = verdict
   const named = { image: image.text, repository: image.name, tag: image.tag }
-  if ('failure' in verdict) return { ...named, error: told(verdict.failure) }
+  if ('failure' in verdict) return { ...named, error: failureDocument(verdict.failure) }
   const { digest, length, role } = verdict
   return { ...named, digest, length, role, reference: pinned(image, digest) }
-}
-
-function told({ code, message, hint, detail }: Failure): object {
-  return { code, message, ...(hint === undefined ? {} : { hint }), detail }
 }
 
 function megabytes(bytes: number): string {

@@ -1,0 +1,101 @@
+import { readFile } from 'node:fs/promises'
+import t from 'tap'
+import { CommandError } from '../../client/commands/errors.ts'
+import { EXIT_CODES, failureOf } from '../../client/exit.ts'
+import { HttpError } from '../../client/http-errors.ts'
+import { PublishError } from '../../client/publish/errors.ts'
+import { RegistryError } from '../../client/registry/errors.ts'
+import { ClientError } from '../../client/trust/errors.ts'
+import { KeyError } from '../../keys/errors.ts'
+import { STATUS } from '../../server/problem.ts'
+import { TrustError } from '../../tuf/errors.ts'
+
+const doc = await readFile(new URL('../../docs/errors.md', import.meta.url), 'utf8')
+
+/** Code to number, of the table under one heading. */
+function documented(heading: string): Record<string, number> {
+  const section = doc.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? ''
+  return Object.fromEntries(
+    [...section.matchAll(/^\| `([A-Z_]+)` \| (\d+) \|/gm)].map(([, code = '', number]) => [code, Number(number)]),
+  )
+}
+
+await t.test('docs/errors.md says of every code what it ends with, and names no other', async (t) => {
+  for (const [name, codes] of Object.entries(EXIT_CODES)) t.same(documented(name), codes, name)
+  t.same(documented('Answers of the server'), STATUS)
+  t.equal(doc.split(/^## /m).length, Object.keys(EXIT_CODES).length + 2)
+})
+
+const ERRORS: Record<string, { error: unknown; code: string; exit: number; hint?: RegExp }> = {
+  'metadata that must not be trusted': {
+    error: new TrustError('EXPIRED', { role: 'timestamp', expired: 0, now: 1 }),
+    code: 'EXPIRED',
+    exit: 1,
+    hint: /clock/,
+  },
+  'a server that cannot be reached': {
+    error: new ClientError('NETWORK', { url: 'https://x', reason: 'ECONNREFUSED' }),
+    code: 'NETWORK',
+    exit: 3,
+  },
+  'a repository that nobody pinned': {
+    error: new ClientError('NOT_PINNED', { repository: 'x.io/a' }),
+    code: 'NOT_PINNED',
+    exit: 1,
+    hint: /^tagseal trust add x\.io\/a/,
+  },
+  'a text that is no image': {
+    error: new RegistryError('REFERENCE_INVALID', { text: 'A', why: 'it is not' }),
+    code: 'REFERENCE_INVALID',
+    exit: 2,
+    hint: /registry\.example\.com/,
+  },
+  'a key file that others can read, with the command that mends it': {
+    error: new KeyError('KEY_PERMISSIONS', { path: '/k', problem: 'can be read', mend: 'chmod 400 /k' }),
+    code: 'KEY_PERMISSIONS',
+    exit: 1,
+    hint: /^chmod 400 \/k$/,
+  },
+  'a missing passphrase': {
+    error: new KeyError('PASSPHRASE_MISSING', { key: 'k' }),
+    code: 'PASSPHRASE_MISSING',
+    exit: 2,
+    hint: /--passphrase-file/,
+  },
+  'a broken connection': {
+    error: new HttpError('TIMEOUT', { url: 'https://x', milliseconds: 1 }),
+    code: 'TIMEOUT',
+    exit: 3,
+  },
+  'a refused update': {
+    error: new PublishError('UPDATE_REFUSED', { repository: 'r', reason: 'THRESHOLD', why: 'w' }),
+    code: 'UPDATE_REFUSED',
+    exit: 1,
+  },
+  'a wrong command line': {
+    error: new CommandError('USAGE', { why: 'w', next: 'tagseal --help' }),
+    code: 'USAGE',
+    exit: 2,
+    hint: /--help/,
+  },
+  'a full disk': {
+    error: Object.assign(new Error('ENOSPC: no space left'), { code: 'ENOSPC', syscall: 'write', path: '/x' }),
+    code: 'IO',
+    exit: 3,
+  },
+  'a bug': { error: new TypeError('x is not a function'), code: 'INTERNAL', exit: 3, hint: /--verbose/ },
+  'an error of Node with a code that only looks like ours': {
+    error: Object.assign(new TypeError('bad'), { code: 'ERR_INVALID_ARG_TYPE' }),
+    code: 'INTERNAL',
+    exit: 3,
+  },
+  'something that is no error': { error: 'text', code: 'INTERNAL', exit: 3 },
+}
+
+for (const [name, { error, code, exit, hint }] of Object.entries(ERRORS)) {
+  await t.test(`tells ${name}`, async (t) => {
+    const failure = failureOf(error)
+    t.match(failure, { code, exit })
+    if (hint !== undefined) t.match(failure.hint, hint)
+  })
+}
