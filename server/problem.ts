@@ -11,6 +11,8 @@ export type UpdateFailures = {
   readonly ONLINE_THRESHOLD: { readonly role: string; readonly need: number; readonly have: number }
   /** Files would change under a reader's hands: only consistent snapshots are served. */
   readonly NOT_CONSISTENT: { readonly role: string }
+  /** The root names another repository than the one it was sent to (ADR 0009). */
+  readonly OTHER_REPOSITORY: { readonly repository: string; readonly named: string }
   /** A repository begins with a root and a targets file. */
   readonly INCOMPLETE: { readonly missing: string }
 }
@@ -120,6 +122,7 @@ const UPDATE_SENTENCE: { readonly [C in keyof UpdateFailures]: (d: UpdateFailure
   KEY_NOT_HELD: (d) => `the root gives ${d.role} to the key ${d.keyid}, which this server does not hold`,
   ONLINE_THRESHOLD: (d) => `the root wants ${d.need} signatures on ${d.role} and this server can make ${d.have}`,
   NOT_CONSISTENT: () => 'the root does not say consistent_snapshot, and only consistent snapshots are served',
+  OTHER_REPOSITORY: (d) => `the root is for ${d.named}, and was sent to ${d.repository}`,
   INCOMPLETE: (d) => `a new repository needs root and targets, and ${d.missing} is missing`,
 }
 

@@ -15,6 +15,7 @@ import {
   delegatedAuthority,
   finishRoot,
   openRoot,
+  repositoryOf,
   signersOf,
 } from '../../tuf/index.ts'
 import type {
@@ -114,8 +115,15 @@ async function acceptRoots(
   const previous = before === undefined ? undefined : openRoot(judge, before)
   const trust = finishRoot(previous === undefined ? openRoot(judge, next) : acceptRoot(previous, next))
   if (!trust.root.consistentSnapshot) throw invalidUpdate('NOT_CONSISTENT', { role: ROOT })
+  refuseOtherName(repository, trust.root)
   await online.refuseForeign(repository, trust.root)
   return { trust, previous: previous?.root }
+}
+
+/** Clients refuse a root that names another repository. One that names none is for them to judge: it is their pin. */
+function refuseOtherName(repository: string, root: Root): void {
+  const named = repositoryOf(root)
+  if (named !== undefined && named !== repository) throw invalidUpdate('OTHER_REPOSITORY', { repository, named })
 }
 
 async function storedOnline({ stored }: Candidate) {

@@ -2,11 +2,12 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { directoryCache } from '../../../client/trust/directory-cache.ts'
 import { withLock } from '../../../client/trust/lock.ts'
 
-const HOLDER = join(import.meta.dirname, 'lock-holder.ts')
+const HOLDER = fileURLToPath(new URL('./lock-holder.ts', import.meta.url))
 
 function start(...args: string[]) {
   return spawn(process.execPath, [HOLDER, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })

@@ -5,11 +5,12 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { openRepository } from '../../../client/index.ts'
 import { Simulator, targetOf } from '../../support/simulator.ts'
 
-const REFRESHER = join(import.meta.dirname, 'refresher.ts')
+const REFRESHER = fileURLToPath(new URL('./refresher.ts', import.meta.url))
 
 await t.test('many processes refresh one folder while the repository moves and half of them are killed', async (t) => {
   const simulator = new Simulator()

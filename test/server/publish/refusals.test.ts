@@ -1,6 +1,7 @@
 /** Everything a publisher could try that no client would follow. Each refusal leaves the repository as it was. */
 import t from 'tap'
 import {
+  REPOSITORY_FIELD,
   TIMESTAMP,
   firstTargets,
   nextTargets,
@@ -236,6 +237,12 @@ const CASES: Record<string, Case> = {
     send: (scene) => withRoot(scene, () => ({ expiresText: tufCodec.date(scene.now - 1000) })),
     code: 'INVALID_UPDATE',
     inner: 'EXPIRED',
+  },
+  'a root that names another repository': {
+    send: (scene) =>
+      withRoot(scene, () => ({ unknown: new Map([[REPOSITORY_FIELD, 'registry.example.com/team/other']]) })),
+    code: 'INVALID_UPDATE',
+    inner: 'OTHER_REPOSITORY',
   },
   'a root without consistent snapshots': {
     send: (scene) => withRoot(scene, () => ({ consistentSnapshot: false })),
