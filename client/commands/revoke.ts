@@ -27,11 +27,11 @@ export const revokeCommand = defineCommand({
       revoked.push(...(await revokeAll(context, repository, images)))
     }
     const kept = revoked.filter(({ keeping }) => keeping.length > 0)
-    for (const { image, keeping } of kept) {
-      context.terminal.error(
-        `${image} is still signed by ${keeping.join(', ')}, whose keys are not here (STILL_SIGNED)`,
-      )
-    }
+    const failures = kept.map(({ image, keeping }) =>
+      failureOf(new CommandError('STILL_SIGNED', { image, roles: keeping })),
+    )
+    if (!context.settings.json) for (const failure of failures) tellFailure(context.terminal, failure)
+    const [first] = failures
     return {
       lines: revoked.flatMap(({ image, roles }) => roles.map((role) => `revoked ${image} from ${role}`)),
       document: { revoked, ...(first === undefined ? {} : { error: failureDocument(first) }) },
