@@ -109,7 +109,7 @@ export function openRepository(options: RepositoryOptions): Repository {
     const limits = { ...DEFAULT_LIMITS, ...options.limits }
     const judge: Judge = { codec: tufCodec, suite: nativeSuite, limits, now: instant(clock()) }
     const trust = await refresh({ judge, source, cache, anchor: pin, name, signal, warn, toPublish })
-    return { ...trust, ...delegatedRoles(trust, source, cache) }
+    return { ...trust, ...delegatedRoles(trust, source, cache, repository) }
   }
 
   /** A refresh that failed is no answer to the next question. */

@@ -31,7 +31,12 @@ const MOST_LISTED_ROLES = 4096
  * The delegated roles below one refreshed state. A file is fetched once and stored once however often it is needed,
  * and is verified again for each delegator who leads to it: their keys may differ.
  */
-export function delegatedRoles(trust: AfterTargets, source: Sources, cache: TrustCache): Delegated {
+export function delegatedRoles(
+  trust: AfterTargets,
+  source: Sources,
+  cache: TrustCache,
+  repository = 'this repository',
+): Delegated {
   const fetched = new Map<RoleName, RoleFile>()
 
   async function get({ role, delegator }: Wanted, signal?: AbortSignal): Promise<RoleFile> {
@@ -59,7 +64,7 @@ export function delegatedRoles(trust: AfterTargets, source: Sources, cache: Trus
     if (current !== undefined) return current
     const file = targetsFile(trust, role)
     const got = await fetchNeeded(source, { file, accept, signal })
-    if (got === undefined) throw new ClientError('NO_TRUST_DATA', { repository: 'this repository', file: file.name })
+    if (got === undefined) throw new ClientError('NO_TRUST_DATA', { repository, file: file.name })
     await cache.store(name, got.bytes)
     return got.value
   }

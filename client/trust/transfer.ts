@@ -1,7 +1,7 @@
 import { TrustError } from '../../tuf/index.ts'
 import { isHttpError } from '../http-errors.ts'
 import { readBody } from '../http.ts'
-import type { Http, HttpResponse } from '../http.ts'
+import type { Http, HttpRequest, HttpResponse } from '../http.ts'
 import { ClientError } from './errors.ts'
 
 /** How long a file may take. `rate`, in bytes a second, is asked for on average once `grace` is over. */
@@ -18,6 +18,7 @@ export type TransferOptions = {
 
 const MOST_REDIRECTS = 5
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
+const RESET: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE'])
 /** An error page up to this size is read to its end, which keeps the connection for the next request. */
 const SMALL_PAGE = 16 * 1024
 
@@ -60,12 +61,22 @@ async function follow(start: URL, { http, token, patience }: TransferOptions, wa
   for (let hops = 0; hops <= MOST_REDIRECTS; hops++) {
     const headers = token === undefined || url.origin !== start.origin ? {} : { authorization: `Bearer ${token}` }
     const idleTimeout = (patience ?? DEFAULT_PATIENCE).idle
-    const response = await http.send({ url, headers, signal: watch.signal, idleTimeout })
+    const response = await sendTwice(http, { url, headers, signal: watch.signal, idleTimeout })
     if (!REDIRECTS.has(response.status)) return response
     url = redirected(url, response)
     await drain(response)
   }
   throw new ClientError('REDIRECT_REFUSED', { url: shown(start), why: `more than ${MOST_REDIRECTS} times` })
+}
+
+/** A server may close an idle connection in the very moment in which we use it again: that is no answer yet. */
+async function sendTwice(http: Http, request: HttpRequest): Promise<HttpResponse> {
+  try {
+    return await http.send(request)
+  } catch (error) {
+    if (!isHttpError(error) || error.code !== 'NETWORK' || !RESET.has(error.detail.reason)) throw error
+    return await http.send(request)
+  }
 }
 
 function redirected(from: URL, response: HttpResponse): URL {

@@ -3,8 +3,10 @@ import { execFile } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import type { Test } from 'tap'
 import { runConformance } from '../../client/conformance.ts'
-import type { PeerRepository, PeerServer } from './peer-repository.ts'
+import { PeerRepository } from './peer-repository.ts'
+import type { PeerServer } from './peer-repository.ts'
 
 const EXECUTABLE = join(import.meta.dirname, 'tuf-client')
 const run = promisify(execFile)
@@ -110,4 +112,21 @@ export async function initialised(
   const root = repository.published.get('root')?.[0]
   if (root === undefined || (await client.init(root)) !== 0) throw new Error('init failed')
   return { client, repository }
+}
+
+export type Case = (t: Test, setting: Setting) => Promise<void>
+
+/** Each case has a repository and a client of its own; the name in the URL has what Python quotes. */
+export async function runCases(
+  t: Test,
+  server: PeerServer,
+  cases: Record<string, Case>,
+  runner: Runner = inProcess,
+): Promise<void> {
+  for (const [name, run] of Object.entries(cases)) {
+    await t.test(name, async (t) => {
+      const options = { name: `${t.fullname}[é]`, folder: t.testdir(), runner }
+      await run(t, await initialised(server, new PeerRepository(), options))
+    })
+  }
 }

@@ -68,6 +68,24 @@ await t.test('an error page keeps the connection for the next request', async (t
   t.equal(ports.size, 1)
 })
 
+await t.test('a connection that the server closed meanwhile is opened again, once', async (t) => {
+  const used = new Set<unknown>()
+  const closing = await serve(t, (request, response) => {
+    if (used.has(request.socket)) return void request.socket.destroy()
+    used.add(request.socket)
+    response.end('body')
+  })
+  const source = sourceAt(t, closing)
+  for (let i = 0; i < 3; i++) t.equal((await source.get('x', 100))?.length, 4)
+  let attempts = 0
+  const broken = await serve(t, (request) => {
+    attempts++
+    request.socket.destroy()
+  })
+  await t.rejects(sourceAt(t, broken).get('x', 100), { code: 'NETWORK' })
+  t.equal(attempts, 2)
+})
+
 await t.test('more than is allowed is refused', async (t) => {
   await t.test('when it is announced', async (t) => {
     await t.rejects(sourceAt(t, await serve(t, answers(200, 'x'.repeat(101)))).get('x', 100), { code: 'TOO_LARGE' })
