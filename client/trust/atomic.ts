@@ -59,9 +59,10 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** `ENOENT` and the like, of an error that the operating system gave. */
+/** `ENOENT` and the like, of an error that the operating system gave; our own errors have a `code` too. */
 export function errnoOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  if (!(error instanceof Error) || !('syscall' in error) || !('code' in error)) return undefined
+  return typeof error.code === 'string' ? error.code : undefined
 }
 
 async function writeDurably(path: string, bytes: Uint8Array, mode: number): Promise<void> {

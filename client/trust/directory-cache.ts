@@ -32,13 +32,14 @@ export function directoryCache(folder: string): TrustCache {
           if (name.endsWith('.json') && !names.includes(name)) await removeIfThere(join(folder, name))
         }
       }),
-    lock: async (work) => {
-      await guarded(folder, () => makeFolder(folder))
-      return await withLock(join(folder, LOCK), async () => {
-        await guarded(folder, () => sweep(folder))
-        return await work()
-      })
-    },
+    lock: async (work) =>
+      await guarded(folder, async () => {
+        await makeFolder(folder)
+        return await withLock(join(folder, LOCK), async () => {
+          await sweep(folder)
+          return await work()
+        })
+      }),
   }
 }
 

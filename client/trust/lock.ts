@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, readlink, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, readlink, rename, rm, rmdir, stat, unlink, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -22,9 +22,12 @@ export async function withLock<T>(folder: string, work: () => Promise<T>, patien
     return await work()
   } finally {
     await forget(file)
+    await removeIfEmpty(folder)
   }
 }
 
+/** What POSIX lets a system say of a folder that is not empty. */
+const TAKEN: ReadonlySet<string> = new Set(['ENOTEMPTY', 'EEXIST'])
 const PATIENCE_MS = 15_000
 /** An owner whose life cannot be asked after (another container, another boot) is taken for dead after this. */
 const UNKNOWN_OWNER_MS = 30_000
@@ -63,15 +66,14 @@ async function renamed(prepared: string, folder: string): Promise<boolean> {
     await rename(prepared, folder)
     return true
   } catch (error) {
-    const code = errnoOf(error)
-    if (code === 'ENOTEMPTY' || code === 'EEXIST') return false
+    if (TAKEN.has(errnoOf(error) ?? '')) return false
     throw error
   }
 }
 
 /** Gives back the owner's name, for the message; the lock is free at once if that owner lives no more. */
 async function removeDeadOwner(folder: string, here: string): Promise<string> {
-  const [owner] = await readdir(folder)
+  const [owner] = await listIfThere(folder)
   if (owner === undefined) return 'nobody'
   const file = join(folder, owner)
   if (!(await livesOn(owner, file, here))) await forget(file)
@@ -138,5 +140,23 @@ async function forget(file: string): Promise<void> {
     await unlink(file)
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error
+  }
+}
+
+async function listIfThere(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return []
+    throw error
+  }
+}
+
+/** Tidiness only: the next owner's folder takes an empty one's place, or is already there. */
+async function removeIfEmpty(folder: string): Promise<void> {
+  try {
+    await rmdir(folder)
+  } catch (error) {
+    if (!TAKEN.has(errnoOf(error) ?? '') && errnoOf(error) !== 'ENOENT') throw error
   }
 }

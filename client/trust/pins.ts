@@ -1,5 +1,5 @@
 import { mkdir, readFile, realpath } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { decodeJson, encodeText, isJsonObject, isTrustError, keyId, member, members } from '../../tuf/index.ts'
 import type { Json, JsonObject, KeyId } from '../../tuf/index.ts'
 import { errnoOf, writeAtomically } from './atomic.ts'
@@ -63,11 +63,15 @@ export function patternOf(text: string, where = 'pattern'): Pattern {
 }
 
 async function change(path: string, edit: (rules: readonly PinRule[]) => readonly PinRule[]): Promise<void> {
-  const file = await behindLinks(path)
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
-  await withLock(`${file}.lock`, async () => {
-    await writeAtomically(file, encodePins(edit(await loadPins(file))), 0o644)
-  })
+  try {
+    const file = await behindLinks(path)
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+    await withLock(join(dirname(file), `.${basename(file)}.lock`), async () => {
+      await writeAtomically(file, encodePins(edit(await loadPins(file))), 0o644)
+    })
+  } catch (error) {
+    throw unusable(path, error)
+  }
 }
 
 /** A trust file that is a link stays one: configuration tools lay them. */
@@ -76,7 +80,7 @@ async function behindLinks(path: string): Promise<string> {
     return await realpath(path)
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return path
-    throw unusable(path, error)
+    throw error
   }
 }
 

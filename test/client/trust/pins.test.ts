@@ -108,6 +108,11 @@ await t.test('a trust file is refused that', async (t) => {
       t.equal(readFileSync(path, 'utf8'), text, 'and left as it is')
     })
   }
+  await t.test('cannot be written', async (t) => {
+    const path = join(t.testdir({ file: '' }), 'file', 'trust.json')
+    await t.rejects(addPin(path, rule('a/b')), { code: 'CONFIG_MALFORMED', detail: { path } })
+    await t.rejects(removePin('/sys/trust.json', 'a/b'), { code: 'CONFIG_MALFORMED' })
+  })
   await t.test('cannot be read', async (t) => {
     await t.rejects(loadPins(t.testdir()), { code: 'CONFIG_MALFORMED' })
   })
