@@ -1,0 +1,83 @@
+/** Older files that were all signed once: no role may go back, whichever of them is shown again. */
+import t from 'tap'
+import { roleName, TARGETS, version } from '../../tuf/index.ts'
+import { refuseAll } from '../support/attack-lab.ts'
+import { targetOf, type Simulator } from '../support/simulator.ts'
+
+const TEAM = roleName('team')
+
+let old: ReadonlyMap<string, Uint8Array> = new Map()
+const remember = (simulator: Simulator) => {
+  old = new Map(simulator.files)
+  simulator.sign({ '1.0': targetOf('two') })
+}
+const replay =
+  (...names: readonly string[]) =>
+  (simulator: Simulator) => {
+    for (const name of names) simulator.files.set(name, old.get(name) ?? new Uint8Array())
+  }
+const listAt = (role: typeof TARGETS, at: number) => (simulator: Simulator) => {
+  simulator.publishSnapshot((body) => {
+    const listed = body.meta.get(role)
+    return { ...body, meta: new Map([...body.meta, [role, { unknown: new Map(), ...listed, version: version(at) }]]) }
+  })
+  simulator.publishTimestamp()
+}
+const mend = (simulator: Simulator) => simulator.release()
+
+await refuseAll(t, {
+  'the timestamp of yesterday': { before: remember, attack: replay('timestamp.json'), code: 'ROLLBACK', after: mend },
+  'the whole repository as it was yesterday': {
+    before: remember,
+    attack: (simulator) => {
+      simulator.files.clear()
+      for (const [name, bytes] of old) simulator.files.set(name, bytes)
+    },
+    code: 'ROLLBACK',
+    libraryOnly: true,
+  },
+  'a new timestamp that announces an older snapshot': {
+    before: remember,
+    attack: (simulator) =>
+      simulator.publishTimestamp((body) => ({ ...body, snapshot: { ...body.snapshot, version: version(2) } })),
+    code: 'ROLLBACK',
+    libraryOnly: true,
+    after: mend,
+  },
+  'a new snapshot that lists older targets': {
+    before: remember,
+    attack: listAt(TARGETS, 2),
+    code: 'ROLLBACK',
+    stores: ['timestamp.json'],
+    after: mend,
+  },
+  'a new snapshot that lists an older delegated role': {
+    before: (simulator) => {
+      simulator.delegate(TARGETS, TEAM, { paths: ['team-*'] })
+      simulator.sign({ 'team-1': targetOf('a') }, TEAM)
+      simulator.sign({ 'team-1': targetOf('b') }, TEAM)
+    },
+    attack: listAt(TEAM, 1),
+    code: 'ROLLBACK',
+    stores: ['timestamp.json'],
+    libraryOnly: true,
+    after: mend,
+  },
+  'a new snapshot from which a role is gone': {
+    before: (simulator) => {
+      simulator.delegate(TARGETS, TEAM, { paths: ['team-*'] })
+      simulator.sign({ 'team-1': targetOf('a') }, TEAM)
+    },
+    attack: (simulator) => {
+      simulator.publishSnapshot((body) => ({
+        ...body,
+        meta: new Map([...body.meta].filter(([role]) => role !== TEAM)),
+      }))
+      simulator.publishTimestamp()
+    },
+    code: 'ROLE_DISAPPEARED',
+    stores: ['timestamp.json'],
+    libraryOnly: true,
+    after: mend,
+  },
+})
