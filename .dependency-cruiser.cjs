@@ -69,7 +69,7 @@ module.exports = {
       name: 'undici-only-under-client',
       severity: 'error',
       from: { path: '^(tuf|keys|server)/' },
-      to: { path: 'node_modules/undici/' },
+      to: { path: '(^|node_modules/)undici(/|$)' },
     },
     {
       name: 'fastify-only-under-server',
