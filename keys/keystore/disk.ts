@@ -1,5 +1,15 @@
-import { constants } from 'node:fs'
-import { chmod, type FileHandle, link, lstat, mkdir, open, readdir, rename, unlink } from 'node:fs/promises'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+} from 'node:fs'
+import { chmod, link, open, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Stats } from 'node:fs'
 import { KeyError } from '../errors.ts'
@@ -18,7 +28,7 @@ const MAX_FILE = 64 * 1024
 /** Makes the folder, or refuses one that others may use. */
 export async function usePrivateFolder(dir: string): Promise<void> {
   await makeFolder(dir)
-  const stats = await io(dir, () => lstat(dir))
+  const stats = ioNow(dir, () => lstatSync(dir))
   if (stats.isSymbolicLink()) {
     const [path, real] = [quoted(dir), `"$(readlink -f ${quoted(dir)})"`]
     throw loose(dir, 'is a symbolic link', `REAL=${real} && rm ${path} && mv "$REAL" ${path}`)
@@ -29,27 +39,30 @@ export async function usePrivateFolder(dir: string): Promise<void> {
 
 /** Makes the folder where there is none; one that is there stays as it is. */
 export async function makeFolder(dir: string): Promise<void> {
-  await io(dir, () => mkdir(dir, { recursive: true, mode: FOLDER_MODE }))
+  ioNow(dir, () => mkdirSync(dir, { recursive: true, mode: FOLDER_MODE }))
 }
 
 /** The names in a folder; temporary ones among them. */
 export async function namesIn(dir: string): Promise<string[]> {
-  return io(dir, () => readdir(dir))
+  return ioNow(dir, () => readdirSync(dir))
 }
 
-/** A file's bytes, or undefined where there is none. The checks are made on the opened file, so it cannot be swapped. */
+/**
+ * A file's bytes, or undefined where there is none. The checks are made on the opened file, so it cannot be swapped.
+ * Reading is synchronous: small local files, whose key must be on its way before slower things are waited for.
+ */
 export async function readPrivateFile(path: string): Promise<Uint8Array | undefined> {
-  const file = await openExisting(path)
+  const file = openExisting(path)
   if (file === undefined) return undefined
   try {
-    const stats = await io(path, () => file.stat())
+    const stats = ioNow(path, () => fstatSync(file))
     refuseForeign(path, stats)
     if (stats.mode & 0o7777 & ~FILE_MODE && onPosix())
       throw loose(path, looserThan(stats, FILE_MODE), `chmod 400 ${quoted(path)}`)
     if (!stats.isFile() || stats.size > MAX_FILE) throw new KeyError('KEYSTORE_IO', { path, why: 'it is no key file' })
-    return await io(path, () => file.readFile())
+    return ioNow(path, () => readFileSync(file))
   } finally {
-    await file.close()
+    closeSync(file)
   }
 }
 
@@ -62,12 +75,12 @@ export async function readSmallFile(
   limit: number,
 ): Promise<{ readonly bytes: Uint8Array; readonly mode: number } | undefined> {
   try {
-    const file = await open(path, constants.O_RDONLY)
+    const file = openSync(path, constants.O_RDONLY)
     try {
-      const stats = await file.stat()
-      return { bytes: await readUpTo(file, limit, path), mode: stats.isFile() && onPosix() ? stats.mode & 0o7777 : 0 }
+      const stats = fstatSync(file)
+      return { bytes: readUpTo(file, limit, path), mode: stats.isFile() && onPosix() ? stats.mode & 0o7777 : 0 }
     } finally {
-      await file.close()
+      closeSync(file)
     }
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined
@@ -75,11 +88,11 @@ export async function readSmallFile(
   }
 }
 
-async function readUpTo(file: FileHandle, limit: number, path: string): Promise<Uint8Array> {
+function readUpTo(file: number, limit: number, path: string): Uint8Array {
   const buffer = new Uint8Array(limit + 1)
   let length = 0
   while (length <= limit) {
-    const { bytesRead } = await file.read(buffer, length, buffer.length - length)
+    const bytesRead = readSync(file, buffer, length, buffer.length - length, null)
     if (bytesRead === 0) return buffer.subarray(0, length)
     length += bytesRead
   }
@@ -87,9 +100,9 @@ async function readUpTo(file: FileHandle, limit: number, path: string): Promise<
   throw new KeyError('KEYSTORE_IO', { path, why: `it is longer than ${limit} bytes` })
 }
 
-async function openExisting(path: string): Promise<FileHandle | undefined> {
+function openExisting(path: string): number | undefined {
   try {
-    return await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
+    return openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined
     if (codeOf(error) === 'ELOOP') {
@@ -192,6 +205,14 @@ export function quoted(path: string): string {
 async function io<T>(path: string, use: () => Promise<T>): Promise<T> {
   try {
     return await use()
+  } catch (error) {
+    throw failure(path, error)
+  }
+}
+
+function ioNow<T>(path: string, use: () => T): T {
+  try {
+    return use()
   } catch (error) {
     throw failure(path, error)
   }

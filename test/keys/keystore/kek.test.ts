@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { Kek } from '../../../keys/kek.ts'
@@ -115,4 +115,14 @@ await t.test('makes a file of mode 0400 that opens again, and never over another
   const before = readFileSync(path)
   await t.rejects(makeKekFile(path), { code: 'KEY_EXISTS' })
   t.strictSame(readFileSync(path), before)
+})
+
+await t.test('says which path the file system refuses, and leaves nothing there', async (t) => {
+  const dir = privateFolder(t)
+  writeFileSync(join(dir, 'file'), 'no folder')
+  const refused = { name: 'KeyError', code: 'KEYSTORE_IO' }
+  await t.rejects(loadKek({ env: {}, fallback: join(dir, 'file', 'kek') }), refused, 'to read below a file')
+  await t.rejects(makeKekFile(join(dir, 'n'.repeat(300))), refused, 'to give it too long a name')
+  await t.rejects(makeKekFile('/proc/kek'), refused, 'to write where nothing can be written')
+  t.strictSame(readdirSync(dir), ['file'])
 })
