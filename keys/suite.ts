@@ -51,7 +51,7 @@ function materialOf(key: TufKeyFields): PublicMaterial | undefined {
   try {
     return fromTufFields(key)
   } catch (error) {
-    if (isKeyError(error)) return undefined
-    throw error
+    if (!isKeyError(error)) throw error
+    return undefined
   }
 }

@@ -61,7 +61,9 @@ const PROGRAMS = {
 rmSync(STAGING, { recursive: true, force: true })
 await Promise.all(Object.entries(PROGRAMS).map(([name, program]) => bundle(name, program)))
 for (const [name, program] of Object.entries(PROGRAMS)) writeLauncher(name, program)
-execFileSync(join(ROOT, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json', '--outDir', join(STAGING, 'lib')], {
+// By its file: started through its link, a `tsc` without suffix cannot be loaded below tap, which hooks into `require`.
+const TSC = join(ROOT, 'node_modules/typescript/lib/tsc.js')
+execFileSync(process.execPath, [TSC, '-p', 'tsconfig.build.json', '--outDir', join(STAGING, 'lib')], {
   cwd: ROOT,
   stdio: 'inherit',
 })

@@ -81,8 +81,8 @@ export function readEcdsaSignature(bytes: Uint8Array, n: bigint): { r: Uint8Arra
     pair.end()
     return toBigInt(r) < n && toBigInt(s) < n ? { r, s } : undefined
   } catch (error) {
-    if (isKeyError(error)) return undefined
-    throw error
+    if (!isKeyError(error)) throw error
+    return undefined
   }
 }
 

@@ -11,7 +11,8 @@ import facts from '../../package.json' with { type: 'json' }
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const run = promisify(execFile)
 
-const dir = t.testdir({ source: {}, user: { node_modules: {} } })
+// A package of its own, or `tagseal` would mean the checkout around it.
+const dir = t.testdir({ source: {}, user: { 'package.json': '{}', node_modules: {} } })
 const files = await packed(join(dir, 'source'))
 const installed = await install(join(dir, 'user', 'node_modules'))
 const bin = (name: string) => join(installed, 'dist', 'bin', `${name}.cjs`)
