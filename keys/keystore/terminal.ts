@@ -39,8 +39,8 @@ function openTty(): number | undefined {
 }
 
 function ask(input: ReadStream, fd: number, prompt: string): Promise<Uint8Array> {
+  input.setRawMode(true) // before the prompt: who answers it at once must not see what is typed
   writeSync(fd, prompt)
-  input.setRawMode(true)
   const line = new Line()
   return new Promise<Uint8Array>((resolve, reject) => {
     const settle = (): void => {
