@@ -1,5 +1,5 @@
-import { renameSync, rmSync, writeFileSync } from 'node:fs'
-import { open, rename, unlink } from 'node:fs/promises'
+import { renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import { open, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { randomName } from '../../keys/random.ts'
 
@@ -16,7 +16,7 @@ export async function writeAtomically(path: string, bytes: Uint8Array, mode = 0o
     await writeDurably(temporary, bytes, mode)
     await rename(temporary, path)
   } catch (error) {
-    await removeIfThere(temporary)
+    removeIfThere(temporary)
     throw error
   }
   await syncFolder(dirname(path)) // else the rename itself may be lost
@@ -42,9 +42,9 @@ export function temporaryFor(path: string): string {
   return join(dirname(path), `.${randomName()}${TEMPORARY}`)
 }
 
-export async function removeIfThere(path: string): Promise<void> {
+export function removeIfThere(path: string): void {
   try {
-    await unlink(path)
+    unlinkSync(path)
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error
   }

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, stat } from 'node:fs/promises'
+import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { errnoOf, removeIfThere, TEMPORARY, writeAtomically, writeWhole } from './atomic.ts'
 import type { TrustCache } from './cache.ts'
@@ -9,34 +9,39 @@ import { withLock } from './lock.ts'
 const ABANDONED_MS = 600_000
 const LOCK = 'lock'
 
-/** One folder for one repository, mode 0700, made when the first file is stored. */
+/**
+ * One folder for one repository, mode 0700, made when the first file is stored.
+ *
+ * Synchronous where nothing waits for the disk: these files are small and were just read or written, and a trip through
+ * the thread pool takes longer than all of the work.
+ */
 export function directoryCache(folder: string): TrustCache {
   return {
     place: folder,
-    load: async (name) => await guarded(folder, () => readIfThere(join(folder, plain(name)))),
+    load: async (name) => await guarded(folder, async () => readIfThere(join(folder, plain(name)))),
     store: async (name, bytes) =>
       await guarded(folder, async () => {
-        await makeFolder(folder)
+        makeFolder(folder)
         const path = join(folder, plain(name))
         if (isIrreplaceable(name)) await writeAtomically(path, bytes)
         else {
           // ext4 writes a replaced file out before it renames; one that is gone for a moment is only fetched again.
-          if (name.endsWith('.json')) await removeIfThere(path)
+          if (name.endsWith('.json')) removeIfThere(path)
           writeWhole(path, bytes)
         }
       }),
-    drop: async (name) => await guarded(folder, () => removeIfThere(join(folder, plain(name)))),
+    drop: async (name) => await guarded(folder, async () => removeIfThere(join(folder, plain(name)))),
     dropAllBut: async (names) =>
       await guarded(folder, async () => {
-        for (const name of await readdir(folder)) {
-          if (name.endsWith('.json') && !names.includes(name)) await removeIfThere(join(folder, name))
+        for (const name of readdirSync(folder)) {
+          if (name.endsWith('.json') && !names.includes(name)) removeIfThere(join(folder, name))
         }
       }),
     lock: async (work) =>
       await guarded(folder, async () => {
-        await makeFolder(folder)
+        makeFolder(folder)
         return await withLock(join(folder, LOCK), async () => {
-          await sweep(folder)
+          sweep(folder)
           return await work()
         })
       }),
@@ -57,13 +62,13 @@ function plain(name: string): string {
   return name
 }
 
-async function makeFolder(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+function makeFolder(folder: string): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
 }
 
-async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+function readIfThere(path: string): Uint8Array | undefined {
   try {
-    return await readFile(path)
+    return readFileSync(path)
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined
     throw error
@@ -71,18 +76,18 @@ async function readIfThere(path: string): Promise<Uint8Array | undefined> {
 }
 
 /** Removes what killed processes left half written. Under the lock, but writers need none: hence the age. */
-async function sweep(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
+function sweep(folder: string): void {
+  for (const name of readdirSync(folder)) {
     if (!name.startsWith('.') || !name.endsWith(TEMPORARY)) continue
     const path = join(folder, name)
-    if (Date.now() - (await writtenAt(path)) > ABANDONED_MS) await removeIfThere(path)
+    if (Date.now() - writtenAt(path) > ABANDONED_MS) removeIfThere(path)
   }
 }
 
 /** Its writer may finish, and rename it, at any moment: then it is no litter. */
-async function writtenAt(path: string): Promise<number> {
+function writtenAt(path: string): number {
   try {
-    return (await stat(path)).mtimeMs
+    return statSync(path).mtimeMs
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return Number.POSITIVE_INFINITY
     throw error

@@ -43,7 +43,7 @@ export async function downloadTarget(trust: AfterTargets, found: Found, options:
       throw new ClientError('NO_TRUST_DATA', { repository: 'this repository', file: found.path })
     await rename(temporary, path)
   } finally {
-    await removeIfThere(temporary)
+    removeIfThere(temporary)
   }
   await syncFolder(options.folder)
   return path

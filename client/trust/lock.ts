@@ -1,4 +1,15 @@
-import { mkdir, readdir, readFile, readlink, rename, rm, rmdir, stat, unlink, writeFile } from 'node:fs/promises'
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -12,17 +23,19 @@ import { ClientError } from './errors.ts'
  * The lock is a folder that holds one file named after its owner. To take it, a prepared folder is renamed over it,
  * which succeeds only while it is absent or empty; to give it back, or to take it from a dead owner, that one file is
  * removed by its name. Whatever two processes do at once, neither can remove the other's: names are never reused.
+ *
+ * The steps are synchronous, for each is a microsecond in a kernel's table; only the wait for another owner is not.
  */
 export async function withLock<T>(folder: string, work: () => Promise<T>, patience = PATIENCE_MS): Promise<T> {
-  const here = await findPlace()
-  const owner = `${process.pid}-${(await startOf(process.pid)) ?? 0}-${here}-${randomName()}`
+  const here = findPlace()
+  const owner = `${process.pid}-${startOf(process.pid) ?? 0}-${here}-${randomName()}`
   const file = join(folder, owner)
   await acquire({ folder, owner, here, patience })
   try {
     return await work()
   } finally {
-    await forget(file)
-    await removeIfEmpty(folder)
+    forget(file)
+    removeIfEmpty(folder)
   }
 }
 
@@ -39,20 +52,20 @@ type Claim = { readonly folder: string; readonly owner: string; readonly here: s
 async function acquire(claim: Claim): Promise<void> {
   const { folder, owner } = claim
   const prepared = `${folder}.${randomName()}`
-  await mkdir(prepared, { mode: 0o700 })
+  mkdirSync(prepared, { mode: 0o700 })
   try {
-    await writeFile(join(prepared, owner), '', { flag: 'wx', mode: 0o600 })
+    writeFileSync(join(prepared, owner), '', { flag: 'wx', mode: 0o600 })
     await renameWhenFree(prepared, claim)
   } catch (error) {
-    await rm(prepared, { recursive: true, force: true })
+    rmSync(prepared, { recursive: true, force: true })
     throw error
   }
 }
 
 async function renameWhenFree(prepared: string, { folder, here, patience }: Claim): Promise<void> {
   const start = performance.now()
-  for (let pause = 1; !(await renamed(prepared, folder)); pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
-    const holder = await removeDeadOwner(folder, here)
+  for (let pause = 1; !renamed(prepared, folder); pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    const holder = removeDeadOwner(folder, here)
     const waited = performance.now() - start
     if (waited > patience) throw new ClientError('CACHE_LOCKED', { path: folder, milliseconds: waited, holder })
     // Two that wait must not wake in step for ever.
@@ -61,9 +74,9 @@ async function renameWhenFree(prepared: string, { folder, here, patience }: Clai
 }
 
 /** Renaming a folder over another works only where that one is empty (POSIX rename). */
-async function renamed(prepared: string, folder: string): Promise<boolean> {
+function renamed(prepared: string, folder: string): boolean {
   try {
-    await rename(prepared, folder)
+    renameSync(prepared, folder)
     return true
   } catch (error) {
     if (TAKEN.has(errnoOf(error) ?? '')) return false
@@ -72,19 +85,19 @@ async function renamed(prepared: string, folder: string): Promise<boolean> {
 }
 
 /** Gives back the owner's name, for the message; the lock is free at once if that owner lives no more. */
-async function removeDeadOwner(folder: string, here: string): Promise<string> {
-  const [owner] = await listIfThere(folder)
+function removeDeadOwner(folder: string, here: string): string {
+  const [owner] = listIfThere(folder)
   if (owner === undefined) return 'nobody'
   const file = join(folder, owner)
-  if (!(await livesOn(owner, file, here))) await forget(file)
+  if (!livesOn(owner, file, here)) forget(file)
   return `process ${owner.split('-', 1).join('')}`
 }
 
-async function livesOn(owner: string, file: string, here: string): Promise<boolean> {
+function livesOn(owner: string, file: string, here: string): boolean {
   const [pid, start, where] = owner.split('-')
-  if (where !== here) return await isYoung(file)
+  if (where !== here) return isYoung(file)
   if (!isRunning(Number(pid))) return false
-  const started = await startOf(Number(pid))
+  const started = startOf(Number(pid))
   return started === undefined || String(started) === start
 }
 
@@ -97,9 +110,9 @@ function isRunning(pid: number): boolean {
   }
 }
 
-async function isYoung(file: string): Promise<boolean> {
+function isYoung(file: string): boolean {
   try {
-    return Date.now() - (await stat(file)).mtimeMs < UNKNOWN_OWNER_MS
+    return Date.now() - statSync(file).mtimeMs < UNKNOWN_OWNER_MS
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return false
     throw error
@@ -107,45 +120,45 @@ async function isYoung(file: string): Promise<boolean> {
 }
 
 /** When a process began, in ticks since boot; undefined where the system has no /proc. */
-async function startOf(pid: number): Promise<number | undefined> {
-  const text = await readOptional(`/proc/${pid}/stat`)
+function startOf(pid: number): number | undefined {
+  const text = readOptional(`/proc/${pid}/stat`)
   // The second field is the program's name in parentheses and may hold anything; the start is the 20th after it.
   return text === undefined ? undefined : Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[19])
 }
 
 /** Where a process number means something: this machine since this boot, and this namespace of process numbers. */
-async function findPlace(): Promise<string> {
-  const [boot, namespace] = await Promise.all([readOptional('/proc/sys/kernel/random/boot_id'), readNamespace()])
+function findPlace(): string {
+  const [boot, namespace] = [readOptional('/proc/sys/kernel/random/boot_id'), readNamespace()]
   return `${hostname()}.${boot ?? ''}.${namespace}`.replace(/[^A-Za-z0-9.]/g, '').slice(0, 120)
 }
 
-async function readNamespace(): Promise<string> {
+function readNamespace(): string {
   try {
-    return await readlink('/proc/self/ns/pid')
+    return readlinkSync('/proc/self/ns/pid')
   } catch {
     return '' // no /proc: one namespace is all there is
   }
 }
 
-async function readOptional(path: string): Promise<string | undefined> {
+function readOptional(path: string): string | undefined {
   try {
-    return await readFile(path, 'latin1')
+    return readFileSync(path, 'latin1')
   } catch {
     return undefined // not there, or not for us: either way nothing is known
   }
 }
 
-async function forget(file: string): Promise<void> {
+function forget(file: string): void {
   try {
-    await unlink(file)
+    unlinkSync(file)
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error
   }
 }
 
-async function listIfThere(folder: string): Promise<readonly string[]> {
+function listIfThere(folder: string): readonly string[] {
   try {
-    return await readdir(folder)
+    return readdirSync(folder)
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return []
     throw error
@@ -153,9 +166,9 @@ async function listIfThere(folder: string): Promise<readonly string[]> {
 }
 
 /** Tidiness only: the next owner's folder takes an empty one's place, or is already there. */
-async function removeIfEmpty(folder: string): Promise<void> {
+function removeIfEmpty(folder: string): void {
   try {
-    await rmdir(folder)
+    rmdirSync(folder)
   } catch (error) {
     if (!TAKEN.has(errnoOf(error) ?? '') && errnoOf(error) !== 'ENOENT') throw error
   }
