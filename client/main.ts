@@ -1,6 +1,6 @@
-#!/usr/bin/env node
 import { homedir } from 'node:os'
 import facts from '../package.json' with { type: 'json' }
+import { monotonicNow } from './monotonic.ts'
 import { run } from './run.ts'
 
 const interrupt = new AbortController()
@@ -25,7 +25,7 @@ const work = run(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
   clock: Date.now,
-  monotonic: () => performance.now(),
+  monotonic: monotonicNow,
   signal: interrupt.signal,
   version: facts.version,
 })

@@ -1,16 +1,21 @@
 /**
  * `npm run build`: makes the `dist/` that is published. `node scripts/build.ts DIR` makes it elsewhere.
  *
- * - `dist/bin/`: what package.json names as programs: a check of Node's version, then the program.
+ * - `dist/bin/`: what package.json names as programs: a check of Node's version, then the program, with what V8
+ *   compiled for it before.
  * - `dist/program/`: each program in one file. One file instead of two hundred takes 60 ms off every run of `tagseal`;
  *   CommonJS is what makes `node:http` cheap to load (ADR 0012).
  * - `dist/lib/`: the library as ES modules, with types.
  */
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import * as promises from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import type { Plugin } from 'esbuild'
+import { COMMANDS } from '../client/commands/table.ts'
 import facts from '../package.json' with { type: 'json' }
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -31,25 +36,29 @@ if (version[0] < ${MAJOR} || (version[0] === ${MAJOR} && version[1] < ${MINOR}))
 `
 
 /**
- * What V8 compiled is kept for the next run, which saves 8 ms of 25. It is code, so it lies where the pins lie that say
- * whom to trust, or in this user's own cache; never in /tmp, where Node would put it, and never in another user's folder.
+ * What a run rarely needs is loaded when it is needed: commander wants `node:child_process` for subcommands that are
+ * programs of their own, of which we have none, and `node:fs/promises` brings watchers and line editing along. Together
+ * they would take 4 ms of every run.
  */
-const COMPILE_CACHE = `try {
-  var fs = require('node:fs')
-  var at = process.argv.indexOf('--home')
-  var home = at > 0 ? process.argv[at + 1] : process.env.TAGSEAL_HOME
-  var caches = process.env.XDG_CACHE_HOME || (process.env.HOME ? process.env.HOME + '/.cache' : undefined)
-  var folder = home ? home + '/cache' : caches ? caches + '/tagseal' : undefined
-  if (folder !== undefined) {
-    fs.mkdirSync(folder, { recursive: true, mode: 448 })
-    var found = fs.lstatSync(folder)
-    var own = process.getuid === undefined || found.uid === process.getuid()
-    if (own && found.isDirectory() && (found.mode & 18) === 0) require('node:module').enableCompileCache(folder)
-  }
-} catch {
-  // Slower, and nothing else.
+const LAZY_BUILTINS: Plugin = {
+  name: 'lazy-builtins',
+  setup(build) {
+    build.onResolve({ filter: /^node:child_process$/ }, ({ importer }) =>
+      importer.includes('/node_modules/commander/') ? { path: 'nothing', namespace: 'lazy' } : undefined,
+    )
+    build.onResolve({ filter: /^node:fs\/promises$/ }, ({ path }) => ({ path, namespace: 'lazy' }))
+    build.onLoad({ filter: /^nothing$/, namespace: 'lazy' }, () => ({ contents: 'export default {}' }))
+    build.onLoad({ filter: /^node:/, namespace: 'lazy' }, () => ({ contents: FORWARDING }))
+  },
 }
-`
+const FORWARDING = [
+  "export { constants } from 'node:fs'",
+  ...Object.keys(promises)
+    .filter((name) => name !== 'constants' && name !== 'default')
+    .map(
+      (name) => `export const ${name} = (...given) => process.getBuiltinModule('node:fs/promises').${name}(...given)`,
+    ),
+].join('\n')
 
 /** The server is started once and may take its packages from node_modules; `tagseal` carries them inside. */
 const PROGRAMS = {
@@ -59,7 +68,7 @@ const PROGRAMS = {
 
 // Beside the old one and swapped in at the end: a program started meanwhile finds a whole build.
 rmSync(STAGING, { recursive: true, force: true })
-await Promise.all(Object.entries(PROGRAMS).map(([name, program]) => bundle(name, program)))
+await Promise.all([...Object.entries(PROGRAMS).map(([name, program]) => bundle(name, program)), bundleLauncher()])
 for (const [name, program] of Object.entries(PROGRAMS)) writeLauncher(name, program)
 // By its file: started through its link, a `tsc` without suffix cannot be loaded below tap, which hooks into `require`.
 const TSC = join(ROOT, 'node_modules/typescript/lib/tsc.js')
@@ -84,6 +93,34 @@ async function bundle(name: string, program: Program): Promise<void> {
     minify: true,
     legalComments: 'eof',
     packages: program.packages,
+    plugins: program.packages === 'bundle' ? [LAZY_BUILTINS] : [],
+    logLevel: 'warning',
+  })
+}
+
+/** What a launcher does once Node is new enough. */
+function startOf(file: string, { format }: Program): string {
+  if (format === 'esm') return `import('../program/${file}')\n`
+  const source = readFileSync(join(STAGING, 'program', file))
+  const build = createHash('sha256').update(source).digest('hex').slice(0, 16)
+  return `require('./kept-code.cjs').runProgram({
+  file: require('node:path').join(__dirname, '../program/${file}'),
+  build: '${build}',
+  commands: ${JSON.stringify(Object.keys(COMMANDS))}
+})\n`
+}
+
+/** Loaded before the program, and so in a file of its own. */
+async function bundleLauncher(): Promise<void> {
+  await build({
+    absWorkingDir: ROOT,
+    entryPoints: ['client/kept-code.ts'],
+    outfile: join(STAGING, 'bin', 'kept-code.cjs'),
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: `node${NEEDED}`,
+    minify: true,
     logLevel: 'warning',
   })
 }
@@ -94,8 +131,7 @@ function fileOf(name: string, { format }: Program): string {
 
 function writeLauncher(name: string, program: Program): void {
   const file = join(STAGING, 'bin', `${name}.cjs`)
-  const start = program.format === 'cjs' ? `${COMPILE_CACHE}require` : 'import'
   mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, `${VERSION_CHECK}${start}('../program/${fileOf(name, program)}')\n`)
+  writeFileSync(file, VERSION_CHECK + startOf(fileOf(name, program), program))
   chmodSync(file, 0o755)
 }

@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import { Command, CommanderError, Option } from 'commander'
 import { isKeyError } from '../keys/errors.ts'
 import { ConfigError } from './config-error.ts'
@@ -72,8 +71,9 @@ async function serve(flags: Readonly<Record<string, Value>>, config: string | un
     process.exit(1)
   })
   const server = await startServer(settings, { clock: Date.now, random: Math.random, env, logger })
+  const end = stopped(server) // before anybody is told that it is ready, and may stop it
   out(`tagseal-server listening on ${server.url}`)
-  await stopped(server)
+  await end
   logger.flushed()
 }
 

@@ -1,4 +1,5 @@
 import { openHttp, type Http as Transport } from '../http.ts'
+import { monotonicNow } from '../monotonic.ts'
 import { type Ask, type Auth, openAuth } from './auth.ts'
 import { openChannel } from './channel.ts'
 import { NO_CREDENTIALS } from './credentials.ts'
@@ -44,7 +45,7 @@ type Standing = { readonly channel: Channel; readonly auth: Auth }
 
 export function openClient(settings: RegistrySettings, limits: RegistryLimits): Client {
   const { userAgent = 'tagseal', plainHttp = false, credentials = NO_CREDENTIALS } = settings
-  const { monotonic = () => performance.now() } = settings
+  const { monotonic = monotonicNow } = settings
   const transport = settings.http ?? openTransport(settings, userAgent)
   const http = useHttp(transport, limits)
   const patience: Patience = { limits, sleep: settings.sleep ?? sleep, random: settings.random ?? Math.random }

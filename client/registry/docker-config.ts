@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isJsonObject, type Json, type JsonObject, member, members } from '../../tuf/model/json.ts'
 import { askHelper, HELPER_DEFAULTS } from './credential-helper.ts'
@@ -24,14 +24,14 @@ const CONFIG_LENGTH = 4 * 1024 * 1024
  * The file is read at the first question, and a helper runs only when a registry has asked who we are.
  */
 export function dockerCredentials(settings: DockerConfigSettings): Credentials {
-  let config: Promise<DockerConfig> | undefined
+  let config: DockerConfig | undefined
   return {
     async find(registry, signal) {
       const inline = settings.environment['DOCKER_AUTH_CONFIG']
       const direct = inline ? findAuth(decode('DOCKER_AUTH_CONFIG', Buffer.from(inline)), registry) : undefined
       if (direct !== undefined) return direct
       config ??= load(configFile(settings))
-      return findIn(await config, registry, settings, signal)
+      return findIn(config, registry, settings, signal)
     },
   }
 }
@@ -42,9 +42,9 @@ function configFile({ environment, homeDirectory }: DockerConfigSettings): strin
 
 type DockerConfig = { readonly file: string; readonly root: JsonObject }
 
-async function load(file: string): Promise<DockerConfig> {
+function load(file: string): DockerConfig {
   try {
-    return decode(file, await readFile(file))
+    return decode(file, readFileSync(file))
   } catch (error) {
     if (isMissing(error)) return { file, root: {} }
     if (error instanceof RegistryError) throw error

@@ -14,6 +14,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { randomName } from '../../keys/random.ts'
+import { monotonicNow } from '../monotonic.ts'
 import { errnoOf } from './atomic.ts'
 import { ClientError } from './errors.ts'
 
@@ -63,10 +64,10 @@ async function acquire(claim: Claim): Promise<void> {
 }
 
 async function renameWhenFree(prepared: string, { folder, here, patience }: Claim): Promise<void> {
-  const start = performance.now()
+  const start = monotonicNow()
   for (let pause = 1; !renamed(prepared, folder); pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     const holder = removeDeadOwner(folder, here)
-    const waited = performance.now() - start
+    const waited = monotonicNow() - start
     if (waited > patience) throw new ClientError('CACHE_LOCKED', { path: folder, milliseconds: waited, holder })
     // Two that wait must not wake in step for ever.
     await delay(pause * (0.5 + Math.random()))

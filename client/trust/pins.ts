@@ -1,4 +1,4 @@
-import { mkdir, readFile, realpath } from 'node:fs/promises'
+import { mkdirSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { decodeJson, encodeText, isJsonObject, isTrustError, keyId, member, members } from '../../tuf/index.ts'
 import type { Json, JsonObject, KeyId } from '../../tuf/index.ts'
@@ -20,7 +20,7 @@ export type PinRule = { readonly pattern: Pattern; readonly pin: Pin; readonly s
 
 /** The rules of a trust file, in its order; none where there is no such file. Throws CONFIG_MALFORMED. */
 export async function loadPins(path: string): Promise<readonly PinRule[]> {
-  const bytes = await readIfThere(path)
+  const bytes = readIfThere(path)
   return bytes === undefined ? [] : decodePins(bytes, path)
 }
 
@@ -64,8 +64,8 @@ export function patternOf(text: string, where = 'pattern'): Pattern {
 
 async function change(path: string, edit: (rules: readonly PinRule[]) => readonly PinRule[]): Promise<void> {
   try {
-    const file = await behindLinks(path)
-    await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+    const file = behindLinks(path)
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
     await withLock(join(dirname(file), `.${basename(file)}.lock`), async () => {
       await writeAtomically(file, encodePins(edit(await loadPins(file))), 0o644)
     })
@@ -75,18 +75,18 @@ async function change(path: string, edit: (rules: readonly PinRule[]) => readonl
 }
 
 /** A trust file that is a link stays one: configuration tools lay them. */
-async function behindLinks(path: string): Promise<string> {
+function behindLinks(path: string): string {
   try {
-    return await realpath(path)
+    return realpathSync(path)
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return path
     throw error
   }
 }
 
-async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+function readIfThere(path: string): Uint8Array | undefined {
   try {
-    return await readFile(path)
+    return readFileSync(path)
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined
     throw unusable(path, error)

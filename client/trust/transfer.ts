@@ -2,6 +2,7 @@ import { TrustError } from '../../tuf/index.ts'
 import { isHttpError } from '../http-errors.ts'
 import { readBody } from '../http.ts'
 import type { Http, HttpRequest, HttpResponse } from '../http.ts'
+import { monotonicNow } from '../monotonic.ts'
 import { ClientError } from './errors.ts'
 
 /** How long a file may take. `rate`, in bytes a second, is asked for on average once `grace` is over. */
@@ -124,11 +125,11 @@ type Watch = { readonly signal: AbortSignal; readonly saw: (bytes: number) => vo
 /** Ends a transfer that trickles: an attacker's way to hold a client without ever being silent. */
 function startWatch(url: URL, { grace, rate }: Patience, outer: AbortSignal | undefined): Watch {
   const end = new AbortController()
-  const start = performance.now()
+  const start = monotonicNow()
   let received = 0
   const timer = setInterval(
     () => {
-      const milliseconds = performance.now() - start
+      const milliseconds = monotonicNow() - start
       if (milliseconds < grace || received >= (milliseconds / 1000) * rate) return
       end.abort(new ClientError('TIMEOUT', { url: shown(url), milliseconds }))
     },

@@ -32,11 +32,22 @@ const PRFS = [
 ] as const
 
 /**
- * N = 2^14, r = 8: 16 MiB, OpenSSL's default. What a person can remember is worth five passes;
- * what a machine made cannot be guessed, and one keeps a pipeline fast.
+ * N = 2^14, r = 8: 16 MiB, OpenSSL's default. What a person can remember is worth five passes; what a machine keeps, one.
+ * What a machine made cannot be guessed at all: a quarter of it keeps a pipeline fast, which pays for every signature.
  */
-const SCRYPT_COST = { N: 16384, r: 8 } as const
-const PASSES = { typed: 5, machine: 1 } as const satisfies Record<Passphrase['origin'], number>
+const BLOCK = 8
+const COSTS = {
+  typed: { N: 16384, p: 5 },
+  kept: { N: 16384, p: 1 },
+  random: { N: 4096, p: 1 },
+} as const
+/** `openssl rand -base64 16` makes 24 characters. */
+const RANDOM_LENGTH = 20
+
+function costFor({ bytes, origin }: Passphrase): { readonly N: number; readonly p: number } {
+  if (origin === 'typed') return COSTS.typed
+  return bytes.length >= RANDOM_LENGTH ? COSTS.random : COSTS.kept
+}
 
 /** A file may ask for no more than 256 MiB, sixteen times our passes, or ten million rounds. */
 const MAX_MEMORY = 256 * 1024 * 1024
@@ -52,11 +63,11 @@ type Recipe = {
 }
 
 export async function encryptPkcs8(pkcs8: Uint8Array, passphrase: Passphrase): Promise<Uint8Array> {
-  const [salt, iv, p] = [randomBytes(16), randomBytes(16), PASSES[passphrase.origin]]
-  const key = await deriveScrypt({ ...SCRYPT_COST, p, salt })(passphrase.bytes, 32)
+  const [salt, iv, { N, p }] = [randomBytes(16), randomBytes(16), costFor(passphrase)]
+  const key = await deriveScrypt({ N, r: BLOCK, p, salt })(passphrase.bytes, 32)
   try {
     const cipher = createCipheriv('aes-256-cbc', key, iv)
-    const kdf = der.sequence(der.octets(salt), der.small(SCRYPT_COST.N), der.small(SCRYPT_COST.r), der.small(p))
+    const kdf = der.sequence(der.octets(salt), der.small(N), der.small(BLOCK), der.small(p))
     const parameters = der.sequence(
       der.sequence(der.oid(SCRYPT), kdf),
       der.sequence(der.oid(AES_256_CBC), der.octets(iv)),

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdir, readdir, symlink } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -50,6 +50,26 @@ await t.test('what V8 compiled is kept where only this user can write', async (t
   await run('chmod', ['777', join(shared, 'cache')])
   await run(process.execPath, [bin('tagseal'), '--version', '--home', shared], { env: {} })
   t.strictSame(await readdir(join(shared, 'cache')), [], 'not in a folder that others may write to')
+})
+
+await t.test('what was kept is used again, and made again where it is damaged or of another build', async (t) => {
+  const home = join(dir, 'kept')
+  const cache = join(home, 'cache')
+  const start = () => run(process.execPath, [bin('tagseal'), '--version', '--home', home], { env: {} })
+  await start()
+  const [name = ''] = await readdir(cache)
+  const kept = await readFile(join(cache, name))
+  await start()
+  t.strictSame(await readFile(join(cache, name)), kept, 'used as it is')
+  await writeFile(join(cache, name), kept.fill(0, kept.length / 2))
+  await writeFile(join(cache, '0123456789abcdef-v24.0.0-x64-sign.v8'), 'of another build')
+  const { stdout } = await start()
+  t.equal(stdout.trim(), facts.version, 'a damaged one changes nothing')
+  t.strictSame(await readdir(cache), [name], 'what another build left is gone')
+  t.notOk(
+    (await readFile(join(cache, name))).subarray(-1000).every((byte) => byte === 0),
+    'and it is whole again',
+  )
 })
 
 await t.test('the library can be imported by its name', async (t) => {
