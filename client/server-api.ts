@@ -1,5 +1,5 @@
 /** What the trust server is asked beside metadata: to publish, for its online keys, and what a tag meant. */
-import { decodeJson, isJsonObject, isTrustError, member } from '../tuf/index.ts'
+import { decodeJson, encodeText, isJsonObject, isTrustError, member } from '../tuf/index.ts'
 import type { Json, JsonObject, PublicKey, RoleName } from '../tuf/index.ts'
 import { readBody } from './http.ts'
 import type { Http, HttpRequest, HttpResponse } from './http.ts'
@@ -10,9 +10,12 @@ import { baseUrl, metadataUrlOf } from './trust/fetch.ts'
 export type OnlineRole = 'timestamp' | 'snapshot'
 export type KeyFields = Pick<PublicKey, 'keytype' | 'scheme' | 'public'>
 
+/** The files that the server signed for a publish, as it will serve them; to be verified like any other. */
+export type Signed = { readonly timestamp?: Uint8Array; readonly snapshot?: Uint8Array }
+
 /** `unsigned` are roles that clients refuse until their new keys have signed them. `conflict`: somebody else published that role first; nothing was stored. */
 export type Upload =
-  | { readonly kind: 'stored'; readonly unsigned: readonly string[] }
+  | { readonly kind: 'stored'; readonly unsigned: readonly string[]; readonly signed: Signed }
   | { readonly kind: 'conflict'; readonly role: string; readonly current: number | undefined }
 
 /** What a tag meant from `at` (milliseconds) on; `digest` is undefined where it was taken out. */
@@ -130,7 +133,8 @@ function refusal({ server, repository }: ServerApiOptions, status: number, body:
 function uploadFrom(options: ServerApiOptions, { status, body }: Reply): Upload {
   if (status === 200) {
     const unsigned = listOf(isJsonObject(body) ? member(body, 'unsigned') : undefined) ?? []
-    return { kind: 'stored', unsigned: unsigned.filter((role) => typeof role === 'string') }
+    const signed = isJsonObject(body) ? member(body, 'signed') : undefined
+    return { kind: 'stored', unsigned: unsigned.filter((role) => typeof role === 'string'), signed: signedIn(signed) }
   }
   const { code, detail } = problemOf(status, body)
   if (code !== 'VERSION') throw refusal(options, 400, body)
@@ -139,6 +143,15 @@ function uploadFrom(options: ServerApiOptions, { status, body }: Reply): Upload 
     kind: 'conflict',
     role: textOf(member(detail, 'role')) ?? 'a role',
     current: typeof current === 'number' ? current : undefined,
+  }
+}
+
+function signedIn(signed: Json | undefined): Signed {
+  const file = (role: OnlineRole) => (isJsonObject(signed) ? textOf(member(signed, role)) : undefined)
+  const [timestamp, snapshot] = [file('timestamp'), file('snapshot')]
+  return {
+    ...(timestamp === undefined ? {} : { timestamp: encodeText(timestamp) }),
+    ...(snapshot === undefined ? {} : { snapshot: encodeText(snapshot) }),
   }
 }
 

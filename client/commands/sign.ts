@@ -1,7 +1,7 @@
 import { roleName, tufCodec } from '../../tuf/index.ts'
 import type { RoleName, TargetFile } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
-import { openDesk } from '../publish/desk.ts'
+import { openDesk, quietly } from '../publish/desk.ts'
 import { PublishError } from '../publish/errors.ts'
 import { publish } from '../publish/publish.ts'
 import { planSigning } from '../publish/tags.ts'
@@ -87,9 +87,10 @@ async function signRepository(
   images: readonly TaggedImage[],
   { repository, keys, role }: SignOptions,
 ): Promise<readonly Signed[]> {
+  const looking = quietly(lookUpAll(context, images))
   const desk = await openDesk(context, repository, keys)
   try {
-    const found = await Promise.all([lookUpAll(context, images), desk.prepare()]).then(([all]) => all)
+    const found = await looking
     const tags = new Map(found.map(({ image, target }) => [image.tag, target]))
     const roles = new Map<string, RoleName>()
     const plan = planSigning({

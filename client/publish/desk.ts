@@ -8,31 +8,36 @@ import type { Keyring } from './keyring.ts'
 import type { Desk, Patience } from './publish.ts'
 import type { Standing } from './standing.ts'
 
-/** `prepare` refreshes ahead of the first look, while something else is waited for. */
-export type PreparedDesk = Desk & { readonly prepare: () => Promise<void> }
-
-/** Everything that publishing to one repository needs, under this machine's pin. Close its keyring. */
-export async function openDesk(context: Context, repository: string, keys: readonly string[]): Promise<PreparedDesk> {
-  const keyring = await keyringOf(context, keys)
-  keyring.prepare(keyNameFor(TARGETS, repository)) // a passphrase takes its time: let it run beside everything else
+/**
+ * Everything that publishing to one repository needs, under this machine's pin. Close its keyring.
+ * The network is asked first, and the keys are opened while it answers: a passphrase takes its time.
+ */
+export async function openDesk(context: Context, repository: string, keys: readonly string[]): Promise<Desk> {
   const [server, trusted] = [await context.api(repository), await context.repository(repository)]
-  let prepared: Promise<Standing> | undefined
+  let prepared: Promise<Standing> | undefined = quietly(trusted.refreshToPublish(context.signal))
+  const keyring = await keyringOf(context, keys)
+  keyring.prepare(keyNameFor(TARGETS, repository))
   return {
     repository,
     codec: tufCodec,
     server,
     keyring,
-    async prepare() {
-      prepared = trusted.refreshToPublish(context.signal)
-      await prepared
-    },
     async standing() {
       const standing = prepared ?? trusted.refreshToPublish(context.signal)
       prepared = undefined
       return await standing
     },
+    async stored(published, { timestamp, snapshot }) {
+      if (timestamp !== undefined && snapshot !== undefined) await trusted.learn({ published, timestamp, snapshot })
+    },
     patience: patienceOf(context),
   }
+}
+
+/** Its failure is told to whoever waits for it, who may come late or never. */
+export function quietly<T>(work: Promise<T>): Promise<T> {
+  work.catch(() => undefined)
+  return work
 }
 
 export async function keyringOf(context: Context, named: readonly string[]): Promise<Keyring> {

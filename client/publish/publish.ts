@@ -1,6 +1,6 @@
 import type { Authority, Codec, Root, RoleName, Targets } from '../../tuf/index.ts'
 import { HttpError } from '../http-errors.ts'
-import type { ServerApi, Upload } from '../server-api.ts'
+import type { ServerApi, Signed, Upload } from '../server-api.ts'
 import { isPublishError, PublishError } from './errors.ts'
 import type { Keyring } from './keyring.ts'
 import type { Standing } from './standing.ts'
@@ -25,8 +25,13 @@ export type Desk = {
   readonly keyring: Keyring
   /** Refreshes; every call sees what was published before it. */
   readonly standing: () => Promise<Standing>
+  /** Told of each publish that was stored, so that the next refresh need not fetch what was just sent. */
+  readonly stored: (files: readonly PublishedFile[], signed: Signed) => Promise<void>
   readonly patience: Patience
 }
+
+/** A file as it was published. */
+export type PublishedFile = { readonly role: RoleName; readonly version: number; readonly bytes: Uint8Array }
 
 export type Patience = {
   readonly monotonic: () => number
@@ -62,8 +67,10 @@ export async function publish(desk: Desk, plan: Plan): Promise<Published> {
   for (let attempts = 0; ; attempts++) {
     const edits = await plan(await desk.standing())
     if (edits.length === 0) return { published: attempts > 0, attempts, unsigned: [] }
-    const outcome = await attempt(desk, await sign(desk, edits))
+    const files = await sign(desk, edits)
+    const outcome = await attempt(desk, files)
     if (!(outcome instanceof Error) && outcome.kind === 'stored') {
+      await desk.stored(publishedFiles(edits, files), outcome.signed)
       return { published: true, attempts: attempts + 1, unsigned: outcome.unsigned }
     }
     failures = outcome instanceof Error ? failures + 1 : 0
@@ -74,6 +81,10 @@ export async function publish(desk: Desk, plan: Plan): Promise<Published> {
     patience.again(outcome instanceof Error ? outcome.message : 'somebody else published first')
     await patience.sleep(pauseBefore(attempts, patience.random()))
   }
+}
+
+function publishedFiles(edits: readonly Edit[], files: ReadonlyMap<RoleName, Uint8Array>): readonly PublishedFile[] {
+  return edits.map(({ role, body }) => ({ role, version: body.version, bytes: files.get(role) ?? new Uint8Array() }))
 }
 
 /** The files of these edits, signed. */

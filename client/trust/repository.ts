@@ -11,6 +11,8 @@ import { downloadTarget } from './download.ts'
 import type { DownloadOptions } from './download.ts'
 import { ClientError } from './errors.ts'
 import { httpSource, metadataUrlOf } from './fetch.ts'
+import { learn } from './learn.ts'
+import type { Learned } from './learn.ts'
 import { refresh } from './refresh.ts'
 import type { Refreshed, Warning } from './refresh.ts'
 import { delegatedRoles } from './resolve.ts'
@@ -62,6 +64,8 @@ export type Repository = {
   readonly refresh: (signal?: AbortSignal) => Promise<View>
   /** As `refresh`, but what expired and is to be published anew is accepted. It answers no other question. */
   readonly refreshToPublish: (signal?: AbortSignal) => Promise<View>
+  /** Keeps what was just published from here, so that the next refresh need not fetch it. Verified like any other. */
+  readonly learn: (learned: Learned) => Promise<void>
   /** The signed digest of a tag, refreshing first if that was not done yet. Throws TAG_NOT_SIGNED. */
   readonly resolve: (tag: string, signal?: AbortSignal) => Promise<SignedTag>
   /** As `resolve`, for a target of any kind; undefined where no role lists it. */
@@ -105,10 +109,13 @@ export function openRepository(options: RepositoryOptions): Repository {
   const name = namePolicy(options)
   let view: Promise<View> | undefined
 
-  async function refreshNow(signal?: AbortSignal, toPublish = false): Promise<View> {
+  function judgeNow(): Judge {
     const limits = { ...DEFAULT_LIMITS, ...options.limits }
-    const judge: Judge = { codec: tufCodec, suite: nativeSuite, limits, now: instant(clock()) }
-    const trust = await refresh({ judge, source, cache, anchor: pin, name, signal, warn, toPublish })
+    return { codec: tufCodec, suite: nativeSuite, limits, now: instant(clock()) }
+  }
+
+  async function refreshNow(signal?: AbortSignal, toPublish = false): Promise<View> {
+    const trust = await refresh({ judge: judgeNow(), source, cache, anchor: pin, name, signal, warn, toPublish })
     return { ...trust, ...delegatedRoles(trust, source, cache, repository) }
   }
 
@@ -130,6 +137,7 @@ export function openRepository(options: RepositoryOptions): Repository {
   return {
     refresh: async (signal) => await keep(refreshNow(signal)),
     refreshToPublish: async (signal) => await refreshNow(signal, true),
+    learn: async (learned) => await learn({ judge: judgeNow(), cache, anchor: pin, name, toPublish: true }, learned),
     find: async (path, signal) => await (await current(signal)).find(path, signal),
     async resolve(tag, signal) {
       const found = await (await current(signal)).find(tag, signal)

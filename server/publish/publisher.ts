@@ -1,8 +1,9 @@
-import { DEFAULT_LIMITS, ROOT, TARGETS, instant, isTrustError, tufCodec } from '../../tuf/index.ts'
+import { DEFAULT_LIMITS, ROOT, TARGETS, instant, isTrustError, roleName, tufCodec } from '../../tuf/index.ts'
 import type { Judge, Limits, RoleName } from '../../tuf/index.ts'
 import { nativeSuite } from '../../keys/native/suite.ts'
 import { Problem, untrusted } from '../problem.ts'
-import type { NewAuditEntry, Publication, RepositoryState, Store } from '../storage/store.ts'
+import { ONLINE_ROLES } from '../signing/online-keys.ts'
+import type { NewAuditEntry, OnlineRole, Publication, RepositoryState, Store } from '../storage/store.ts'
 import type { Completion } from './complete.ts'
 import { applyDelta, decodeDelta, refuseOtherBase } from './delta.ts'
 import { memoCodec, memoSuite } from './memo.ts'
@@ -24,6 +25,8 @@ export type Published = {
   readonly versions: ReadonlyMap<RoleName, number>
   /** Delegated roles whose new keys have not signed yet. */
   readonly leftBehind: readonly RoleName[]
+  /** What the server signed for this publish; empty where all of it was stored before. */
+  readonly signed: ReadonlyMap<OnlineRole, Uint8Array>
 }
 
 export type Publisher = {
@@ -69,7 +72,7 @@ async function attempt(options: PublisherOptions, request: PublishRequest, left:
   const { repository, upload } = request
   const judge = options.judge()
   const state = await store.metadata.state(repository)
-  if (isRepeated(state, upload, judge)) return { versions: versionsOf(state), leftBehind: [] }
+  if (isRepeated(state, upload, judge)) return { versions: versionsOf(state), leftBehind: [], signed: new Map() }
   refuseStale(state, upload)
   const next = await nextState(options, judge, state, request)
   const [stored] = await store.metadata.publish([publicationOf(options, judge, state, request, next)])
@@ -80,7 +83,16 @@ async function attempt(options: PublisherOptions, request: PublishRequest, left:
   changed(repository)
   for (const { sha256, bytes } of next.files) options.work.keep(sha256, bytes)
   const versions = new Map([...versionsOf(state), ...next.files.map(({ role, version }) => [role, version] as const)])
-  return { versions, leftBehind: next.leftBehind }
+  return { versions, leftBehind: next.leftBehind, signed: signedIn(next.files) }
+}
+
+function signedIn(files: NextState['files']): Published['signed'] {
+  const signed = new Map<OnlineRole, Uint8Array>()
+  for (const online of ONLINE_ROLES) {
+    const file = files.find(({ role }) => role === roleName(online))
+    if (file !== undefined) signed.set(online, file.bytes)
+  }
+  return signed
 }
 
 /** Before a megabyte is parsed: most that come too late can be told from their last bytes. */

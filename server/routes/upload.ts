@@ -39,6 +39,13 @@ const schema = {
           items: { type: 'string' },
           description: 'Delegated roles that clients refuse until their new keys have signed them.',
         },
+        signed: {
+          type: 'object',
+          additionalProperties: false,
+          properties: { timestamp: { type: 'string' }, snapshot: { type: 'string' } },
+          description:
+            'The files that the server signed for this publish, byte for byte: a publisher need not fetch them. Absent where everything had been stored before.',
+        },
       },
     },
     ...problems(
@@ -69,14 +76,18 @@ export function postUpload(app: FastifyInstance, deps: AppDeps): void {
     requireAction(caller, 'push', repository) // before a byte of the body is read
     const { name } = caller
     const by = name === undefined ? {} : { by: name }
-    const { versions, leftBehind } = await withUpload(deps, request, async (upload) => {
+    const { versions, leftBehind, signed } = await withUpload(deps, request, async (upload) => {
       const stop = metrics.publishTimer()
       const published = await publisher.publish({ repository, upload, request: request.id, ...by })
       stop()
       return published
     })
     const unsigned = leftBehind.length === 0 ? {} : { unsigned: leftBehind }
-    return reply.header('cache-control', 'no-store').send({ versions: Object.fromEntries(versions), ...unsigned })
+    const files = [...signed].map(([role, bytes]) => [role, Buffer.from(bytes).toString('utf8')] as const)
+    const told = files.length === 0 ? {} : { signed: Object.fromEntries(files) }
+    return reply
+      .header('cache-control', 'no-store')
+      .send({ versions: Object.fromEntries(versions), ...unsigned, ...told })
   })
 }
 

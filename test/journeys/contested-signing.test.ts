@@ -38,6 +38,18 @@ await t.test('a publish whose acknowledgement is lost is found in place', { skip
   t.equal((documentOf(history) as { entries: unknown[] }).entries.length, 1)
 })
 
+await t.test('who signs again on one machine fetches nothing that it published itself', { skip }, async (t) => {
+  const { repository, owner, proxy, a } = await releasedTown(t)
+  const sign = (tag: string) => owner.run(['sign', `${repository}:${tag}`, '--digest', a.digest, '--server', proxy.url])
+  t.equal((await sign('x')).code, 0)
+  const before = proxy.seen.length
+  t.equal((await sign('y')).code, 0)
+  t.strictSame(
+    proxy.seen.slice(before).map((request) => request.replace(/\/v2\/.*_trust\/tuf\//, '')),
+    ['GET 2.root.json', 'GET timestamp.json', 'POST '],
+  )
+})
+
 await t.test('a server that never answers is given up, and nothing was published', { skip }, async (t) => {
   const { repository, owner, proxy, a } = await releasedTown(t)
   proxy.before = async (request) => {

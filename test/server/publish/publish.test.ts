@@ -54,9 +54,13 @@ await t.test('a repository is created, published to, and refreshed by a client',
   const owner = await server.create(['1.0', 'latest'])
   setTag(owner, server.clock.now, '1.1', 'another')
   const answer = await server.publish({ targets: await signTargets(owner) })
-  t.same(answer.json(), { versions: { root: 1, snapshot: 2, targets: 2, timestamp: 2 } })
+  t.match(answer.json(), { versions: { root: 1, snapshot: 2, targets: 2, timestamp: 2 } })
   const served = await server.get(`/v2/${REPO}/_trust/tuf/2.targets.json`)
   t.same(served.rawPayload, Buffer.from(await signTargets(owner)), 'byte for byte')
+  const [timestamp, snapshot] = await Promise.all(
+    ['timestamp', '2.snapshot'].map(async (file) => (await server.get(`/v2/${REPO}/_trust/tuf/${file}.json`)).body),
+  )
+  t.strictSame(answer.json<{ signed: unknown }>().signed, { timestamp, snapshot }, 'what the server signed is told')
   const trust = await fetchTrusted(server, owner)
   t.same([...trust.targets.targets.keys()].sort(), ['1.0', '1.1', 'latest'])
   t.equal(trust.snapshot.version, 2)
@@ -74,7 +78,7 @@ await t.test('a first upload may begin at any version, so that trust survives a 
     snapshot: { keys: [online.snapshot], threshold: 1 },
   })
   const answer = await server.publish(await signBoth(owner))
-  t.same(answer.json(), { versions: { root: 2, targets: 2, snapshot: 1, timestamp: 1 } })
+  t.match(answer.json(), { versions: { root: 2, targets: 2, snapshot: 1, timestamp: 1 } })
 })
 
 await t.test('the very upload again is acknowledged again and stored once', async (t) => {
@@ -85,7 +89,8 @@ await t.test('the very upload again is acknowledged again and stored once', asyn
   const first = await server.publish(files)
   const second = await server.publish(files)
   t.equal(second.statusCode, 200)
-  t.same(second.json(), first.json())
+  const told = (answer: typeof first) => answer.json<{ versions: unknown }>().versions
+  t.same(told(second), told(first))
   t.same(await versions(server), { root: 1, targets: 2, snapshot: 2, timestamp: 2 })
 })
 
@@ -200,7 +205,7 @@ await t.test('a root alone has snapshot and timestamp signed anew by the keys it
     snapshot: { keys: [snapshot], threshold: 1 },
   })
   const answer = await server.publish({ root: await signRoot(owner) })
-  t.same(answer.json(), { versions: { root: 2, snapshot: 2, targets: 1, timestamp: 2 } })
+  t.match(answer.json(), { versions: { root: 2, snapshot: 2, targets: 1, timestamp: 2 } })
   t.same(await server.onlineKeys(), { timestamp, snapshot })
   const trust = await fetchTrusted(server, owner, 1)
   t.equal(trust.root.version, 2)
@@ -224,7 +229,7 @@ await t.test('new targets keys go with targets that they signed', async (t) => {
   })
   const next = nextTargets(owner.targets, {}, context(server.clock.now))
   const answer = await server.publish({ targets: await signFile(next, fresh), root })
-  t.same(answer.json(), { versions: { root: 2, targets: 2, snapshot: 2, timestamp: 2 } })
+  t.match(answer.json(), { versions: { root: 2, targets: 2, snapshot: 2, timestamp: 2 } })
 })
 
 await t.test('history tells what tags meant, and who published only to administrators', async (t) => {
@@ -309,7 +314,7 @@ await t.test('a delta becomes the very file that its signer has', async (t) => {
   const next = nextTargets(owner.targets, change, context(server.clock.now))
   const sent = await deltaOf(owner, owner.targets, next)
   const answer = await server.publish({ targets: sent }, { types: { targets: delta } })
-  t.same(answer.json(), { versions: { root: 1, snapshot: 2, targets: 2, timestamp: 2 } })
+  t.match(answer.json(), { versions: { root: 1, snapshot: 2, targets: 2, timestamp: 2 } })
   const served = await server.get(`/v2/${REPO}/_trust/tuf/2.targets.json`)
   t.same(served.rawPayload, Buffer.from(await signFile(next, owner.targetsKey)))
 })
