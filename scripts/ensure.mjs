@@ -5,8 +5,8 @@
  * missing, so it stands before every command that needs the packages.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
-import { delimiter, join, relative } from 'node:path'
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { delimiter, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -16,10 +16,57 @@ const NODE = join(MODULES, 'node', 'bin', 'node')
 const BIN = join(MODULES, '.bin')
 const LINK = join(BIN, 'node')
 const TAP_STAMP = join(MODULES, '.tap-built')
+const LOCK = join(ROOT, '.cache', 'ensure.lock')
+const PATIENCE_MS = 600_000
 
-ensurePackages()
-ensureNode()
-ensureTap()
+if (!isComplete()) {
+  takeLock()
+  process.on('exit', () => rmSync(LOCK, { force: true }))
+  ensurePackages()
+  ensureNode()
+  ensureTap()
+}
+
+function isComplete() {
+  return installedAsLocked() && existsSync(LINK) && tapStamp() === wantedTap()
+}
+
+/** Two that install into one folder at once leave it half installed: the second waits, and finds nothing to do. */
+function takeLock() {
+  mkdirSync(dirname(LOCK), { recursive: true })
+  for (const start = Date.now(); !createdLock(); sleep(200)) {
+    const owner = readIfThere(LOCK)
+    if (owner !== undefined && !isRunning(Number(owner))) rmSync(LOCK, { force: true })
+    if (Date.now() - start > PATIENCE_MS) fail(`another process installs for too long: see ${LOCK}`)
+  }
+}
+
+/** Linked into its place, so that nobody ever reads a lock whose owner is not written yet. */
+function createdLock() {
+  const mine = `${LOCK}.${process.pid}`
+  writeFileSync(mine, String(process.pid))
+  try {
+    linkSync(mine, LOCK)
+    return true
+  } catch (error) {
+    if (error.code === 'EEXIST') return false
+    throw error
+  } finally {
+    rmSync(mine)
+  }
+}
+
+function isRunning(pid) {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return error.code === 'EPERM' // somebody else's process, but a process
+  }
+}
+
+function sleep(milliseconds) {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds)
+}
 
 function ensurePackages() {
   if (!existsSync(MODULES)) {
@@ -49,6 +96,14 @@ function packagesOf(lockfile) {
   }
 }
 
+function readIfThere(path) {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
 /** The package `node` fetches its binary in an install script, and install scripts are off (.npmrc). */
 function ensureNode() {
   if (existsSync(LINK)) return
@@ -69,12 +124,19 @@ function link(target) {
 
 /** tap is generated from its list of plugins; done here, in one process, rather than in the first test run. */
 function ensureTap() {
-  const wanted = readFileSync(join(ROOT, '.taprc'), 'utf8') + versionOf('tap') + versionOf('@tapjs/test')
-  if (existsSync(TAP_STAMP) && readFileSync(TAP_STAMP, 'utf8') === wanted) return
+  if (tapStamp() === wantedTap()) return
   say('preparing tap')
   const { status, stdout, stderr } = spawnSync(join(BIN, 'tap'), ['build'], { cwd: ROOT, env: env() })
   if (status !== 0) fail(`tap build failed:\n${stdout}${stderr}`)
-  writeFileSync(TAP_STAMP, wanted)
+  writeFileSync(TAP_STAMP, wantedTap())
+}
+
+function tapStamp() {
+  return readIfThere(TAP_STAMP)
+}
+
+function wantedTap() {
+  return readFileSync(join(ROOT, '.taprc'), 'utf8') + versionOf('tap') + versionOf('@tapjs/test')
 }
 
 function versionOf(name) {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { access } from 'node:fs/promises'
+import { access, chmod, copyFile, readFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -22,6 +22,35 @@ await t.test('a Node that is too old', { skip: old === undefined && 'SKIPPED: ev
   await t.rejects(run(node, [join(ROOT, 'bin/tagseal.mjs'), 'verify']), { code: 2 }, 'and passes its exit code on')
   const { stderr } = await run(node, [join(ROOT, 'scripts/ensure.mjs')])
   t.equal(stderr, '', 'can look for what is missing')
+})
+
+/** In the place of npm: says that it was called, and in its own time leaves what `ensure.mjs` looks for. */
+const NPM = `#!/bin/sh
+echo "$*" >> calls
+sleep 1
+mkdir -p node_modules/node/bin node_modules/.bin node_modules/tap node_modules/@tapjs/test
+cp package-lock.json node_modules/.package-lock.json
+echo '{"version":"1.0.0"}' | tee node_modules/tap/package.json > node_modules/@tapjs/test/package.json
+printf '#!/bin/sh\\n' | tee node_modules/.bin/tap > node_modules/node/bin/node
+chmod +x node_modules/.bin/tap
+`
+
+await t.test('two that start in a fresh clone at once', async (t) => {
+  const folder = t.testdir({
+    bin: { npm: NPM },
+    scripts: {},
+    '.cache': { 'ensure.lock': '99999999' }, // of a process that was killed
+    '.taprc': '',
+    'package-lock.json': '{"packages":{}}',
+  })
+  const script = join(folder, 'scripts/ensure.mjs')
+  await chmod(join(folder, 'bin/npm'), 0o755)
+  await copyFile(join(ROOT, 'scripts/ensure.mjs'), script)
+  const env = { PATH: `${join(folder, 'bin')}${delimiter}${process.env['PATH'] ?? ''}` }
+  await Promise.all([0, 1].map(async () => await run(process.execPath, [script], { env })))
+  const calls = await readFile(join(folder, 'calls'), 'utf8')
+  t.equal(calls.split('\n').length - 1, 1, 'install once')
+  t.match(calls, /^ci /)
 })
 
 async function findOldNode(): Promise<string | undefined> {
