@@ -1,5 +1,8 @@
 /** The executable as the harness of the suite runs it, faketime included. */
-import { existsSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { chmodSync, copyFileSync, existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import t from 'tap'
 import type { Test } from 'tap'
 import { asExecutable, runCases } from '../conformance-client.ts'
@@ -7,6 +10,7 @@ import type { Setting } from '../conformance-client.ts'
 import { inDays, openPeerServer } from '../peer-repository.ts'
 
 const DAY = 86_400_000
+const run = promisify(execFile)
 
 const server = await openPeerServer()
 t.teardown(() => server.close())
@@ -43,4 +47,37 @@ await t.test('as the executable', async (t) => {
     },
     asExecutable,
   )
+})
+
+/** A checkout in which nothing is installed, and whose `ensure.mjs` installs no more than a link to this Node. */
+function freshCheckout(t: Test, ensure: string): string {
+  const folder = t.testdir({
+    old: { node: `#!/bin/sh\ncase $1 in -e) exit 1 ;; esac\nexec '${process.execPath}' "$@"\n` },
+    scripts: { 'ensure.mjs': ensure },
+    test: { interop: { 'tuf-client.ts': 'console.log(process.argv.slice(2).join())' } },
+  })
+  copyFileSync(join(import.meta.dirname, '../tuf-client'), join(folder, 'test/interop/tuf-client'))
+  chmodSync(join(folder, 'old/node'), 0o755)
+  return folder
+}
+
+const INSTALL = `import { mkdirSync, symlinkSync } from 'node:fs'
+mkdirSync('node_modules/.bin', { recursive: true })
+symlinkSync(process.execPath, 'node_modules/.bin/node')
+console.log('installing')`
+
+await t.test('where nothing is installed yet', async (t) => {
+  const start = async (folder: string, node: string) =>
+    await run(join(folder, 'test/interop/tuf-client'), ['init', 'a b'], {
+      cwd: folder,
+      env: { PATH: `${join(folder, node)}:/usr/bin:/bin` },
+    })
+  await t.test('an older Node installs first, once', async (t) => {
+    const folder = freshCheckout(t, INSTALL)
+    t.same(await start(folder, 'old'), { stdout: 'init,a b\n', stderr: 'installing\n' })
+    t.same(await start(folder, 'old'), { stdout: 'init,a b\n', stderr: '' })
+  })
+  await t.test('what cannot be installed exits with 1', async (t) => {
+    await t.rejects(start(freshCheckout(t, 'process.exitCode = 7'), 'old'), { code: 1 })
+  })
 })
