@@ -1,6 +1,7 @@
 /** The search through delegated roles, in the order that the specification says. */
 import t from 'tap'
-import { initialised } from '../conformance-client.ts'
+import { initialised, runCases } from '../conformance-client.ts'
+import type { Case } from '../conformance-client.ts'
 import { newKey, openPeerServer, PeerRepository, sha } from '../peer-repository.ts'
 import type { Delegation } from '../peer-repository.ts'
 
@@ -67,7 +68,7 @@ function publishGraph(repository: PeerRepository, delegations: readonly [string,
 }
 
 const TREE = [
-  by('targets', 'A', { paths: ['*.doc', '*.md'] }),
+  by('targets', 'A', { paths: ['*.doc', '*.md', 'foo-?.tgz'] }),
   by('targets', 'B', { paths: ['releases/*/*'] }),
   by('B', 'C', { paths: ['releases/x/*'] }),
   by('B', 'D', { paths: ['releases/y/*.zip'] }),
@@ -78,6 +79,10 @@ const SEARCHES: Record<string, { path: string; visited: string[]; found: boolean
   'two levels down': { path: 'releases/x/x_v1', visited: ['B', 'C'], found: true },
   'two levels down, by two wildcards': { path: 'releases/y/y_v1.zip', visited: ['B', 'D'], found: true },
   'not where a role of the chain does not delegate it': { path: 'releases/z/z_v1.zip', visited: ['B'], found: false },
+  'by a question mark': { path: 'foo-1.tgz', visited: ['A'], found: true },
+  'not where a question mark would have to be five letters': { path: 'foo-alpha.tgz', visited: [], found: false },
+  'not where a wildcard would have to be a slash': { path: 'releases/README.md', visited: [], found: false },
+  'not in other case': { path: 'README.MD', visited: [], found: false },
 }
 
 const UNUSUAL_NAMES = [
@@ -125,7 +130,9 @@ await t.test('a target is found', async (t) => {
       })
       repository.addArtifact('targets', 'targetfile', Buffer.from('by targets'))
       for (const [delegator, delegation] of TREE) repository.delegate(delegator, delegation)
-      repository.addArtifact('A', 'README.md', Buffer.from('by A'))
+      for (const name of ['README.md', 'releases/README.md', 'foo-1.tgz', 'foo-alpha.tgz']) {
+        repository.addArtifact('A', name, Buffer.from(`${name} by A`))
+      }
       repository.addArtifact('C', 'releases/x/x_v1', Buffer.from('x by C'))
       repository.addArtifact('D', 'releases/y/y_v1.zip', Buffer.from('y by D'))
       repository.addArtifact('D', 'releases/z/z_v1.zip', Buffer.from('z by D'))
@@ -156,6 +163,37 @@ await t.test('a delegated role named', async (t) => {
     })
   }
 })
+
+const AUTHORITY: Record<string, Case> = {
+  'a role is believed by one delegator, and not by another in the same run': async (t, { client, repository }) => {
+    for (const team of ['a', 'b']) repository.delegate('targets', { name: `team-${team}`, paths: [`${team}/*`] })
+    const [believed, other] = [newKey(), newKey()]
+    repository.delegate('team-a', { name: 'release', paths: ['a/*'] }, believed)
+    repository.delegate('team-b', { name: 'release', paths: ['b/*'] }, other)
+    repository.signersOf('release').delete(other.keyid)
+    for (const path of ['a/file', 'b/file']) repository.addArtifact('release', path, Buffer.from(path))
+    repository.publish('release', 'team-a', 'team-b', 'targets', 'snapshot', 'timestamp')
+    t.equal(await client.download(['a/file', 'b/file']), 1)
+    t.equal(await client.download('b/file'), 1, 'nor by what an earlier run kept')
+    t.same(client.downloads(), ['a/file'])
+  },
+  'a role that the snapshot does not list is not asked for': async (t, { client, repository }) => {
+    repository.delegate('targets', { name: 'team', paths: ['*'] })
+    repository.publish('team', 'targets')
+    delete repository.meta('snapshot')['team.json']
+    repository.publish('snapshot', 'timestamp')
+    t.equal(await client.refresh(), 0)
+    repository.asked.length = 0
+    t.equal(await client.download('file'), 1)
+    t.same(repository.asked, [
+      ['root', 2],
+      ['timestamp', undefined],
+    ])
+    t.equal(client.version('team'), undefined)
+  },
+}
+
+await t.test('authority', async (t) => await runCases(t, server, AUTHORITY))
 
 await t.test('a target in a succinct hash bin is found in its own bin and no other', async (t) => {
   const { client, repository } = await initialised(server, new PeerRepository(), {
