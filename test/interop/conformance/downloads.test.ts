@@ -39,6 +39,13 @@ const DOWNLOADS: Record<string, Case> = {
     t.equal(await client.download(['b', 'c']), 0)
     t.same(client.downloads(), ['content of a', 'content of b', 'content of c'])
   },
+  'several targets in one run can be told apart by their age': async (t, { client, repository }) => {
+    const names = ['f', 'e', 'd', 'c', 'b', 'a']
+    for (const name of names) repository.addArtifact('targets', name, Buffer.from(name))
+    repository.publish('targets', 'snapshot', 'timestamp')
+    t.equal(await client.download(names), 0)
+    t.same(client.downloads(), names)
+  },
   'other bytes than those that were signed leave nothing behind': async (t, { client, repository }) => {
     repository.addArtifact('targets', '1', Buffer.from('target file contents'))
     repository.addArtifact('targets', '2', Buffer.from('content'))
