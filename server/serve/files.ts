@@ -38,28 +38,33 @@ type Shelf = { readonly files: Map<string, Served>; size: number }
 export function openServedFiles(metadata: MetadataStore, maxBytes: number): ServedFiles {
   const shelves = new Map<string, Shelf>()
   let size = 0
+  let changes = 0
   return {
     get(repository, file) {
       const known = shelves.get(repository)?.files.get(file)
       return known === undefined ? fetch(repository, file) : Promise.resolve(known)
     },
-    changed: drop,
+    changed(repository) {
+      changes += 1
+      drop(repository)
+    },
   }
 
   async function fetch(repository: string, file: string): Promise<Served | undefined> {
     const wanted = parseFileName(file)
     if (wanted === undefined) return undefined
-    const shelf = useShelf(repository)
+    const before = changes
     const stored = await lookUp(metadata, repository, wanted)
     if (stored === undefined) return undefined
     const cached = stored.length * LARGEST_SHARE <= maxBytes
     const served = servedOf(stored, wanted, cached)
-    // Dropped while we were reading: what we hold may be what was true before.
-    if (cached && shelves.get(repository) === shelf) keep(shelf, file, served)
+    // Something changed while we were reading: what we hold may be what was true before.
+    if (cached && changes === before) keep(shelfOf(repository), file, served)
     return served
   }
 
-  function useShelf(repository: string): Shelf {
+  /** Made for what is there alone: names that somebody thought up would otherwise fill the memory. */
+  function shelfOf(repository: string): Shelf {
     const shelf = shelves.get(repository) ?? { files: new Map(), size: 0 }
     shelves.delete(repository)
     shelves.set(repository, shelf)
