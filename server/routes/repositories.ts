@@ -1,8 +1,10 @@
+import { setImmediate as yieldToOthers } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { requireAction, requireSomewhere } from '../auth/authenticate.ts'
+import type { Caller } from '../auth/authenticate.ts'
 import { Problem } from '../problem.ts'
 import { repositoryName } from '../repository-name.ts'
-import type { FileRecord, HistoryEntry, RepositoryState } from '../storage/store.ts'
+import type { FileRecord, HistoryEntry, MetadataStore, RepositoryState, RepositorySummary } from '../storage/store.ts'
 import { callerOf } from './caller.ts'
 import type { AppDeps } from './deps.ts'
 import { INSTANT, LIMIT, REPOSITORY, SHA256, iso, limitOf, problems } from './schema.ts'
@@ -137,6 +139,8 @@ const history = {
 
 type Params = { repository: string }
 
+const READ_AT_ONCE = 1_000
+
 /** `GET /v1/repositories`, `/v1/repositories/:repository` and its `/history`. */
 export function repositoryRoutes(app: FastifyInstance, deps: AppDeps): void {
   const { store, auth, settings } = deps
@@ -149,13 +153,10 @@ export function repositoryRoutes(app: FastifyInstance, deps: AppDeps): void {
       const caller = await callerOf(auth, request)
       const [limit, from] = [limitOf(request.query.limit), request.query.after]
       requireSomewhere(caller, 'admin')
-      const names = await metadata.repositories({ limit, ...(from === undefined ? {} : { from }) })
-      const last = names.length === limit ? names.at(-1)?.name : undefined
+      const { shown, next } = await pageOf(metadata, caller, limit, from)
       return reply.header('cache-control', 'no-store').send({
-        repositories: names
-          .filter(({ name }) => caller.allows('admin', name))
-          .map(({ name, createdAt }) => ({ name, createdAt: iso(createdAt) })),
-        ...(last === undefined ? {} : { next: last }),
+        repositories: shown.map(({ name, createdAt }) => ({ name, createdAt: iso(createdAt) })),
+        ...(next === undefined ? {} : { next }),
       })
     },
   )
@@ -188,6 +189,20 @@ export function repositoryRoutes(app: FastifyInstance, deps: AppDeps): void {
       })
     },
   )
+}
+
+/** Read on until the page is full: a name that this caller does not administer is not told, not even as `next`. */
+async function pageOf(metadata: MetadataStore, caller: Caller, limit: number, from: string | undefined) {
+  const shown: RepositorySummary[] = []
+  for (let after = from; shown.length <= limit; ) {
+    const names = await metadata.repositories({ limit: READ_AT_ONCE, ...(after === undefined ? {} : { from: after }) })
+    shown.push(...names.filter(({ name }) => caller.allows('admin', name)))
+    after = names.at(-1)?.name
+    if (names.length < READ_AT_ONCE) break
+    await yieldToOthers()
+  }
+  const next = shown.length > limit ? shown[limit - 1]?.name : undefined
+  return { shown: shown.slice(0, limit), next }
 }
 
 async function stateOf({ store }: AppDeps, repository: string): Promise<RepositoryState> {
