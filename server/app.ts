@@ -89,7 +89,7 @@ function optionsOf(deps: AppDeps, tls: TlsFiles | undefined): FastifyServerOptio
 function openServer(settings: Settings, handler: RequestListener, tls: TlsFiles | undefined): Server {
   const options = {
     maxHeaderSize: settings.maxHeaderBytes,
-    headersTimeout: settings.headersTimeout * 1000,
+    headersTimeout: Math.min(settings.headersTimeout, settings.requestTimeout) * 1000, // they are part of the request
     requestTimeout: settings.requestTimeout * 1000,
     keepAliveTimeout: settings.keepAliveTimeout * 1000,
     connectionsCheckingInterval: 1000,
@@ -98,6 +98,8 @@ function openServer(settings: Settings, handler: RequestListener, tls: TlsFiles 
     tls === undefined
       ? createServer(options, handler)
       : createTlsServer({ ...options, ...tls, minVersion: 'TLSv1.2' }, handler)
+  // Nor may an answer lie about for longer that nobody takes: a few thousand of those would be all connections.
+  server.timeout = (settings.requestTimeout + 2) * 1000 // after the 408 for a request that does not come
   server.maxConnections = settings.maxConnections
   return server
 }

@@ -87,6 +87,22 @@ await t.test('an endless chunked body is cut off at the limit', async (t) => {
   t.match(text, /^HTTP\/1\.1 413 [^]*"code":"TOO_LARGE"/)
 })
 
+await t.test('who asks and never takes the answer is hung up on', async (t) => {
+  const { port } = await start(t, { requestTimeout: 1, keepAliveTimeout: 60 })
+  const socket = connect(port, '127.0.0.1')
+  await once(socket, 'connect')
+  socket.pause()
+  socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(2000))
+  await new Promise((resolve) => setTimeout(resolve, 8000))
+  const answer = answerOf(socket)
+  const ended = await Promise.race([
+    answer,
+    new Promise((resolve) => setTimeout(resolve, 5000, 'still served').unref()),
+  ])
+  socket.destroy()
+  t.not(ended, 'still served')
+})
+
 await t.test('connections beyond the limit are dropped', async (t) => {
   const { port } = await start(t, { maxConnections: 2 })
   const open = [connect(port, '127.0.0.1'), connect(port, '127.0.0.1')]
