@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { Command, CommanderError, Option } from 'commander'
 import { isKeyError } from '../keys/errors.ts'
 import { ConfigError } from './config-error.ts'
@@ -71,9 +72,9 @@ async function serve(flags: Readonly<Record<string, Value>>, config: string | un
     process.exit(1)
   })
   const server = await startServer(settings, { clock: Date.now, random: Math.random, env, logger })
-  const end = stopped(server) // before anybody is told that it is ready, and may stop it
+  const ended = stopped(server) // from here on a signal drains: whoever reads the next line may send one
   out(`tagseal-server listening on ${server.url}`)
-  await end
+  await ended
   logger.flushed()
 }
 

@@ -93,8 +93,9 @@ await t.test('who asks and never takes the answer is hung up on', async (t) => {
   await once(socket, 'connect')
   socket.pause()
   socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(2000))
-  await new Promise((resolve) => setTimeout(resolve, 8000))
+  await new Promise((resolve) => setTimeout(resolve, 10_000))
   const answer = answerOf(socket)
+  socket.resume()
   const ended = await Promise.race([
     answer,
     new Promise((resolve) => setTimeout(resolve, 5000, 'still served').unref()),
