@@ -123,8 +123,7 @@ async function assemble(
       return undefined
     },
   }
-  const signed = await freshness.pass()
-  if (signed > 0) logger.info({ repositories: signed }, 'signed anew what was overdue')
+  await signOverdue(freshness, deps)
   const flushing = setInterval(() => void flush(deps), 60_000)
   const app = buildApp(deps, tls)
   app.addHook('preClose', (done) => {
@@ -144,6 +143,17 @@ async function assemble(
       await store.close()
       kek.close()
     },
+  }
+}
+
+/** What keeps us from signing, such as a full disk, is no reason not to serve what is signed; the timer tries again. */
+async function signOverdue(freshness: Freshness, { logger, metrics }: AppDeps): Promise<void> {
+  try {
+    const signed = await freshness.pass()
+    if (signed > 0) logger.info({ repositories: signed }, 'signed anew what was overdue')
+  } catch (error) {
+    metrics.signingFailed()
+    logger.error({ err: error }, 'could not sign anew what is overdue')
   }
 }
 

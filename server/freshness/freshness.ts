@@ -60,10 +60,14 @@ export function makeFreshness(options: FreshnessOptions): Freshness {
   async function tick(): Promise<void> {
     try {
       await pass(options)
-      await tidy(options)
     } catch (error) {
       options.report.signingFailed()
       logger.error({ err: error }, 'freshness')
+    }
+    try {
+      await tidy(options) // also then: it may make the space that was missing
+    } catch (error) {
+      logger.error({ err: error }, 'superseded files stay')
     }
     if (!stopped) schedule()
   }

@@ -55,6 +55,7 @@ export function lockData(dir: string): DataLock {
     mkdirSync(dir, { recursive: true, mode: 0o700 })
     const db = new Database(path, { timeout: 0 })
     try {
+      db.pragma('journal_mode = MEMORY') // a journal in a file would need space, which a full disk has not
       db.exec('BEGIN EXCLUSIVE')
     } catch (error) {
       db.close()
@@ -70,14 +71,16 @@ function openDatabase(dir: string, path: string, maxBytes: number | undefined): 
   const db = new Database(path, { timeout: BUSY_TIMEOUT_MS })
   try {
     chmodSync(path, 0o600)
-    db.pragma('auto_vacuum = INCREMENTAL') // takes effect on a new file only, and before anything is written
+    // Takes effect on a new file only, and before anything is written; on another it would write, if to no effect.
+    if (schemaOf(db) === 0) db.pragma('auto_vacuum = INCREMENTAL')
     db.pragma('journal_mode = WAL') // readers do not wait for a publish
     db.pragma('synchronous = FULL') // a lost publish would look like a rollback to every client
     db.pragma('foreign_keys = ON')
     db.pragma('wal_autocheckpoint = 4000') // pages: a publish of a megabyte should not pay for a checkpoint each time
     db.pragma(`journal_size_limit = ${WAL_LIMIT_BYTES}`)
     if (maxBytes !== undefined) db.pragma(`max_page_count = ${Math.max(64, Math.floor(maxBytes / pageSize(db)))}`)
-    db.transaction(() => migrate(db, path)).immediate()
+    // Asked first: a transaction that writes cannot be had on a full disk, where reading shall go on.
+    if (schemaOf(db) !== MIGRATIONS.length) db.transaction(() => migrate(db, path)).immediate()
     return db
   } catch (error) {
     db.close()
@@ -89,9 +92,13 @@ function pageSize(db: Database.Database): number {
   return Number(db.pragma('page_size', { simple: true }))
 }
 
+function schemaOf(db: Database.Database): number {
+  return Number(db.pragma('user_version', { simple: true }))
+}
+
 /** Inside one immediate transaction: two processes that start at once migrate once. */
 function migrate(db: Database.Database, path: string): void {
-  const has = Number(db.pragma('user_version', { simple: true }))
+  const has = schemaOf(db)
   if (has > MIGRATIONS.length) throw new StorageError('STORAGE_NEWER', { path, has, known: MIGRATIONS.length })
   for (const step of MIGRATIONS.slice(has)) db.exec(step)
   db.pragma(`user_version = ${MIGRATIONS.length}`)

@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import { setTimeout } from 'node:timers/promises'
+import { StorageError } from '../../../server/storage/errors.ts'
 import { roleName } from '../../../tuf/index.ts'
 import { NOW, openTestServer, REPO, type TestServer } from '../support/app.ts'
 import { setTag, signTargets } from '../support/party.ts'
@@ -67,6 +69,41 @@ await t.test('a start after a long stop signs before anything is served', async 
   if (owner !== undefined) t.ok(await fetchTrusted(server, owner))
 })
 
+await t.test('a start without space serves what is there, and signs as soon as there is some', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'tagseal-full-'))
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }))
+  const clock = { now: NOW }
+  const url = `/v2/${REPO}/_trust/tuf/timestamp.json`
+  await t.test('before', async (t) => {
+    const server = await openTestServer(t, { data: dir }, clock)
+    await server.create(Array.from({ length: 4_000 }, (_, i) => `tag-${i}`))
+    for (let i = 0; i < 40; i++) await server.create([], `registry.example.com/team/app-${i}`)
+  })
+  clock.now += 20 * DAY
+  await t.test('full', async (t) => {
+    const server = await openTestServer(t, { data: dir, maxDatabase: 256 * 1024 }, clock)
+    t.match((await server.get(url)).json(), { signed: { version: 1 } })
+    t.match((await server.get('/metrics')).body, /tagseal_refresh_failures_total 1\n/)
+  })
+  const server = await openTestServer(t, { data: dir }, clock)
+  t.match((await server.get(url)).json(), { signed: { version: 2 } })
+})
+
+await t.test('superseded files go also while signing fails, for that may make the space it lacks', async (t) => {
+  const server = await openTestServer(t, { timestampLifetime: 2, snapshotLifetime: 2 })
+  const owner = await server.create()
+  setTag(owner, server.clock.now, 'x', 'x')
+  await server.publish({ targets: await signTargets(owner) })
+  const { metadata } = server.services.deps.store
+  Object.assign(metadata, { due: () => Promise.reject(new StorageError('STORAGE_FULL', { path: 'x' })) })
+  server.clock.now += DAY
+  const url = `/v2/${REPO}/_trust/tuf/1.targets.json`
+  t.equal((await server.get(url)).statusCode, 200)
+  server.services.freshness.start()
+  while ((await metadata.byVersion(REPO, roleName('targets'), 1)) !== undefined) await setTimeout(20)
+  await server.services.freshness.stop()
+})
+
 await t.test('one repository that cannot be signed does not stop the others', async (t) => {
   const server = await openTestServer(t)
   const names = Array.from({ length: 60 }, (_, i) => `registry.example.com/team/app-${i}`)
@@ -97,11 +134,11 @@ await t.test('the timer does it by itself, and stops', async (t) => {
   await server.create()
   server.services.freshness.start()
   server.clock.now += 1500
-  while ((await versions(server)).timestamp === 1) await new Promise((resolve) => setTimeout(resolve, 20))
+  while ((await versions(server)).timestamp === 1) await setTimeout(20)
   await server.services.freshness.stop()
   const stopped = await versions(server)
   server.clock.now += DAY
-  await new Promise((resolve) => setTimeout(resolve, 250))
+  await setTimeout(250)
   t.same(await versions(server), stopped)
 })
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
@@ -95,3 +95,18 @@ await t.test('a full disk refuses the publish, keeps all before it, and goes on 
   await metadata.prune(99, 10)
   t.same(await metadata.publish([large(2, 3, 300_000)]), [true], 'room that was freed is used')
 })
+
+await t.test(
+  'starting on what is there writes nothing, for a full disk must not keep a server from reading',
+  async (t) => {
+    const dir = folder(t)
+    await (await openSqliteStore({ dir })).close()
+    const lock = lockData(dir)
+    const store = await openSqliteStore({ dir })
+    const sizes = Object.fromEntries(readdirSync(dir).map((name) => [name, statSync(join(dir, name)).size]))
+    t.match(sizes, { 'server.lock': 0, 'tagseal.db-wal': 0 })
+    t.notOk('server.lock-journal' in sizes)
+    await store.close()
+    lock.release()
+  },
+)
