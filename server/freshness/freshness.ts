@@ -111,6 +111,7 @@ async function signBatch(options: FreshnessOptions, batch: readonly DueRepositor
   for (const due of batch) {
     const publication = await tried(options, due)
     if (publication !== undefined) publications.push(publication)
+    await yieldToOthers() // a reader waits for one signing, not for fifty
   }
   const stored = await options.metadata.publish(publications)
   // Where it was not stored somebody published meanwhile, which signed both files anew.
