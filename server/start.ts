@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { Server as TlsServer } from 'node:tls'
+import type { Server, Socket } from 'node:net'
+import { Server as TlsServer, createSecureContext } from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { Kek } from '../keys/kek.ts'
@@ -184,6 +185,7 @@ async function listen(
 ): Promise<RunningServer> {
   const { app, freshness } = services
   const { host, port } = hostPort(settings.listen)
+  const sockets = socketsOf(app.server)
   try {
     await app.listen({ host, port })
   } catch (cause) {
@@ -196,7 +198,7 @@ async function listen(
     reloadTls: () => reloadTls(settings, app, logger),
     async close() {
       // Whoever still sends or reads after that long is cut off, so that a stop always ends.
-      const deadline = setTimeout(() => app.server.closeAllConnections(), settings.drainTimeout * 1000)
+      const deadline = setTimeout(() => cutOff(app, sockets), settings.drainTimeout * 1000)
       // A connection whose last request was answered after the stop began would otherwise wait for its next one.
       const idle = setInterval(() => app.server.closeIdleConnections(), 100)
       try {
@@ -210,6 +212,21 @@ async function listen(
   }
 }
 
+/** The open ones. HTTP's own list lacks those that have not finished, or never began, to speak TLS. */
+function socketsOf(server: Server): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  return sockets
+}
+
+function cutOff({ server }: FastifyInstance, sockets: ReadonlySet<Socket>): void {
+  server.closeAllConnections()
+  for (const socket of sockets) socket.destroy()
+}
+
 function urlOf({ tlsCert }: Settings, app: FastifyInstance): string {
   const bound = app.server.address()
   if (bound === null || typeof bound === 'string') throw new TypeError('not bound to a port')
@@ -219,7 +236,14 @@ function urlOf({ tlsCert }: Settings, app: FastifyInstance): string {
 
 function readTls({ tlsCert, tlsKey }: Settings): TlsFiles | undefined {
   if (tlsCert === undefined || tlsKey === undefined) return undefined
-  return { cert: readTlsFile(tlsCert), key: readTlsFile(tlsKey) }
+  const tls = { cert: readTlsFile(tlsCert), key: readTlsFile(tlsKey) }
+  try {
+    createSecureContext(tls)
+    return tls
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new ConfigError('TLS_UNUSABLE', { path: `${tlsCert} with ${tlsKey}`, why }, { cause })
+  }
 }
 
 function readTlsFile(path: string): string {

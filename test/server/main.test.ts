@@ -2,9 +2,10 @@
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { once } from 'node:events'
 import { request } from 'node:https'
-import { createServer, type AddressInfo } from 'node:net'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { makeCertificate, type TestCertificate } from '../support/tls.ts'
 import { REPO } from './support/app.ts'
@@ -160,6 +161,34 @@ await t.test('speaks TLS, and reads its certificate again on SIGHUP', async (t) 
   while (!server.log().includes('could not be read again')) await new Promise((resolve) => setTimeout(resolve, 10))
   t.equal(await statusWith(server.url, second.caText), 200, 'the old one stays')
   t.equal(await server.stop(), 0)
+})
+
+await t.test('does not start with a certificate that is none, or is of another key', async (t) => {
+  const dir = folder(t)
+  const [one, other] = [await makeCertificate(join(dir, '1')), await makeCertificate(join(dir, '2'))]
+  const nonsense = join(dir, 'nonsense.pem')
+  writeFileSync(nonsense, 'nonsense')
+  for (const [cert, key] of [
+    [nonsense, nonsense],
+    [one.cert, nonsense],
+    [one.cert, other.key],
+  ] as const) {
+    const { code, stderr } = await run(['--data', dir, ...listen, '--tls-cert', cert, '--tls-key', key])
+    t.equal(code, 2, stderr)
+    t.match(stderr, /^error: .*\(TLS_UNUSABLE\)\n$/)
+  }
+})
+
+await t.test('a connection that never greets does not hold up the stop for longer than told', async (t) => {
+  const dir = folder(t)
+  const { cert, key } = await makeCertificate(join(dir, '1'))
+  const env = { TAGSEAL_SERVER_DRAIN_TIMEOUT: '1' }
+  const server = await startProcess(['--data', dir, ...listen, '--tls-cert', cert, '--tls-key', key], { env })
+  t.teardown(() => server.child.kill('SIGKILL'))
+  const silent = connect(Number(new URL(server.url).port), '127.0.0.1')
+  silent.on('error', () => silent.destroy())
+  await once(silent, 'connect')
+  t.equal(await Promise.race([server.stop(), sleep(10_000, 'still running', { ref: false })]), 0)
 })
 
 /** undefined where this authority does not vouch for the server. */
