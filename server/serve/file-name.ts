@@ -11,8 +11,11 @@ export type WantedFile = { readonly role: RoleName; readonly version?: number; r
 export function parseFileName(file: string): WantedFile | undefined {
   if (!file.endsWith('.json')) return undefined
   const name = file.slice(0, -5)
-  const [, digits, versioned] = /^([1-9]\d{0,14})\.(.+)$/s.exec(name) ?? []
-  if (digits !== undefined) return wanted(versioned, { version: Number(digits) })
+  const [, digits, versioned] = /^([1-9]\d{0,15})\.(.+)$/s.exec(name) ?? []
+  if (digits !== undefined) {
+    const version = Number(digits)
+    return Number.isSafeInteger(version) ? wanted(versioned, { version }) : undefined
+  }
   const [, hashed, sha256] = /^(.+)\.([0-9a-f]{64})$/s.exec(name) ?? []
   if (sha256 !== undefined) return wanted(hashed, { sha256 })
   return wanted(name, {})

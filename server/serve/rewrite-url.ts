@@ -2,18 +2,26 @@
  * Repository and role names have slashes, and a router's parameter matches none: they become `%2F` before the router
  * looks. `/v2/a/b/_trust/tuf/targets/x.json` becomes `/v2/a%2Fb/_trust/tuf/targets%2Fx.json`.
  */
-export function rewriteUrl(url: string): string {
+export function rewriteUrl(target: string): string {
+  const url = withoutOrigin(target)
   if (url.startsWith('/v2/')) return rewriteTrust(url)
   if (url.startsWith('/v1/repositories/')) return rewriteRepository(url)
   return url
 }
 
+/** A proxy may name us in the request line (RFC 9112 3.2.2). */
+function withoutOrigin(url: string): string {
+  if (url.startsWith('/')) return url
+  const rest = url.replace(/^https?:\/\/[^/?#]*/i, '')
+  return rest === '' || rest.startsWith('?') ? `/${rest}` : rest
+}
+
 const TRUST = '/_trust/tuf/'
 
 function rewriteTrust(url: string): string {
-  const at = url.indexOf(TRUST)
-  if (at < 0) return url
   const { path, query } = split(url)
+  const at = path.indexOf(TRUST)
+  if (at < 0) return url
   return `/v2/${folded(path.slice(4, at))}${TRUST}${folded(path.slice(at + TRUST.length))}${query}`
 }
 

@@ -190,6 +190,8 @@ const FILES: readonly [string, object | undefined][] = [
   [`snapshot.${'A'.repeat(64)}.json`, { role: `snapshot.${'A'.repeat(64)}` }],
   ['root', undefined],
   ['.json', undefined],
+  ['9007199254740991.root.json', { role: 'root', version: Number.MAX_SAFE_INTEGER }],
+  ['9007199254740992.root.json', undefined],
 ]
 for (const [file, wanted] of FILES) {
   await t.test(`reads the file name ${file.slice(0, 30)}`, async (t) => t.same(parseFileName(file), wanted))
@@ -199,6 +201,11 @@ const URLS: readonly [string, string][] = [
   ['/v2/a/b/_trust/tuf/root.json', '/v2/a%2Fb/_trust/tuf/root.json'],
   ['/v2/a%2Fb/_trust/tuf/targets/x.json?a=b/c', '/v2/a%2Fb/_trust/tuf/targets%2Fx.json?a=b/c'],
   ['/v2/a/b/_trust/tuf/', '/v2/a%2Fb/_trust/tuf/'],
+  ['/v2/a/b?x=/_trust/tuf/', '/v2/a/b?x=/_trust/tuf/'],
+  ['http://trust.example.com/v2/a/b/_trust/tuf/root.json', '/v2/a%2Fb/_trust/tuf/root.json'],
+  ['HTTPS://trust.example.com:4480/v1/repositories/a/b?x', '/v1/repositories/a%2Fb?x'],
+  ['http://trust.example.com', '/'],
+  ['http://trust.example.com?x', '/?x'],
   ['/v2/', '/v2/'],
   ['/v1/repositories/a/b', '/v1/repositories/a%2Fb'],
   ['/v1/repositories/a/b/history?tag=x/y', '/v1/repositories/a%2Fb/history?tag=x/y'],
