@@ -11,6 +11,7 @@ import type {
 import { createServer } from 'node:http'
 import type { IncomingMessage, RequestListener, Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
+import { withoutTokens } from './auth/tokens.ts'
 import type { Settings } from './config.ts'
 import { Problem, bodyOf, problemOf } from './problem.ts'
 import { nameOfCaller } from './routes/caller.ts'
@@ -110,7 +111,7 @@ function makeRequestIds(): (request: IncomingMessage) => string {
   let count = 0
   return ({ headers }) => {
     const given = headers['x-request-id']
-    return typeof given === 'string' && /^[A-Za-z0-9._-]{1,64}$/.test(given)
+    return typeof given === 'string' && /^[A-Za-z0-9._-]{1,64}$/.test(given) && withoutTokens(given) === given
       ? given
       : `${start}-${(++count).toString(36)}`
   }
@@ -123,7 +124,7 @@ function useRequestId(app: FastifyInstance): void {
   })
 }
 
-/** Address and status, never a header: one of them is the token. */
+/** Address and status, never a header: one of them is the token. Some put it into the address as well. */
 function useRequestLog(app: FastifyInstance, { logger, metrics }: AppDeps): void {
   app.addHook('onResponse', (request, reply, done) => {
     const status = reply.statusCode
@@ -133,7 +134,7 @@ function useRequestLog(app: FastifyInstance, { logger, metrics }: AppDeps): void
       const ms = Math.round(reply.elapsedTime * 100) / 100
       const by = nameOfCaller(request)
       logger[level](
-        { request: request.id, method: request.method, url: request.originalUrl, status, ms, by },
+        { request: request.id, method: request.method, url: withoutTokens(request.originalUrl), status, ms, by },
         'request',
       )
     }

@@ -41,6 +41,11 @@ export function isToken(text: string): boolean {
   return TOKEN.test(text)
 }
 
+/** A text that others may read: where a token stood, its prefix is left. */
+export function withoutTokens(text: string): string {
+  return text.includes(TOKEN_PREFIX) ? text.replace(/tst_[A-Za-z0-9_-]+/g, `${TOKEN_PREFIX}…`) : text
+}
+
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._@/-]{0,127}$/
 
 function refuseToken({ name, repository, actions, expiresAt }: NewToken, now: number): void {
