@@ -6,7 +6,7 @@ import { ONLINE_ROLES } from '../signing/online-keys.ts'
 import type { OnlineRole } from '../storage/store.ts'
 import { callerOf } from './caller.ts'
 import type { AppDeps } from './deps.ts'
-import { REPOSITORY, problems } from './schema.ts'
+import { BODY_REFUSALS, REPOSITORY, problems } from './schema.ts'
 
 const params = {
   type: 'object',
@@ -15,7 +15,7 @@ const params = {
   properties: { repository: REPOSITORY },
 } as const
 
-const response = {
+const KEY = {
   200: {
     description: 'A key object of TUF 1.0, for a root to list.',
     type: 'object',
@@ -32,8 +32,8 @@ const response = {
       },
     },
   },
-  ...problems('INVALID_REPOSITORY', 'UNAUTHORIZED', 'DENIED', 'STORAGE_FULL'),
 } as const
+const REFUSALS = ['INVALID_REPOSITORY', 'UNAUTHORIZED', 'DENIED', 'STORAGE_FULL'] as const
 
 const capital = (role: OnlineRole) => (role === 'timestamp' ? 'Timestamp' : 'Snapshot')
 const get = (role: OnlineRole) => ({
@@ -43,7 +43,7 @@ const get = (role: OnlineRole) => ({
   description: 'Made when it is first asked for, also before the repository exists.',
   security: [{ token: [] }],
   params,
-  response,
+  response: { ...KEY, ...problems(...REFUSALS) },
 })
 const renew = (role: OnlineRole) => ({
   operationId: `renew${capital(role)}Key`,
@@ -52,7 +52,7 @@ const renew = (role: OnlineRole) => ({
   description: 'The server goes on signing with the key that the newest root names.',
   security: [{ token: [] }],
   params,
-  response,
+  response: { ...KEY, ...problems(...REFUSALS, ...BODY_REFUSALS) },
 })
 type Params = { repository: string }
 

@@ -35,6 +35,9 @@ export function problems(...codes: readonly ProblemCode[]): Readonly<Record<stri
 /** Any request can be malformed, met by a full or broken disk, or by a mistake of ours. */
 const EVERYWHERE: readonly ProblemCode[] = ['INVALID_REQUEST', 'STORAGE_UNAVAILABLE', 'INTERNAL']
 
+/** Of a request that may have a JSON body, whether or not one is wanted. */
+export const BODY_REFUSALS: readonly ProblemCode[] = ['UNSUPPORTED_MEDIA_TYPE', 'TOO_LARGE']
+
 /** The body of a refusal with one of these codes. */
 export function problemSchema(codes: readonly string[]) {
   return {

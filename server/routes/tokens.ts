@@ -5,7 +5,7 @@ import { Problem } from '../problem.ts'
 import type { Action, AuditEntry, TokenRecord } from '../storage/store.ts'
 import { callerOf } from './caller.ts'
 import type { AppDeps } from './deps.ts'
-import { INSTANT, LIMIT, NO_BODY, iso, limitOf, problems } from './schema.ts'
+import { BODY_REFUSALS, INSTANT, LIMIT, NO_BODY, iso, limitOf, problems } from './schema.ts'
 
 const ACTIONS = {
   type: 'array',
@@ -74,7 +74,7 @@ const create = {
       additionalProperties: false,
       properties: { token: { type: 'string', pattern: '^tst_[A-Za-z0-9_-]{43}$' }, ...TOKEN_PROPERTIES },
     },
-    ...problems('UNAUTHORIZED', 'DENIED', 'NAME_TAKEN', 'UNSUPPORTED_MEDIA_TYPE', 'TOO_LARGE', 'STORAGE_FULL'),
+    ...problems('UNAUTHORIZED', 'DENIED', 'NAME_TAKEN', 'STORAGE_FULL', ...BODY_REFUSALS),
   },
 } as const
 
@@ -91,7 +91,7 @@ const revoke = {
   },
   response: {
     204: { description: 'Revoked, now or before.', ...NO_BODY },
-    ...problems('UNAUTHORIZED', 'DENIED', 'NOT_FOUND', 'STORAGE_FULL'),
+    ...problems('UNAUTHORIZED', 'DENIED', 'NOT_FOUND', 'STORAGE_FULL', ...BODY_REFUSALS),
   },
 } as const
 

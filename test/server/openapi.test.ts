@@ -67,6 +67,35 @@ await t.test('every operation has its own id, a summary and all refusals that ca
   }
 })
 
+await t.test('what is sent in a body that nobody asked for is refused as documented', async (t) => {
+  const server = await openTestServer(t)
+  const bodies: readonly [string, string, number][] = [
+    ['text/plain', 'x', 415],
+    ['application/json', `"${'x'.repeat(70_000)}"`, 413],
+    ['application/json', '{', 400],
+  ]
+  for (const { url, method } of routesOf(server.app)) {
+    for (const each of [method].flat()) {
+      if (each === 'GET' || each === 'HEAD' || url.endsWith('/tuf/')) continue
+      for (const [type, payload, status] of bodies) {
+        const path = url.replace(':repository', 'a.example.com').replace(':token', 'x')
+        // The test server holds every answer against the route's schema.
+        const answer = await server.app.inject({
+          method: each as 'POST',
+          url: path,
+          payload,
+          headers: { 'content-type': type },
+        })
+        t.equal(answer.statusCode, status, `${each} ${path} ${type}`)
+        t.ok(
+          document.paths[url.replaceAll(/:(\w+)/g, '{$1}')]?.[each.toLowerCase()]?.responses[status],
+          `${each} ${url}`,
+        )
+      }
+    }
+  }
+})
+
 await t.test('every code is declared by a route, except those that no route sends', async (t) => {
   for (const code of Object.keys(STATUS)) {
     // Headers too large never become a request.
