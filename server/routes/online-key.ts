@@ -70,10 +70,10 @@ export function onlineKeyRoutes(app: FastifyInstance, { auth, online, rootOf, st
       const repository = repositoryName(request.params.repository)
       const caller = await callerOf(auth, request)
       requireAction(caller, 'push', repository)
-      const key = await online.renew(repository, role, await rootOf(repository))
+      const { key, made } = await online.renew(repository, role, await rootOf(repository))
       const actor = caller.name === undefined ? {} : { actor: caller.name }
       const entry = { at: clock(), ...actor, request: request.id, detail: { role, keyid: key.id } }
-      await store.audit.add({ ...entry, action: 'key.renew', subject: repository })
+      if (made) await store.audit.add({ ...entry, action: 'key.renew', subject: repository })
       return reply.header('cache-control', 'no-store').send(keyObject(key))
     })
   }

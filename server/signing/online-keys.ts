@@ -17,13 +17,16 @@ type Held = Pick<OnlineKeyRecord, 'keytype' | 'scheme' | 'public'>
 export type OnlineKeys = {
   /** The key that the root names or, before there is one, the key that it should name. */
   readonly offer: (repository: string, role: OnlineRole, root?: Root) => Promise<PublicKey>
-  /** Another key, for the next root to name. */
-  readonly renew: (repository: string, role: OnlineRole, root?: Root) => Promise<PublicKey>
+  /** Another key, for the next root to name; where too many wait for that, one of those. */
+  readonly renew: (repository: string, role: OnlineRole, root?: Root) => Promise<Renewed>
   /** Throws INVALID_UPDATE where the root gives an online role to a key that is not ours, or asks for too many. */
   readonly refuseForeign: (repository: string, root: Root) => Promise<void>
   /** Throws SIGNING_UNAVAILABLE. */
   readonly sign: (repository: string, role: OnlineRole, root: Root, payload: Uint8Array) => Promise<Signature[]>
 }
+
+/** `made`: it did not exist before. */
+export type Renewed = { readonly key: PublicKey; readonly made: boolean }
 
 export type OnlineKeyOptions = { readonly store: Store; readonly kek: Kek; readonly clock: () => number }
 
@@ -56,7 +59,9 @@ export function makeOnlineKeys({ store, kek, clock }: OnlineKeyOptions): OnlineK
         const pending = kept.filter(({ keyid }) => !names(root, role, keyid))
         return pending.length >= MAX_PENDING ? pending.at(-1) : undefined
       }
-      return publicKey(await keys.add(await make(repository, role), enough))
+      const fresh = await make(repository, role)
+      const kept = await keys.add(fresh, enough)
+      return { key: publicKey(kept), made: kept.keyid === fresh.keyid }
     },
     async refuseForeign(repository, root) {
       for (const role of ONLINE_ROLES) {
