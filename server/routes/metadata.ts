@@ -6,7 +6,7 @@ import { acceptsGzip, matchesEtag } from '../serve/conditional.ts'
 import type { Served } from '../serve/files.ts'
 import type { AppDeps } from './deps.ts'
 import { callerOf } from './caller.ts'
-import { NO_BODY, REPOSITORY, problems } from './schema.ts'
+import { NO_BODY, REPOSITORY, askAgain, problems } from './schema.ts'
 
 const schema = {
   operationId: 'getMetadata',
@@ -32,8 +32,7 @@ const schema = {
 } as const
 type Params = { repository: string; file: string }
 
-const FOREVER = 'public, max-age=31536000, immutable'
-const ASK_AGAIN = 'no-cache'
+const FOREVER = 'max-age=31536000, immutable'
 
 /** `GET /v2/:repository/_trust/tuf/:file`. Answers the stored bytes untouched: any other byte would break their hashes. */
 export function getMetadata(app: FastifyInstance, { files, settings, auth }: AppDeps): void {
@@ -47,13 +46,14 @@ export function getMetadata(app: FastifyInstance, { files, settings, auth }: App
     return send(request, reply, served)
   })
 
+  const forever = `${settings.private ? 'private' : 'public'}, ${FOREVER}`
+
   async function send(request: FastifyRequest, reply: FastifyReply, served: Served): Promise<FastifyReply> {
     const { headers } = request
     const small = acceptsGzip(headers['accept-encoding']) ? await served.gzip() : undefined
     const { bytes, etag } = small ?? served
-    const visible = served.immutable ? FOREVER : ASK_AGAIN
     void reply.header('etag', etag)
-    void reply.header('cache-control', settings.private ? visible.replace('public', 'private') : visible)
+    void reply.header('cache-control', served.immutable ? forever : askAgain(settings))
     void reply.header('vary', settings.private ? 'accept-encoding, authorization' : 'accept-encoding')
     if (matchesEtag(headers['if-none-match'], etag)) return reply.code(304).send()
     if (small !== undefined) void reply.header('content-encoding', 'gzip')

@@ -7,7 +7,7 @@ import { repositoryName } from '../repository-name.ts'
 import type { FileRecord, HistoryEntry, MetadataStore, RepositoryState, RepositorySummary } from '../storage/store.ts'
 import { callerOf } from './caller.ts'
 import type { AppDeps } from './deps.ts'
-import { INSTANT, LIMIT, REPOSITORY, SHA256, iso, limitOf, problems } from './schema.ts'
+import { INSTANT, LIMIT, REPOSITORY, SHA256, askAgain, iso, limitOf, problems } from './schema.ts'
 
 const params = {
   type: 'object',
@@ -164,7 +164,7 @@ export function repositoryRoutes(app: FastifyInstance, deps: AppDeps): void {
   app.get<{ Params: Params }>('/v1/repositories/:repository', { schema: status }, async (request, reply) => {
     const repository = repositoryName(request.params.repository)
     if (settings.private) requireAction(await callerOf(auth, request), 'pull', repository)
-    return reply.header('cache-control', 'no-cache').send(statusOf(await stateOf(deps, repository)))
+    return reply.header('cache-control', askAgain(settings)).send(statusOf(await stateOf(deps, repository)))
   })
 
   app.get<{ Params: Params; Querystring: { tag: string; limit?: string; before?: string } }>(
@@ -174,16 +174,16 @@ export function repositoryRoutes(app: FastifyInstance, deps: AppDeps): void {
       const repository = repositoryName(request.params.repository)
       const caller = await callerOf(auth, request)
       if (settings.private) requireAction(caller, 'pull', repository)
-      await stateOf(deps, repository)
       const { tag, before } = request.query
       const limit = limitOf(request.query.limit)
       const entries = await metadata.history(repository, tag, {
         limit,
         ...(before === undefined ? {} : { from: Number(before) }),
       })
+      if (entries.length === 0) await stateOf(deps, repository) // else it is there, and its roles may be many
       const last = entries.length === limit ? entries.at(-1)?.id : undefined
       const admin = caller.allows('admin', repository)
-      return reply.header('cache-control', 'no-cache').send({
+      return reply.header('cache-control', askAgain(settings)).send({
         entries: entries.map((entry) => entryOf(entry, admin)),
         ...(last === undefined ? {} : { next: String(last) }),
       })

@@ -1,4 +1,5 @@
 /** Pieces that the routes' schemas share. `openapi.yaml` is made of the same objects. */
+import type { Settings } from '../config.ts'
 import { STATUS } from '../problem.ts'
 import type { ProblemCode } from '../problem.ts'
 
@@ -63,6 +64,11 @@ export function problemSchema(codes: readonly string[]) {
       },
     },
   }
+}
+
+/** May be kept, and must be asked for again; on a private server by the reader alone. */
+export function askAgain({ private: hidden }: Settings): string {
+  return hidden ? 'private, no-cache' : 'no-cache'
 }
 
 export function limitOf(text: string | undefined): number {

@@ -163,7 +163,15 @@ await t.test('a small cache forgets, and serves the same', async (t) => {
 await t.test('private answers may be kept by nobody in between', async (t) => {
   const server = await openTestServer(t, { private: true })
   await server.create()
-  t.equal((await server.get(`${base}/1.root.json`)).headers['cache-control'], FOREVER.replace('public', 'private'))
+  const caching: Record<string, string> = {
+    [`${base}/1.root.json`]: FOREVER.replace('public', 'private'),
+    [`${base}/root.json`]: 'private, no-cache',
+    [`/v1/repositories/${REPO}`]: 'private, no-cache',
+    [`/v1/repositories/${REPO}/history?tag=1.0`]: 'private, no-cache',
+  }
+  for (const [url, expected] of Object.entries(caching)) {
+    t.equal((await server.get(url)).headers['cache-control'], expected, url)
+  }
 })
 
 await t.test("a caller's request id is kept where it is harmless", async (t) => {
