@@ -7,8 +7,11 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import { openRepository, stateFolder } from '../../client/trust/repository.ts'
 import type { RepositoryOptions } from '../../client/trust/repository.ts'
+import { encodeHex, fileName, instant, tufCodec } from '../../tuf/index.ts'
+import type { Metadata, RoleName } from '../../tuf/index.ts'
 import { codeOf, tagseal } from './cli.ts'
 import type { CliOptions, Ran } from './cli.ts'
+import type { SigningKey } from './signing-key.ts'
 import { Simulator, targetOf } from './simulator.ts'
 import type { SimulatorOptions } from './simulator.ts'
 
@@ -137,6 +140,37 @@ async function refuse(t: Test, { before, attack, stores = [], after, ...rest }: 
   after(lab.simulator, lab)
   await t.resolves(lab.library({}, TAG), 'and the library takes the next honest update')
   if (!libraryOnly) t.equal((await lab.command()).code, 0, 'and so does the command line')
+}
+
+/** The same body, good until another instant. */
+export function until<M extends Metadata>(body: M, milliseconds: number): M {
+  const second = Math.floor(milliseconds / 1000) * 1000
+  return { ...body, expires: instant(second), expiresText: tufCodec.date(second) }
+}
+
+/** A file whose `signed` is this very text, signed as it stands: what no codec of ours would write. */
+export function sealText(text: string, signers: readonly SigningKey[]): Uint8Array {
+  const payload = Buffer.from(text)
+  const signatures = signers.map(({ id, sign }) => ({ keyid: id, sig: encodeHex(sign(payload)) }))
+  return Buffer.from(`{"signatures":${JSON.stringify(signatures)},"signed":${text}}`)
+}
+
+/** Replaces the newest file of a role by one that its own keys sign over the edited text. */
+export function rewrite(
+  simulator: Simulator,
+  role: RoleName,
+  edit: (text: string) => string,
+  signers = simulator.signers.get(role) ?? [],
+): void {
+  const served = Buffer.from(simulator.newest(role)).toString()
+  const text = served.slice(served.indexOf('"signed":') + '"signed":'.length, -1)
+  const edited = edit(text)
+  if (edited === text) throw new Error(`nothing of ${role} was edited`)
+  const bytes = sealText(edited, signers)
+  const version = /"version":([0-9]+)\}$/.exec(text)?.[1] ?? ''
+  for (const name of [fileName(role), `${version}.${fileName(role)}`]) {
+    if (simulator.files.has(name)) simulator.files.set(name, bytes)
+  }
 }
 
 function currentSimulator(options: SimulatorOptions): Simulator {
