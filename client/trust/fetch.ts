@@ -35,11 +35,15 @@ export function baseUrl(text: string): string {
   return text.endsWith('/') ? text : `${text}/`
 }
 
-/** Where a Tagseal server keeps the metadata of a repository. */
+/** Where a Tagseal server keeps the metadata of a repository. Refuses a name that no URL can say: it would ask for another. */
 export function metadataUrlOf(server: string, repository: string): string {
-  const path = repository.split('/').map(quoteSegment).join('/')
-  return `${baseUrl(server)}v2/${path}/_trust/tuf/`
+  const segments = repository.split('/')
+  const url = `${baseUrl(server)}v2/${segments.map(quoteSegment).join('/')}/_trust/tuf/`
+  if (!segments.some((segment) => UNSAYABLE.has(segment))) return url
+  throw new ClientError('BAD_URL', { url, why: 'a part of the name of the repository is empty, "." or ".."' })
 }
+
+const UNSAYABLE: ReadonlySet<string> = new Set(['', '.', '..'])
 
 /** The colon of a registry's port is legal in a path, and is how every client of the distribution API writes it. */
 function quoteSegment(segment: string): string {

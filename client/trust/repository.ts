@@ -166,10 +166,11 @@ function cacheOf(options: RepositoryOptions): TrustCache {
   return directoryCache(stateFolder(options.stateDir, options.repository ?? 'repository'))
 }
 
-/** The folder for one repository below the folder for all. */
+/** The folder for one repository below the folder for all, whatever it is called: `..` too. */
 export function stateFolder(stateDir: string, repository: string): string {
   const name = fileName(roleName(repository)).replace(/\.json$/, '')
-  return join(stateDir, name.length <= 200 ? name : `%~${nativeSuite.hash('sha256', encodeText(repository))}`)
+  const isPlain = name.length <= 200 && !name.startsWith('.')
+  return join(stateDir, isPlain ? name : `%~${nativeSuite.hash('sha256', encodeText(repository))}`)
 }
 
 /** The digest under which a registry has what was signed. */

@@ -138,7 +138,13 @@ await refuseUploads(t, {
   'targets that were changed after signing': {
     send: async ({ owner, now }) => {
       setTag(owner, now, 'x', 'x')
-      return { targets: Buffer.from(Buffer.from(await signTargets(owner)).toString().replace('1000', '1001')) }
+      return {
+        targets: Buffer.from(
+          Buffer.from(await signTargets(owner))
+            .toString()
+            .replace('1000', '1001'),
+        ),
+      }
     },
     code: 'INVALID_UPDATE',
     inner: 'THRESHOLD',

@@ -122,7 +122,10 @@ await refuseAll(t, {
     attack: (simulator) => {
       simulator.delegate(TARGETS, A)
       simulator.publishTargets({ set: new Map([['x-1', targetOf('evil')]]) }, A)
-      simulator.publishSnapshot((body) => ({ ...body, meta: new Map([[TARGETS, { version: version(3), unknown: new Map() }]]) }))
+      simulator.publishSnapshot((body) => ({
+        ...body,
+        meta: new Map([[TARGETS, { version: version(3), unknown: new Map() }]]),
+      }))
       simulator.publishTimestamp()
     },
   },
@@ -137,7 +140,15 @@ await refuseAll(t, {
       delegateBelow(simulator, A, D, { signers: [first] })
       delegateBelow(simulator, B, D, { signers: [second] })
       simulator.publishTargets({ remove: new Set(['1.0']) })
-      simulator.publishTargets({ set: new Map([['1.0', targetOf('one')], ['b-1', targetOf('evil')]]) }, D)
+      simulator.publishTargets(
+        {
+          set: new Map([
+            ['1.0', targetOf('one')],
+            ['b-1', targetOf('evil')],
+          ]),
+        },
+        D,
+      )
       simulator.release()
     },
     attack: () => {},
@@ -258,8 +269,16 @@ await refuseUploads(t, {
   'a delegated role that expired before it came': {
     send: async ({ owner, now }) => {
       const key = await newKey()
-      setDelegations(owner, now, withDelegation(undefined, { name: A, keys: [key.key], threshold: 1, scope, terminating: false }))
-      const file = nextTargets(firstTargets({}, context(now - 10 * 365 * 86_400_000)), {}, context(now - 10 * 365 * 86_400_000))
+      setDelegations(
+        owner,
+        now,
+        withDelegation(undefined, { name: A, keys: [key.key], threshold: 1, scope, terminating: false }),
+      )
+      const file = nextTargets(
+        firstTargets({}, context(now - 10 * 365 * 86_400_000)),
+        {},
+        context(now - 10 * 365 * 86_400_000),
+      )
       return { targets: await signTargets(owner), a: await signFile({ ...file, version: version(1) }, key) }
     },
     code: 'INVALID_UPDATE',

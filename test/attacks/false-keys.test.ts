@@ -81,7 +81,9 @@ await refuseAll(t, {
   "the thief's key under the key id of targets": {
     ...refused,
     attack: (simulator) => {
-      const { public: honest } = simulator.publishRoot().keys.get(simulator.signers.get(TARGETS)?.[0]?.id ?? THIEF.id) ?? {
+      const { public: honest } = simulator
+        .publishRoot()
+        .keys.get(simulator.signers.get(TARGETS)?.[0]?.id ?? THIEF.id) ?? {
         public: '',
       }
       rewrite(simulator, ROOT, (text) => text.replace(honest, THIEF.public.public))
@@ -122,7 +124,9 @@ await refuseAll(t, {
       const { id } = THIEF
       simulator.publishRoot()
       const old = idOf(simulator, TARGETS)
-      rewrite(simulator, ROOT, (text) => text.replace(`"targets":{"keyids":["${old}"]`, `"targets":{"keyids":["${id}"]`))
+      rewrite(simulator, ROOT, (text) =>
+        text.replace(`"targets":{"keyids":["${old}"]`, `"targets":{"keyids":["${id}"]`),
+      )
       simulator.signers.set(TARGETS, [THIEF])
       simulator.sign({ '1.0': targetOf('evil') })
     },

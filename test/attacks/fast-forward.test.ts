@@ -69,13 +69,15 @@ for (const [what, { steal, code = 'trusted' }] of Object.entries(THIEVES)) {
         const lab = await openLab()
         t.teardown(lab.close)
         const { simulator } = lab
-        const clients = what === 'the snapshot' && to === HIGHEST ? (['library', 'command'] as const) : (['library'] as const)
+        const clients =
+          what === 'the snapshot' && to === HIGHEST ? (['library', 'command'] as const) : (['library'] as const)
         for (const client of clients) t.equal(await resolved(lab, client), 'trusted')
         const { snapshot, timestamp } = simulator
         steal(simulator, to)
         for (const client of clients) t.equal(await resolved(lab, client), code, `${client}: the thief has the keys`)
         goBack(simulator, snapshot, timestamp)
-        for (const client of clients) t.equal(await resolved(lab, client), 'ROLLBACK', `${client}: as long as they hold`)
+        for (const client of clients)
+          t.equal(await resolved(lab, client), 'ROLLBACK', `${client}: as long as they hold`)
         simulator.publishRoot(rotation(simulator))
         goBack(simulator, snapshot, timestamp)
         for (const client of clients) t.equal(await resolved(lab, client), 'trusted', client)

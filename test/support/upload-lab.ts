@@ -22,19 +22,23 @@ export type UploadAttack = {
 
 /** Sends each upload to a repository of its own: the code is right, and the repository stays as it was. */
 export async function refuseUploads(t: Test, cases: Readonly<Record<string, UploadAttack>>): Promise<void> {
-  const server = await openTestServer(t)
-  for (const [i, [name, { send, code, inner, options = {} }]] of Object.entries(cases).entries()) {
-    await t.test(`the server refuses ${name}`, async (t) => {
-      const repository = `registry.example.com/team/app${i}`
-      const owner = await server.create(['1.0'], repository)
-      const files = await send({ server, repository, owner, now: server.clock.now })
-      const before = await everythingOf(server, repository)
-      const answer = await server.publish(files, { repository, ...options })
-      t.match(answer.json(), { errors: [{ code, ...(inner === undefined ? {} : { detail: { code: inner } }) }] })
-      t.ok(answer.statusCode >= 400 && answer.statusCode < 500, `by status ${answer.statusCode}`)
-      t.same(await everythingOf(server, repository), before, 'nothing is stored, and nothing else is served')
-    })
-  }
+  await t.test('the server refuses', async (t) => {
+    const server = await openTestServer(t)
+    for (const [i, [name, attack]] of Object.entries(cases).entries()) {
+      await t.test(name, async (t) => await refuse(t, server, `registry.example.com/team/app${i}`, attack))
+    }
+  })
+}
+
+async function refuse(t: Test, server: TestServer, repository: string, attack: UploadAttack): Promise<void> {
+  const { send, code, inner, options = {} } = attack
+  const owner = await server.create(['1.0'], repository)
+  const files = await send({ server, repository, owner, now: server.clock.now })
+  const before = await everythingOf(server, repository)
+  const answer = await server.publish(files, { repository, ...options })
+  t.match(answer.json(), { errors: [{ code, ...(inner === undefined ? {} : { detail: { code: inner } }) }] })
+  t.ok(answer.statusCode >= 400 && answer.statusCode < 500, `by status ${answer.statusCode}`)
+  t.same(await everythingOf(server, repository), before, 'nothing is stored, and nothing else is served')
 }
 
 /** What is stored of a repository, and what its readers get. */
