@@ -25,6 +25,7 @@ const TRUST = {
   HASH_MISMATCH: 1,
   NO_KNOWN_HASH: 1,
   ROLE_NOT_LISTED: 1,
+  OTHER_REPOSITORY: 1,
   TOO_MANY_ROLES: 1,
 } as const satisfies Record<TrustCode, ExitCode>
 
@@ -195,6 +196,7 @@ const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     ROLE_DISAPPEARED: 'the server hides metadata that this machine has already seen; do not use the image',
     THRESHOLD: 'not enough of the keys that this role lists signed it; do not use the image',
     HASH_MISMATCH: 'the server, or something in front of it, changed the bytes; do not use the image',
+    OTHER_REPOSITORY: 'somebody serves the tags of one repository for another; do not use the image',
     VERSION_MISMATCH:
       'the server, or something in front of it, mixes files of different versions; do not use the image',
   },

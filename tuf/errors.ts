@@ -25,6 +25,8 @@ export type TrustFailures = {
   readonly NO_KNOWN_HASH: { readonly what: string; readonly algorithms: string }
   /** The snapshot does not list a role that is needed. */
   readonly ROLE_NOT_LISTED: { readonly role: string }
+  /** A targets file that was signed for another repository than its root (ADR 0009). */
+  readonly OTHER_REPOSITORY: { readonly role: string; readonly repository: string; readonly named: string }
   readonly TOO_MANY_ROLES: { readonly target: string; readonly limit: number }
 }
 export type TrustCode = keyof TrustFailures
@@ -40,6 +42,7 @@ const SENTENCE: { readonly [C in TrustCode]: (d: TrustFailures[C]) => string } =
   HASH_MISMATCH: (d) => `${d.what} has ${d.algorithm} ${d.got} where ${d.expected} was signed`,
   NO_KNOWN_HASH: (d) => `${d.what} lists no hash that can be checked (${d.algorithms})`,
   ROLE_NOT_LISTED: (d) => `the snapshot does not list ${d.role}`,
+  OTHER_REPOSITORY: (d) => `${d.role} is for ${d.named}, and its root is for ${d.repository}`,
   TOO_MANY_ROLES: (d) => `the search for ${d.target} went through ${d.limit} roles without an end`,
 }
 

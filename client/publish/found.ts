@@ -7,6 +7,7 @@ import type { Codec, PublicKey, Suite } from '../../tuf/index.ts'
 import { REPOSITORY_FIELD } from '../../tuf/model/repository.ts'
 import type { KeyFields } from '../server-api.ts'
 import { LIFETIME_MS } from './lifetimes.ts'
+import { named } from './publish.ts'
 import type { Edit } from './publish.ts'
 
 export type Founding = {
@@ -29,13 +30,10 @@ export function foundingEdits(plan: Founding, codec: Codec, now: number): readon
   }
   const unknown = new Map([[REPOSITORY_FIELD, repository]])
   const first = firstRoot(roles, { codec, expires: now + LIFETIME_MS.root }, unknown)
+  const body = firstTargets({}, { codec, expires: now + LIFETIME_MS.targets })
   return [
     { role: ROOT, body: first, authorities: [authorityOf(first, ROOT)] },
-    {
-      role: TARGETS,
-      body: firstTargets({}, { codec, expires: now + LIFETIME_MS.targets }),
-      authorities: [authorityOf(first, TARGETS)],
-    },
+    named({ role: TARGETS, body, authorities: [authorityOf(first, TARGETS)] }, repository),
   ]
 }
 

@@ -1,3 +1,4 @@
+import { REPOSITORY_FIELD } from '../../tuf/index.ts'
 import type { Authority, Codec, Root, RoleName, Targets } from '../../tuf/index.ts'
 import { HttpError } from '../http-errors.ts'
 import type { ServerApi, Signed, Upload } from '../server-api.ts'
@@ -65,7 +66,7 @@ export async function publish(desk: Desk, plan: Plan): Promise<Published> {
   const start = patience.monotonic()
   let failures = 0
   for (let attempts = 0; ; attempts++) {
-    const edits = await plan(await desk.standing())
+    const edits = (await plan(await desk.standing())).map((edit) => named(edit, repository))
     if (edits.length === 0) return { published: attempts > 0, attempts, unsigned: [] }
     const files = await sign(desk, edits)
     const outcome = await attempt(desk, files)
@@ -85,6 +86,13 @@ export async function publish(desk: Desk, plan: Plan): Promise<Published> {
 
 function publishedFiles(edits: readonly Edit[], files: ReadonlyMap<RoleName, Uint8Array>): readonly PublishedFile[] {
   return edits.map(({ role, body }) => ({ role, version: body.version, bytes: files.get(role) ?? new Uint8Array() }))
+}
+
+/** Targets say which repository they are for, or its keys would have signed them for every other one too (ADR 0009). */
+export function named<E extends Edit>(edit: E, repository: string): E {
+  const { body } = edit
+  if (body.type !== 'targets') return edit
+  return { ...edit, body: { ...body, unknown: new Map(body.unknown).set(REPOSITORY_FIELD, repository) } }
 }
 
 /** The files of these edits, signed. */

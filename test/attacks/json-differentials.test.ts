@@ -40,8 +40,10 @@ const RAW: Record<string, (file: Buffer) => Uint8Array> = {
   'a byte after the end': (file) => Buffer.concat([file, Buffer.from('x')]),
   'a second document after the end': (file) => Buffer.concat([file, file]),
   'a NUL after the end': (file) => Buffer.concat([file, Buffer.from([0])]),
-  'bytes that are no UTF-8': (file) => Buffer.from(file.toString('latin1').replace('"signed":{', '"signed":{"\xff":1,'), 'latin1'),
-  'a slash in two bytes': (file) => Buffer.from(file.toString('latin1').replace('"signed":{', '"signed":{"\xc0\xaf":1,'), 'latin1'),
+  'bytes that are no UTF-8': (file) =>
+    Buffer.from(file.toString('latin1').replace('"signed":{', '"signed":{"\xff":1,'), 'latin1'),
+  'a slash in two bytes': (file) =>
+    Buffer.from(file.toString('latin1').replace('"signed":{', '"signed":{"\xc0\xaf":1,'), 'latin1'),
   'UTF-16': (file) => Buffer.from(file.toString(), 'utf16le'),
   'signatures that are there twice': (file) => Buffer.from(file.toString().replace('{', '{"signatures":[],')),
   'a signed part that is there twice': (file) => Buffer.from(file.toString().replace('{', '{"signed":{"_type":"x"},')),
@@ -112,7 +114,7 @@ await refuseUploads(
     ...Object.entries(SIGNED).map(([name, edit]) => [
       name,
       {
-        send: async ({ owner, now }) => {
+        send: async ({ owner, now }: Scene) => {
           setTag(owner, now, 'x', 'x')
           return { targets: await edited(await signTargets(owner), edit, owner.targetsKey) }
         },
@@ -123,7 +125,7 @@ await refuseUploads(
     ...Object.entries(RAW).map(([name, edit]) => [
       name,
       {
-        send: async ({ owner, now }) => {
+        send: async ({ owner, now }: Scene) => {
           setTag(owner, now, 'x', 'x')
           return { targets: edit(Buffer.from(await signTargets(owner))) }
         },

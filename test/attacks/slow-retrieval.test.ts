@@ -47,7 +47,10 @@ for (const [name, way] of Object.entries(WAYS)) {
       await t.rejects(lab.library({ patience: IMPATIENT }, 'x-1'), { code: 'TIMEOUT' })
       t.ok(performance.now() - start < MOST_MS, 'and soon')
       const kept = Object.keys(await lab.kept('library'))
-      t.notOk(kept.some((file) => file.endsWith(suffix.replace(/^\./, '')) && suffix !== '.root.json'), 'it is not stored')
+      t.notOk(
+        kept.some((file) => file.endsWith(suffix.replace(/^\./, '')) && suffix !== '.root.json'),
+        'it is not stored',
+      )
       lab.interfere = () => false
       await t.resolves(lab.library({}, 'x-1'), 'and the next honest answer is taken')
     })
@@ -58,7 +61,10 @@ await t.test('redirects do not start the clock again', async (t) => {
   const lab = await openLab()
   t.teardown(lab.close)
   lab.interfere = (file, response) => {
-    setTimeout(() => response.writeHead(302, { location: `/v2/registry.example.com/team/app/_trust/tuf/${file}` }).end(), 150)
+    setTimeout(
+      () => response.writeHead(302, { location: `/v2/registry.example.com/team/app/_trust/tuf/${file}` }).end(),
+      150,
+    )
     return true
   }
   const start = performance.now()
@@ -75,10 +81,17 @@ await t.test('a registry that is slow holds nobody either', async (t) => {
   const registry = openRegistry({ plainHttp: true, sleep: async () => {}, limits })
   t.teardown(registry.close)
   const ref = parseImage(`${server.host}/team/app:1.0`)
-  for (const lie of [drip(/manifests/, length, 50), hang(/manifests/, length), when(/manifests/, () => {}), drip(/blobs/, 100, 50)]) {
+  for (const lie of [
+    drip(/manifests/, length, 50),
+    hang(/manifests/, length),
+    when(/manifests/, () => {}),
+    drip(/blobs/, 100, 50),
+  ]) {
     server.lie(lie)
     const start = performance.now()
-    await t.rejects(walkImage(registry, ref, { digest, length }, { deep: true }), { code: /^(?:TIMEOUT|SIZE_MISMATCH)$/ })
+    await t.rejects(walkImage(registry, ref, { digest, length }, { deep: true }), {
+      code: /^(?:TIMEOUT|SIZE_MISMATCH)$/,
+    })
     t.ok(performance.now() - start < 2 * MOST_MS, 'retries included')
   }
 })

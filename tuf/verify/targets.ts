@@ -1,7 +1,8 @@
 import { TrustError } from '../errors.ts'
 import { TARGETS } from '../model/ids.ts'
 import type { RoleName } from '../model/ids.ts'
-import type { FileMeta, Targets, Verified } from '../model/metadata.ts'
+import type { FileMeta, Root, Targets, Verified } from '../model/metadata.ts'
+import { repositoryOf } from '../model/repository.ts'
 import { allowedBytes, refuseExpired, refuseLarger, refuseMismatch } from './checks.ts'
 import { delegationTo } from './delegations.ts'
 import { authorityOf } from './root.ts'
@@ -46,6 +47,7 @@ function acceptListed(trust: AfterSnapshot, authority: Authority, bytes: Uint8Ar
   const candidate = trust.codec.decode('targets', bytes, trust)
   const targets = verifyThreshold(authority, candidate, trust.suite) // 5.6.3
   refuseOtherVersion(name, listed, targets) // 5.6.4
+  refuseOtherRepository(name, trust.root, targets)
   refuseExpired(name, targets.expires, trust.now) // 5.6.5
   return targets
 }
@@ -53,4 +55,14 @@ function acceptListed(trust: AfterSnapshot, authority: Authority, bytes: Uint8Ar
 function refuseOtherVersion(role: RoleName, listed: FileMeta, got: Targets): void {
   if (listed.version === undefined || listed.version === got.version) return
   throw new TrustError('VERSION_MISMATCH', { role, expected: listed.version, got: got.version })
+}
+
+/**
+ * The same key may sign for many repositories, so that a file of one verifies in all of them: whoever holds the online
+ * keys could list it in another. Files of other tools name no repository, and are as safe as their keys are apart.
+ */
+function refuseOtherRepository(role: RoleName, root: Root, got: Targets): void {
+  const [repository, named] = [repositoryOf(root), repositoryOf(got)]
+  if (repository === undefined || named === undefined || named === repository) return
+  throw new TrustError('OTHER_REPOSITORY', { role, repository, named })
 }

@@ -2,6 +2,7 @@ import t from 'tap'
 import { nativeSuite } from '../../../keys/native/suite.ts'
 import {
   DEFAULT_LIMITS,
+  REPOSITORY_FIELD,
   TARGETS,
   acceptDelegated,
   acceptTargets,
@@ -142,3 +143,21 @@ function withMeta(meta: Snapshot['meta']): AfterSnapshot {
   const snapshot: Snapshot = { ...trusted, meta }
   return { ...TRUST, snapshot: snapshot as Verified<Snapshot> }
 }
+
+await t.test('a file that names a repository is for that one', async (t) => {
+  const naming = (name: string) => new Map([[REPOSITORY_FIELD, name]])
+  const VERDICTS: readonly (readonly [string | undefined, string | undefined, 'refused' | 'accepted'])[] = [
+    ['a/b', 'a/b', 'accepted'],
+    ['a/b', 'a/c', 'refused'],
+    ['a/b', undefined, 'accepted'],
+    [undefined, 'a/c', 'accepted'],
+  ]
+  for (const [root, named, verdict] of VERDICTS) {
+    const simulator = new Simulator(root === undefined ? {} : { unknown: naming(root) })
+    if (named !== undefined) simulator.publishTargets({}, TARGETS, (body) => ({ ...body, unknown: naming(named) }))
+    simulator.release()
+    const accept = () => refreshed(simulator)
+    if (verdict === 'refused') t.throws(accept, { code: 'OTHER_REPOSITORY', detail: { repository: root, named } })
+    else t.doesNotThrow(accept)
+  }
+})
