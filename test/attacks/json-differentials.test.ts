@@ -5,6 +5,7 @@ import { openLab, refuseAll, rewrite } from '../support/attack-lab.ts'
 import { sha256 } from '../support/images.ts'
 import { setTag, signTargets } from '../server/support/party.ts'
 import { edited, refuseUploads } from '../support/upload-lab.ts'
+import type { Scene } from '../support/upload-lab.ts'
 import { targetOf } from '../support/simulator.ts'
 import type { Simulator } from '../support/simulator.ts'
 

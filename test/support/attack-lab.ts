@@ -29,7 +29,7 @@ export type Lab = {
   readonly folder: string
   interfere: Interference
   readonly library: (more?: Partial<RepositoryOptions>, tag?: string) => Promise<string>
-  readonly command: (tag?: string, options?: CliOptions) => Promise<Ran>
+  readonly command: (tag?: string, options?: VerifyOptions) => Promise<Ran>
   /** Every metadata file that a client keeps, by name. */
   readonly kept: (client: Client) => Promise<Record<string, string>>
   /** Where a client keeps them. */
@@ -37,8 +37,9 @@ export type Lab = {
   readonly close: () => Promise<void>
 }
 export type Client = 'library' | 'command'
+export type VerifyOptions = CliOptions & { readonly args?: readonly string[] }
 
-export async function openLab(options: SimulatorOptions = {}): Promise<Lab> {
+export async function openLab(options: SimulatorOptions = {}, repositoryName = REPOSITORY): Promise<Lab> {
   const simulator = currentSimulator(options)
   const folder = await mkdtemp(join(tmpdir(), 'tagseal-attack-'))
   const server = createServer((request, response) => {
@@ -51,7 +52,7 @@ export async function openLab(options: SimulatorOptions = {}): Promise<Lab> {
   await writeFile(root, simulator.anchor())
   const env = { TAGSEAL_HOME: join(folder, 'home'), HOME: folder }
   const state = (client: Client) =>
-    stateFolder(client === 'library' ? join(folder, 'library') : join(folder, 'home', 'state'), REPOSITORY)
+    stateFolder(client === 'library' ? join(folder, 'library') : join(folder, 'home', 'state'), repositoryName)
   let pinned: Promise<Ran> | undefined
   const lab: Lab = {
     simulator,
@@ -60,7 +61,7 @@ export async function openLab(options: SimulatorOptions = {}): Promise<Lab> {
     interfere: () => false,
     async library(more = {}, tag = TAG) {
       const pin = { kind: 'root', bytes: simulator.anchor() } as const
-      const place = { repository: REPOSITORY, server: url, stateDir: join(folder, 'library') }
+      const place = { repository: repositoryName, server: url, stateDir: join(folder, 'library') }
       const repository = openRepository({ ...place, pin, ...more } as RepositoryOptions)
       try {
         return (await repository.resolve(tag)).digest
@@ -69,10 +70,10 @@ export async function openLab(options: SimulatorOptions = {}): Promise<Lab> {
       }
     },
     async command(tag = TAG, options = {}) {
-      pinned ??= tagseal(['trust', 'add', REPOSITORY, '--root', root, '--server', url], { env })
+      pinned ??= tagseal(['trust', 'add', repositoryName, '--root', root, '--server', url], { env })
       const added = await pinned
       if (added.code !== 0) throw new Error(added.stderr)
-      return await tagseal(['verify', `${REPOSITORY}:${tag}`, '--json'], {
+      return await tagseal(['verify', `${repositoryName}:${tag}`, '--json', ...(options.args ?? [])], {
         ...options,
         env: { ...env, ...options.env },
       })
