@@ -30,7 +30,10 @@ export type SeenRecord = {
   /** The record itself was unreadable: what the cached files say is all that is left. */
   readonly damaged: boolean
   readonly refuseClockBack: (now: Instant) => void
-  /** Writes down whose word counts, before the first root under another pin is stored. */
+  /**
+   * Before the first root under another pin is stored: takes the old pin's root away, and writes down whose word counts
+   * now. What was seen stays until the new chain tells whether it is the same, however often that is tried in vain.
+   */
   readonly startAnew: () => Promise<void>
   /** Every link of the chain, from the start to the end. */
   readonly sawRoot: (root: Root, bytes: Uint8Array) => void
@@ -48,8 +51,11 @@ export async function openRecord(cache: TrustCache, anchor: string): Promise<See
   const before = bytes && decodeSeen(bytes)
   const time = before?.time ?? 0
   const links: { readonly version: number; readonly hash: string }[] = []
+  /** Until the chain's end is known, a run under another pin has nothing to say of what was seen. */
+  let settled = before === undefined || before.under === anchor
+  let forgets = false
   /** What counts in this run; and what will be written after it. */
-  let marks = before?.anchor === anchor ? before : { ...nothingSeen(anchor), time }
+  let marks = settled && before !== undefined ? before : { ...nothingSeen(anchor), time }
   let mine = marks
 
   return {
@@ -59,7 +65,9 @@ export async function openRecord(cache: TrustCache, anchor: string): Promise<See
       if (now < time - TOLERANCE_MS) throw new ClientError('CLOCK_WENT_BACK', { now, seen: time })
     },
     async startAnew() {
-      if (before?.anchor !== anchor) await store(cache, { ...nothingSeen(anchor), time })
+      if (before?.anchor === anchor) return
+      await cache.drop(topLevelName('root'))
+      await store(cache, { ...(before ?? nothingSeen(anchor)), anchor })
     },
     sawRoot(root, file) {
       const link = { version: root.version, hash: hash('sha256', file) }
@@ -71,7 +79,9 @@ export async function openRecord(cache: TrustCache, anchor: string): Promise<See
       const verdict = judge(before, online)
       marks = verdict === 'same keys' && before !== undefined ? before : { ...nothingSeen(anchor), time }
       if (verdict !== 'other chain') refuseOlder('root', before?.root ?? 0, root.version)
-      mine = { ...marks, anchor, online, root: mine.root, rootHash: mine.rootHash }
+      mine = { ...marks, anchor, under: anchor, online, root: mine.root, rootHash: mine.rootHash }
+      settled = true
+      forgets = verdict === 'other chain'
       return verdict
     },
     sawTimestamp(trust) {
@@ -89,30 +99,34 @@ export async function openRecord(cache: TrustCache, anchor: string): Promise<See
       return trust
     },
     async save() {
-      if (isNews(before, mine)) await store(cache, mine)
+      if (settled && isNews(before, mine)) await store(cache, mine, forgets)
     },
   }
 
   function judge(seen: Seen | undefined, online: string): Verdict {
     if (seen === undefined) return 'same keys'
     if (!continues(seen, online)) return 'other chain'
-    return seen.online === online ? 'same keys' : 'other keys'
+    // No keys: of a run that ended before it knew more than whom to trust.
+    return seen.online === online || seen.online === '' ? 'same keys' : 'other keys'
   }
 
   /** Whether the chain just walked is the one that was seen: same pin, or it has that link, or it goes on from it. */
   function continues(seen: Seen, online: string): boolean {
-    if (seen.online === '') return false // a run that ended before it knew more than whom to trust
-    if (seen.anchor === anchor || links.some((link) => link.hash === seen.rootHash)) return true
+    if (seen.under === anchor || links.some((link) => link.hash === seen.rootHash)) return true
     const start = links[0]?.version ?? 0
     return start > seen.root && seen.online === online
   }
 }
 
-/** Adds this run to what is on the disk, where another process may have been faster. */
-async function store(cache: TrustCache, mine: Seen): Promise<void> {
+/**
+ * Adds this run to what is on the disk, where another process may have been faster. Where it `forgets`, what is there of
+ * another chain is none of its past.
+ */
+async function store(cache: TrustCache, mine: Seen, forgets = false): Promise<void> {
   await cache.lock(async () => {
     const bytes = await cache.load(FILE)
-    const disk = bytes && decodeSeen(bytes)
+    const found = bytes && decodeSeen(bytes)
+    const disk = found && forgets && found.under !== mine.under ? { ...nothingSeen(mine.under), time: found.time } : found
     if (disk !== undefined && disk.online !== mine.online && isBehind(mine, disk)) await dropOnline(cache)
     await cache.store(FILE, encodeSeen(disk === undefined ? mine : mergeSeen(disk, mine)))
   })
@@ -127,7 +141,7 @@ export async function dropOnline(cache: TrustCache): Promise<void> {
 function isNews(before: Seen | undefined, mine: Seen): boolean {
   if (before === undefined) return mine.root > 0
   if (mine.time - before.time >= TIME_STEP_MS) return true
-  const told = ['anchor', 'rootHash', 'online', 'timestamp', 'snapshot'] as const
+  const told = ['anchor', 'under', 'rootHash', 'online', 'timestamp', 'snapshot'] as const
   return told.some((name) => before[name] !== mine[name])
 }
 

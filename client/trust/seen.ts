@@ -4,6 +4,8 @@ import { hash } from '../../keys/digest.ts'
 export type Seen = {
   /** Whose word the cached root descends from: a fingerprint of the pin. */
   readonly anchor: string
+  /** The pin under which the rest was seen. Another one than `anchor` until a chain from that one was walked to its end. */
+  readonly under: string
   /** The latest instant at which metadata was found fresh, in milliseconds. */
   readonly time: number
   readonly root: number
@@ -23,7 +25,7 @@ const parse: (text: string) => Written = JSON.parse
 const MAGIC = 'tagseal-seen-1'
 
 export function nothingSeen(anchor: string): Seen {
-  return { anchor, time: 0, root: 0, rootHash: '', online: '', timestamp: 0, snapshot: 0, listed: new Map() }
+  return { anchor, under: anchor, time: 0, root: 0, rootHash: '', online: '', timestamp: 0, snapshot: 0, listed: new Map() }
 }
 
 /**
@@ -36,6 +38,7 @@ export function mergeSeen(disk: Seen, mine: Seen): Seen {
   const newest = mine.root < disk.root ? disk : mine
   return {
     anchor: mine.anchor,
+    under: mine.under,
     time,
     root: newest.root,
     rootHash: newest.rootHash,
@@ -48,7 +51,7 @@ export function mergeSeen(disk: Seen, mine: Seen): Seen {
 
 /** Whether `mine` knows only an older link of the chain that `disk` knows. */
 export function isBehind(mine: Seen, disk: Seen): boolean {
-  return mine.anchor === disk.anchor && mine.root < disk.root
+  return mine.under === disk.under && mine.root < disk.root
 }
 
 function higher(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): ReadonlyMap<string, number> {

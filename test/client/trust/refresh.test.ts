@@ -150,6 +150,18 @@ await t.test('a record that is damaged is said aloud, and made again from what v
   }
 })
 
+await t.test('what the cached files say survives a damaged record and a failure after it', async (t) => {
+  const { simulator, cache, refresh } = await settled()
+  const old = simulator.file('timestamp.json')
+  simulator.release()
+  await refresh()
+  await cache.store('seen', Buffer.from('nonsense'))
+  const failing: MetadataSource = { get: async () => await Promise.reject(new Error('down')) }
+  await t.rejects(refresh({ source: failing }), { message: 'down' })
+  simulator.files.set('timestamp.json', old)
+  await t.rejects(refresh(), { code: 'ROLLBACK' })
+})
+
 await t.test('files that somebody changed are fetched again', async (t) => {
   for (const name of ['timestamp.json', 'snapshot.json', 'targets.json'] as const) {
     const { simulator, cache, refresh } = await settled()
@@ -367,6 +379,32 @@ await t.test('another pin', async (t) => {
     simulator.publishRoot()
     simulator.files.set('timestamp.json', old)
     await t.rejects(refresh({ anchor: anchorOf(simulator, '2.root.json') }), { code: 'ROLLBACK' })
+  })
+  await t.test('forgets nothing although its first try failed', async (t) => {
+    const { simulator, refresh } = await settled()
+    const old = simulator.file('timestamp.json')
+    simulator.publishRoot()
+    simulator.release()
+    await refresh()
+    const anchor = anchorOf(simulator, '2.root.json')
+    const failing: MetadataSource = { get: async () => await Promise.reject(new Error('down')) }
+    await t.rejects(refresh({ anchor, source: failing }), { message: 'down' })
+    simulator.files.set('timestamp.json', old)
+    await t.rejects(refresh({ anchor }), { code: 'ROLLBACK' })
+  })
+  await t.test('never lends its name to the root of the one before, even after a crash', async (t) => {
+    const { simulator, cache, refresh } = await settled()
+    const fresh = new Simulator()
+    const crashing = {
+      ...cache,
+      store: async (name: string, bytes: Uint8Array) => {
+        if (name === 'root.json') throw new Error('killed')
+        await cache.store(name, bytes)
+      },
+    }
+    await t.rejects(refresh({ source: fresh, anchor: anchorOf(fresh), cache: crashing }), { message: 'killed' })
+    await t.rejects(refresh({ source: simulator, anchor: anchorOf(fresh) }), { code: 'THRESHOLD' })
+    await t.resolves(refresh({ source: fresh, anchor: anchorOf(fresh) }))
   })
   await t.test('does not go on from what another one stored', async (t) => {
     const { simulator, refresh } = await settled()

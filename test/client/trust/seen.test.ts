@@ -11,6 +11,7 @@ const seen = (online: fc.Arbitrary<string>): fc.Arbitrary<Seen> =>
   fc.record(
     {
       anchor: fc.constantFrom('tofu', 'root ab'),
+      under: fc.constantFrom('tofu', 'root ab'),
       time: fc.integer({ min: 0, max: 2 ** 53 - 1 }),
       root: versions,
       rootHash: fc.constantFrom('', 'ab'),
@@ -59,7 +60,7 @@ await t.test('under equal keys two runs leave the higher version of everything, 
 await t.test('under other keys the newer root decides, and time still never goes back', async (t) => {
   fc.assert(
     fc.property(any, any, (disk, mine) => {
-      fc.pre(disk.online !== mine.online && disk.anchor === mine.anchor)
+      fc.pre(disk.online !== mine.online && disk.under === mine.under)
       const both = mergeSeen(disk, mine)
       t.equal(both.online, mine.root < disk.root ? disk.online : mine.online)
       t.equal(both.time, Math.max(disk.time, mine.time))
