@@ -1,5 +1,5 @@
 import { hash } from '../../keys/digest.ts'
-import { openRoot, ROOT, rootFile, signersOf, threshold } from '../../tuf/index.ts'
+import { openRoot, refuseHashes, ROOT, rootFile, signersOf, threshold } from '../../tuf/index.ts'
 import type { Judge, WalkingRoot } from '../../tuf/index.ts'
 import { repositoryOf } from '../../tuf/model/repository.ts'
 import { ClientError } from './errors.ts'
@@ -36,7 +36,12 @@ type StartOptions = {
   readonly source: Sources
   readonly name: NamePolicy | undefined
   readonly signal: AbortSignal | undefined
+  /** The root that first use already settled on, where its file is lost: another one is none to start from. */
+  readonly known?: KnownRoot | undefined
 }
+
+/** `hash` is the sha256 of its file. */
+export type KnownRoot = { readonly version: number; readonly hash: string }
 
 /** The root to start from where none was kept. Key pins and first use ask the network for the newest. */
 export async function startFrom(anchor: Anchor, options: StartOptions): Promise<Accepted<WalkingRoot>> {
@@ -46,7 +51,7 @@ export async function startFrom(anchor: Anchor, options: StartOptions): Promise<
     case 'keys':
       return await startFromKeys(anchor, options)
     case 'tofu':
-      return await newestRoot(options)
+      return options.known === undefined ? await newestRoot(options) : await knownRoot(options, options.known)
     case 'stored':
       throw new ClientError('NO_TRUST_DATA', { repository: nameOf(options), file: 'root.json in the cache' })
     default:
@@ -82,6 +87,18 @@ async function newestRoot(options: StartOptions): Promise<Accepted<WalkingRoot>>
   const newest = await fetchNeeded(options.source, wishFor('root.json', options))
   if (newest !== undefined) return newest
   throw new ClientError('NO_TRUST_DATA', { repository: nameOf(options), file: 'root.json' })
+}
+
+/** What was trusted once is asked for again; who answers with something else was not there first. */
+async function knownRoot(options: StartOptions, { version, hash: sha256 }: KnownRoot): Promise<Accepted<WalkingRoot>> {
+  const wish = wishFor(rootFile(version), options)
+  const accept = (bytes: Uint8Array) => {
+    refuseHashes(ROOT, new Map([['sha256', sha256]]), (algorithm) => hash(algorithm, bytes))
+    return wish.accept(bytes)
+  }
+  const found = await fetchNeeded(options.source, { ...wish, accept })
+  if (found !== undefined) return found
+  throw new ClientError('NO_TRUST_DATA', { repository: nameOf(options), file: wish.file.name })
 }
 
 /** A root is signed by itself, and is for this repository, before anything else is asked of it. */

@@ -1,6 +1,7 @@
 import { hash } from '../../keys/digest.ts'
 import { onlineKeys, TrustError } from '../../tuf/index.ts'
 import type { AfterSnapshot, AfterTimestamp, Instant, Root, Snapshot } from '../../tuf/index.ts'
+import type { KnownRoot } from './anchor.ts'
 import { topLevelName } from './cache.ts'
 import type { TrustCache } from './cache.ts'
 import { ClientError } from './errors.ts'
@@ -27,6 +28,8 @@ export type Verdict = 'same keys' | 'other keys' | 'other chain'
 export type SeenRecord = {
   /** The pin under which the cached root was stored; undefined where nothing tells. */
   readonly anchor: string | undefined
+  /** The newest root that was seen under the pin in force. */
+  readonly known: KnownRoot | undefined
   /** The record itself was unreadable: what the cached files say is all that is left. */
   readonly damaged: boolean
   readonly refuseClockBack: (now: Instant) => void
@@ -60,6 +63,7 @@ export async function openRecord(cache: TrustCache, anchor: string): Promise<See
 
   return {
     anchor: before?.anchor,
+    known: before?.under === anchor && before.root > 0 ? { version: before.root, hash: before.rootHash } : undefined,
     damaged: bytes !== undefined && before === undefined,
     refuseClockBack(now) {
       if (now < time - TOLERANCE_MS) throw new ClientError('CLOCK_WENT_BACK', { now, seen: time })
@@ -126,7 +130,8 @@ async function store(cache: TrustCache, mine: Seen, forgets = false): Promise<vo
   await cache.lock(async () => {
     const bytes = await cache.load(FILE)
     const found = bytes && decodeSeen(bytes)
-    const disk = found && forgets && found.under !== mine.under ? { ...nothingSeen(mine.under), time: found.time } : found
+    const disk =
+      found && forgets && found.under !== mine.under ? { ...nothingSeen(mine.under), time: found.time } : found
     if (disk !== undefined && disk.online !== mine.online && isBehind(mine, disk)) await dropOnline(cache)
     await cache.store(FILE, encodeSeen(disk === undefined ? mine : mergeSeen(disk, mine)))
   })

@@ -118,12 +118,12 @@ async function forget({ cache, kept }: Run, verdict: Verdict): Promise<void> {
 
 /** The root that was kept, if it descends from the pin in force; else the pin's own (5.2). */
 async function startingRoot(run: Run): Promise<WalkingRoot> {
-  const { anchor, judge, source, name, signal } = run
+  const { anchor, judge, source, name, signal, record } = run
   const kept = run.kept.get('root')
   const opened = kept && mayStartFromCache(run) ? openKept(run, kept) : undefined
   if (kept !== undefined && opened !== undefined) return sawRoot(run, { bytes: kept, value: opened })
-  const start = await startFrom(anchor, { judge, source, name, signal })
-  await run.record.startAnew()
+  const start = await startFrom(anchor, { judge, source, name, signal, known: record.known })
+  await record.startAnew()
   return await storeRoot(run, start)
 }
 

@@ -25,7 +25,17 @@ const parse: (text: string) => Written = JSON.parse
 const MAGIC = 'tagseal-seen-1'
 
 export function nothingSeen(anchor: string): Seen {
-  return { anchor, under: anchor, time: 0, root: 0, rootHash: '', online: '', timestamp: 0, snapshot: 0, listed: new Map() }
+  return {
+    anchor,
+    under: anchor,
+    time: 0,
+    root: 0,
+    rootHash: '',
+    online: '',
+    timestamp: 0,
+    snapshot: 0,
+    listed: new Map(),
+  }
 }
 
 /**

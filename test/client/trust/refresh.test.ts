@@ -162,6 +162,27 @@ await t.test('what the cached files say survives a damaged record and a failure 
   await t.rejects(refresh(), { code: 'ROLLBACK' })
 })
 
+await t.test('first use happens once, although the root it settled on is lost', async (t) => {
+  const LOSSES: Record<string, (cache: TrustCache) => Promise<void>> = {
+    gone: (cache) => cache.drop('root.json'),
+    damaged: (cache) => cache.store('root.json', Buffer.from('{"signed"')),
+  }
+  for (const [name, lose] of Object.entries(LOSSES)) {
+    const cache = memoryCache()
+    const simulator = new Simulator()
+    const use = async (source: Simulator) =>
+      await refresh({ judge: simulator.judge(), source, cache, anchor: { kind: 'tofu' } })
+    simulator.publishRoot()
+    await use(simulator)
+    await lose(cache)
+    const stranger = new Simulator()
+    for (let i = 0; i < 3; i++) stranger.publishRoot()
+    await t.rejects(use(stranger), { code: 'HASH_MISMATCH', detail: { what: 'root' } }, name)
+    simulator.publishRoot()
+    t.equal((await use(simulator)).root.version, 3, `${name}: the chain goes on from it`)
+  }
+})
+
 await t.test('files that somebody changed are fetched again', async (t) => {
   for (const name of ['timestamp.json', 'snapshot.json', 'targets.json'] as const) {
     const { simulator, cache, refresh } = await settled()
