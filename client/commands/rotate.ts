@@ -6,7 +6,7 @@ import type { Context } from '../context.ts'
 import { openDesk } from '../publish/desk.ts'
 import { keyNameFor, publicKeyOf, serverKey } from '../publish/found.ts'
 import { publish } from '../publish/publish.ts'
-import { keysInForce, planDelegatedRotation, planTopRotation } from '../publish/rotating.ts'
+import { keysInForce, planDelegatedRotation, planTopRotation, rolesListing } from '../publish/rotating.ts'
 import type { NewKeys } from '../publish/rotating.ts'
 import { parseRepo } from '../registry/reference.ts'
 import type { OnlineRole } from '../server-api.ts'
@@ -48,10 +48,21 @@ export const rotateCommand = defineCommand({
     if (input.flag('compromised')) sayWhatToLookAt(context, repository, role)
     const keyids = after.keys.map(({ id }) => id)
     const replaced = before.keys.map(({ id }) => id).filter((id) => !keyids.includes(id))
+    const stillSigning = replaced.length === 0 ? [] : await rolesStillUnder(context, repository, replaced)
+    for (const name of stillSigning)
+      context.terminal.warn(`the old key still signs for ${name}: tagseal rotate ${repository} ${name}`)
     const command = role === ROOT ? [await newPin(context, repository, after)] : []
     return {
       lines: [`${role} of ${repository} is signed by ${keyids.join(', ')}`, ...command],
-      document: { repository, role, keys: keyids, threshold: after.threshold, replaced, command: command[0] ?? null },
+      document: {
+        repository,
+        role,
+        keys: keyids,
+        threshold: after.threshold,
+        replaced,
+        stillSigning,
+        command: command[0] ?? null,
+      },
     }
   },
 })
@@ -117,6 +128,16 @@ async function ownKeys(context: Context, rotation: Rotation, before: NewKeys, ro
   const made = (await keystore.list()).find((key) => key.name === name && !before.keys.some(({ id }) => id === key.id))
   const key = made ?? (await keystore.generate({ algorithm: 'ed25519', name, encrypted: rotation.encrypted }))
   return { threshold, keys: [asPublic(key)] }
+}
+
+/** A key that leaves one role may be listed by another: whoever stole it still has that one. */
+async function rolesStillUnder(
+  context: Context,
+  repository: string,
+  replaced: readonly string[],
+): Promise<readonly RoleName[]> {
+  const standing = await (await context.repository(repository)).refreshToPublish(context.signal)
+  return await rolesListing(standing, new Set(replaced))
 }
 
 function asPublic(key: KeyInfo): PublicKey {

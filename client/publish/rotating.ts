@@ -1,6 +1,16 @@
 /** Replacing the keys of a role, as plans to publish. What the leaving keys signed is issued again in the same publish. */
-import { authorityOf, keySetOf, nextRoot, roleName, ROOT, TARGETS, withDelegation } from '../../tuf/index.ts'
-import type { Authority, Codec, Delegations, PublicKey, Root, RoleName, Suite, TopRole } from '../../tuf/index.ts'
+import { authorityOf, binNames, keySetOf, nextRoot, roleName, ROOT, TARGETS, withDelegation } from '../../tuf/index.ts'
+import type {
+  Authority,
+  Codec,
+  Delegations,
+  KeyId,
+  PublicKey,
+  Root,
+  RoleName,
+  Suite,
+  TopRole,
+} from '../../tuf/index.ts'
 import { authorityIn, placeOf, publishedOf } from './delegating.ts'
 import { PublishError } from './errors.ts'
 import { LIFETIME_MS } from './lifetimes.ts'
@@ -49,28 +59,43 @@ export function planDelegatedRotation(repository: string, role: RoleName, wanted
 }
 
 /**
- * Targets under the new keys; and every role that was under the very keys of targets, as hash bins are: whoever stole
- * the old ones could still sign those.
+ * Targets under the new keys; and every role that was under the very keys of targets by the word of one of these, as
+ * hash bins are: whoever stole the old ones could still sign those. One that never published has only its entry changed.
  */
 async function reissued(standing: Standing, next: Root, making: Making): Promise<readonly Edit[]> {
   const before = keysOf(authorityOf(standing.root, TARGETS))
   const after = keySetOf(next, TARGETS)
-  const roles = await allRoles(standing)
-  const following = roles.filter(({ authority }) => sameKeys(keysOf(authority), before))
-  return following.map((role) => {
-    const file = publishedOf(role)
-    const delegations = file.delegations && rekeyed(file.delegations, before, after)
+  const following = new Set<RoleName>([TARGETS])
+  const edits: Edit[] = []
+  // Whoever delegates comes before the role it delegates to.
+  for (const role of await allRoles(standing)) {
+    if (!following.has(role.name) || role.file === undefined) continue
+    const { delegations } = role.file
+    for (const name of delegations === undefined ? [] : namesUnder(delegations, before)) following.add(name)
     const authority = role.name === TARGETS ? authorityOf(next, TARGETS) : underKeys(role.authority, after)
-    return editOf({ ...role, authority }, delegations === undefined ? {} : { delegations }, making)
-  })
+    const change = delegations === undefined ? {} : { delegations: rekeyed(delegations, before, after) }
+    edits.push(editOf({ ...role, authority }, change, making))
+  }
+  return edits
+}
+
+function namesUnder(delegations: Delegations, keys: readonly PublicKey[]): readonly RoleName[] {
+  const { roles, succinct } = delegations
+  const named = roles.filter(({ keyids }) => isUnder(delegations, keyids, keys)).map(({ name }) => name)
+  return succinct !== undefined && isUnder(delegations, succinct.keyids, keys)
+    ? [...named, ...binNames(succinct)]
+    : named
+}
+
+function isUnder(delegations: Delegations, keyids: readonly KeyId[], keys: readonly PublicKey[]): boolean {
+  return sameKeys(
+    keyids.flatMap((id) => delegations.keys.get(id) ?? []),
+    keys,
+  )
 }
 
 function rekeyed(delegations: Delegations, before: readonly PublicKey[], after: NewKeys): Delegations {
-  const isOld = (keyids: readonly string[]) =>
-    sameKeys(
-      keyids.flatMap((id) => [...delegations.keys.values()].filter((key) => key.id === id)),
-      before,
-    )
+  const isOld = (keyids: readonly KeyId[]) => isUnder(delegations, keyids, before)
   const { succinct } = delegations
   const keyids = after.keys.map(({ id }) => id)
   const roles = delegations.roles.map((role) => (isOld(role.keyids) ? { ...role, keyids } : role))
@@ -82,6 +107,13 @@ function rekeyed(delegations: Delegations, before: readonly PublicKey[], after: 
 
 function underKeys({ name, role }: Authority, { keys }: NewKeys): Authority {
   return { name, role: { ...role, keyids: keys.map(({ id }) => id) }, keys: new Map(keys.map((key) => [key.id, key])) }
+}
+
+/** The roles that go on counting what one of these keys signs. */
+export async function rolesListing(standing: Standing, keyids: ReadonlySet<string>): Promise<readonly RoleName[]> {
+  const top = [...standing.root.roles].filter(([name]) => name !== TARGETS)
+  const below = (await allRoles(standing)).map(({ name, authority }) => [name, authority.role] as const)
+  return [...top, ...below].filter(([, role]) => role.keyids.some((id) => keyids.has(id))).map(([name]) => name)
 }
 
 async function findRole(

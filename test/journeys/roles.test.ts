@@ -89,6 +89,29 @@ await t.test('a stolen targets key is rotated away', { skip }, async (t) => {
   }
 })
 
+await t.test('a stolen targets key that other roles list too', { skip }, async (t) => {
+  const { repository, owner, consumer, image } = await released(t)
+  const keys = documentOf(await owner.run(['key', 'list', '--json'])) as { keys: { id: string; name?: string }[] }
+  const stolen = keys.keys.find(({ name }) => name?.startsWith('targets '))?.id ?? ''
+  const team = await teamKey(owner)
+  const add = (role: string, ...more: string[]) => owner.run(['delegation', 'add', repository, role, ...more])
+  t.equal((await add('nightly', '--key', stolen, '--path', 'nightly-*')).code, 0)
+  t.equal((await add('team', '--key', team.file, '--path', 'team-*')).code, 0)
+  t.equal((await add('shared', '--key', team.file, '--key', stolen, '--path', 'shared-*')).code, 0)
+  const ran = await owner.run(['rotate', repository, 'targets', '--compromised', '--no-passphrase', '--json'])
+  t.equal(ran.code, 0, ran.stderr)
+  const { keys: after } = documentOf(ran) as { keys: string[] }
+  await t.test('leaves a role that was under it alone, although that one never published', async (t) => {
+    const listed = documentOf(await owner.run(['delegation', 'list', repository, '--json']))
+    t.match(listed, { delegations: [{ role: 'nightly', keys: after, version: null }, { keys: [team.id] }, {}] })
+  })
+  await t.test('is named where it still signs beside another', async (t) => {
+    t.match(documentOf(ran), { stillSigning: ['shared'] })
+    t.match(ran.stderr, `the old key still signs for shared: tagseal rotate ${repository} shared`)
+  })
+  t.equal((await consumer.run(['verify', `${repository}:1.0`])).stdout, `${repository}@${image.digest}\n`)
+})
+
 await t.test('a team signs its own tags and no others', { skip }, async (t) => {
   const { repository, owner, consumer, image, other, pin, person } = await released(t)
   const team = await person()
