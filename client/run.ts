@@ -13,7 +13,7 @@ import type { Output, Terminal } from './terminal.ts'
 
 export type Surroundings = {
   readonly env: Environment
-  readonly homeDirectory: string
+  readonly homeDirectory: string | undefined
   readonly stdout: Output
   readonly stderr: Output
   /** Milliseconds since 1970. */
@@ -81,7 +81,7 @@ function printFailure(error: unknown, terminal: Terminal, json: boolean): ExitCo
 /** Only with `--verbose`: what is underneath; and for a bug of ours, where it happened. */
 function causesOf(error: unknown, { code }: Failure, verbose: boolean): readonly string[] {
   if (!verbose || !(error instanceof Error)) return []
-  const own = code === 'INTERNAL' && error.stack !== undefined ? [error.stack] : []
+  const own = code === 'INTERNAL' && error.stack !== undefined ? error.stack.split('\n') : []
   const causes: string[] = []
   for (let cause = error.cause; cause instanceof Error && causes.length < 8; cause = cause.cause) {
     causes.push(`because: ${cause.message}`)

@@ -83,9 +83,9 @@ function painter(live: boolean, env: TerminalOptions['env']): (colour: Colour, t
   return plain ? (_colour, text) => text : (colour, text) => styleText(colour, text, { validateStream: false })
 }
 
-/** Without control and direction characters, line breaks of a multi-line text aside. */
+/** Without control and direction characters; one line, or a name from outside could write a line of its own. */
 function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu, (char) => (char === '\n' || char === '\t' ? char : ' '))
+  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, ' ')
 }
 
 /** JSON escapes control characters itself; what turns text around on a terminal is escaped here. */

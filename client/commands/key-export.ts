@@ -27,6 +27,6 @@ export const keyExportCommand = defineCommand({
         )
       : await keystore.exportPublic(wanted)
     const { id } = await keystore.find(wanted)
-    return { lines: [pem.trimEnd()], document: { id, private: isPrivate, pem } }
+    return { lines: pem.trimEnd().split('\n'), document: { id, private: isPrivate, pem } }
   },
 })
