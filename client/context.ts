@@ -43,7 +43,7 @@ export type Context = {
 }
 
 export type ContextParts = Pick<Context, 'terminal' | 'env' | 'clock' | 'monotonic' | 'signal'> & {
-  readonly homeDirectory: string
+  readonly homeDirectory: string | undefined
   readonly version: string
 }
 
@@ -58,14 +58,16 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
 
   const http = once(async () => {
     const { openHttp } = await import('./http.ts')
-    const ca = settings.ca === undefined ? {} : { ca: await readText(settings.ca, MAX_CERTIFICATES) }
+    const ca = settings.ca === undefined ? {} : { ca: await readAuthorities(settings.ca) }
     const opened = openHttp({ userAgent, plainHttp: (host) => namesHost(settings.plainHttp, host), ...ca })
     closing.push(opened.close)
     return opened
   })
   const token = once(async () => {
-    if (settings.tokenFile === undefined) return settings.token
-    return (await readText(settings.tokenFile, MAX_TOKEN)).trim()
+    const { tokenFile } = settings
+    const secret = tokenFile === undefined ? settings.token : (await readText(tokenFile, MAX_TOKEN)).trim()
+    if (secret === undefined || isToken(secret)) return secret
+    throw new CommandError('FILE_MALFORMED', { path: tokenFile ?? 'TAGSEAL_TOKEN', why: 'it holds no token' })
   })
   const openPassphraseSource = async (file: string | undefined, sourceEnv: Environment) => {
     const { openPassphrases } = await import('../keys/keystore/passphrase-source.ts')
@@ -82,8 +84,8 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
   const registry = once(async () => {
     const { openRegistry } = await import('./registry/registry.ts')
     const { dockerCredentials } = await import('./registry/docker-config.ts')
-    const ca = settings.registryCa === undefined ? {} : { ca: await readText(settings.registryCa, MAX_CERTIFICATES) }
-    const credentials = dockerCredentials({ environment: env, homeDirectory })
+    const ca = settings.registryCa === undefined ? {} : { ca: await readAuthorities(settings.registryCa) }
+    const credentials = dockerCredentials({ environment: env, homeDirectory: homeDirectory ?? '/' })
     const opened = openRegistry({ credentials, plainHttp: settings.plainHttp, userAgent, ...ca })
     closing.push(opened.close)
     return opened
@@ -159,6 +161,18 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
 
 async function readText(path: string, most: number): Promise<string> {
   return Buffer.from(await readUserFile(path, most)).toString('utf8')
+}
+
+/** Of a file without a certificate OpenSSL says nothing, and of an empty one Node makes its own authorities. */
+async function readAuthorities(path: string): Promise<string> {
+  const text = await readText(path, MAX_CERTIFICATES)
+  if (/^-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/m.test(text)) return text
+  throw new CommandError('FILE_MALFORMED', { path, why: 'there is no certificate in it, in PEM' })
+}
+
+/** What else a header can carry would be no header. */
+function isToken(text: string): boolean {
+  return /^[\x21-\x7e]+$/.test(text)
 }
 
 function namesHost(plainHttp: boolean | readonly string[], host: string): boolean {

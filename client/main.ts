@@ -1,4 +1,5 @@
 import { homedir } from 'node:os'
+import { isAbsolute } from 'node:path'
 import facts from '../package.json' with { type: 'json' }
 import { monotonicNow } from './monotonic.ts'
 import { run } from './run.ts'
@@ -21,7 +22,7 @@ for (const stream of [process.stdout, process.stderr]) {
 
 const work = run(process.argv.slice(2), {
   env: process.env,
-  homeDirectory: homedir(),
+  homeDirectory: homeOf(),
   stdout: process.stdout,
   stderr: process.stderr,
   clock: Date.now,
@@ -30,6 +31,16 @@ const work = run(process.argv.slice(2), {
   version: facts.version,
 })
 void work.then(end)
+
+/** undefined for a user without one: a container with a number for a user, and nothing in its environment. */
+function homeOf(): string | undefined {
+  try {
+    const home = homedir()
+    return isAbsolute(home) ? home : undefined // an empty HOME would have the current folder say whom to trust
+  } catch {
+    return undefined
+  }
+}
 
 function end(code: number): void {
   // Ended by the signal it got, as a shell expects that runs a loop of us.

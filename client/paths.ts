@@ -1,17 +1,20 @@
 import { join } from 'node:path'
+import { usage } from './commands/errors.ts'
 import type { Environment } from './settings.ts'
 
 /** Where this user's keys, pins and memory are. */
 export type Paths = { readonly keys: string; readonly trust: string; readonly state: string }
 
-/** Everything below one folder where one is named; else the folders of the XDG base directory specification. */
-export function pathsFor(home: string | undefined, env: Environment, homeDirectory: string): Paths {
+/** Everything below one folder where one is named; else the folders of the XDG base directory specification. Throws USAGE. */
+export function pathsFor(home: string | undefined, env: Environment, homeDirectory: string | undefined): Paths {
   if (home !== undefined)
     return { keys: join(home, 'keys'), trust: join(home, 'trust.json'), state: join(home, 'state') }
   const folder = (variable: string, otherwise: string) => {
     const named = env[variable]
     // The specification has relative paths ignored.
-    return join(named?.startsWith('/') ? named : join(homeDirectory, otherwise), 'tagseal')
+    if (named?.startsWith('/')) return join(named, 'tagseal')
+    if (homeDirectory !== undefined) return join(homeDirectory, otherwise, 'tagseal')
+    throw usage('this user has no home directory', 'say where keys, pins and state are: --home DIR or TAGSEAL_HOME')
   }
   return {
     keys: join(folder('XDG_DATA_HOME', '.local/share'), 'keys'),

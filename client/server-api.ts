@@ -192,10 +192,12 @@ function historyEntry(server: string, entry: Json): HistoryEntry {
 }
 
 function instantOf(value: Json | undefined): number | undefined {
-  if (typeof value === 'number') return value
-  const parsed = Date.parse(textOf(value) ?? '')
-  return Number.isNaN(parsed) ? undefined : parsed
+  const milliseconds = typeof value === 'number' ? value : Date.parse(textOf(value) ?? '')
+  return Math.abs(milliseconds) <= LAST_INSTANT ? milliseconds : undefined
 }
+
+/** Of no later one does JavaScript know a date. */
+const LAST_INSTANT = 8.64e15
 
 function listOf(value: Json | undefined): readonly Json[] | undefined {
   return Array.isArray(value) ? value : undefined

@@ -76,13 +76,17 @@ export function encodeSeen(seen: Seen): Uint8Array {
   return Buffer.concat([Buffer.from(`${MAGIC} ${hash('sha256', body)}\n`), body])
 }
 
-/** undefined where it is damaged. The checksum stands for the shape: only `encodeSeen` makes one that fits. */
+/** undefined where it is damaged. The checksum stands for the shape: by accident only `encodeSeen` makes one that fits. */
 export function decodeSeen(bytes: Uint8Array): Seen | undefined {
   const end = Math.max(bytes.indexOf(0x0a), 0)
   const body = bytes.subarray(end + 1)
   if (textOf(bytes.subarray(0, end)) !== `${MAGIC} ${hash('sha256', body)}`) return undefined
-  const written = parse(textOf(body))
-  return { ...written, listed: new Map(written.listed) }
+  try {
+    const written = parse(textOf(body))
+    return { ...written, listed: new Map(written.listed) }
+  } catch {
+    return undefined // somebody wrote nonsense and its checksum
+  }
 }
 
 function textOf(bytes: Uint8Array): string {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import * as fc from 'fast-check'
 import t from 'tap'
 import { decodeSeen, encodeSeen, mergeSeen } from '../../../client/trust/seen.ts'
@@ -38,7 +39,15 @@ await t.test('one changed or missing byte is noticed', async (t) => {
       t.equal(decodeSeen(bytes.subarray(0, index)), undefined)
     }),
   )
-  for (const junk of ['', '\n', 'tagseal-seen-1', 'tagseal-seen-1 \n{}', '{}'])
+  for (const junk of [
+    `tagseal-seen-1 ${createHash('sha256').update('x').digest('hex')}\nx`,
+    `tagseal-seen-1 ${createHash('sha256').update('null').digest('hex')}\nnull`,
+    '',
+    '\n',
+    'tagseal-seen-1',
+    'tagseal-seen-1 \n{}',
+    '{}',
+  ])
     t.equal(decodeSeen(Buffer.from(junk)), undefined)
 })
 

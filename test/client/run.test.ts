@@ -1,0 +1,77 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import type { Test } from 'tap'
+import { run } from '../../client/run.ts'
+import type { Surroundings } from '../../client/run.ts'
+import { codeOf } from '../support/cli.ts'
+
+const IMAGE = 'registry.example.com/team/app:1'
+
+async function ran(argv: readonly string[], more: Partial<Surroundings> = {}) {
+  const [out, err]: [string[], string[]] = [[], []]
+  const code = await run(argv, {
+    env: {},
+    homeDirectory: undefined,
+    stdout: { write: (text) => out.push(text) },
+    stderr: { write: (text) => err.push(text) },
+    clock: Date.now,
+    monotonic: () => performance.now(),
+    signal: new AbortController().signal,
+    version: '0',
+    ...more,
+  })
+  const [stdout, stderr] = [out.join(''), err.join('')]
+  return { exit: code, stdout, stderr, code: codeOf({ code, stdout, stderr }) }
+}
+
+async function folder(t: Test): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'tagseal-run-'))
+  t.teardown(async () => await rm(path, { recursive: true }))
+  return path
+}
+
+await t.test('a user without a home directory is told what to do', async (t) => {
+  t.match(await ran(['trust', 'list']), { exit: 2, code: 'USAGE', stderr: /hint: .*--home DIR/ })
+  t.match(await ran(['trust', 'list'], { env: { TAGSEAL_HOME: await folder(t) } }), { exit: 0 })
+})
+
+await t.test('what is no token is refused before it is sent anywhere', async (t) => {
+  const home = await folder(t)
+  const file = join(home, 'token')
+  const argv = ['history', IMAGE, '--server', 'http://127.0.0.1:1', '--home', home]
+  for (const token of ['', 'two\nlines', 'two words', 'tökén']) {
+    await writeFile(file, token)
+    t.match(await ran([...argv, '--token-file', file]), { exit: 2, code: 'FILE_MALFORMED' }, `a file with "${token}"`)
+    if (token === '') continue
+    const got = await ran(argv, { env: { TAGSEAL_TOKEN: token } })
+    t.match(got, { exit: 2, code: 'FILE_MALFORMED' }, `a variable with "${token}"`)
+    t.notOk(got.stderr.includes(token), 'and not shown')
+  }
+})
+
+await t.test('a file without certificates is no file of authorities', async (t) => {
+  const home = await folder(t)
+  const file = join(home, 'ca.pem')
+  for (const content of ['', 'nonsense']) {
+    await writeFile(file, content)
+    const argv = ['history', IMAGE, '--server', 'https://127.0.0.1:1', '--home', home, '--ca', file]
+    t.match(await ran(argv), { exit: 2, code: 'FILE_MALFORMED' })
+  }
+})
+
+await t.test('a history with a date that is none is a bad answer', async (t) => {
+  const entry = { tag: '1', role: 'targets', version: 1, keyids: [], digest: `sha256:${'0'.repeat(64)}` }
+  let at: unknown
+  const server = createServer((_request, response) => response.end(JSON.stringify({ entries: [{ ...entry, at }] })))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const argv = ['history', IMAGE, '--server', url, '--home', await folder(t)]
+  for (at of [Number.MAX_SAFE_INTEGER, 'yesterday', null]) t.match(await ran(argv), { exit: 3, code: 'BAD_ANSWER' })
+  at = '2026-06-01T12:00:00.000Z'
+  t.match(await ran(argv), { exit: 0, stdout: /^2026-06-01T12:00:00\.000Z / })
+})
