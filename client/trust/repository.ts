@@ -107,7 +107,7 @@ export function openRepository(options: RepositoryOptions): Repository {
   const source = urlsOf(options).map((url) => httpSource(url, transport))
   const cache = cacheOf(options)
   const name = namePolicy(options)
-  let view: Promise<View> | undefined
+  let latest: Begun | undefined
 
   function judgeNow(): Judge {
     const limits = { ...DEFAULT_LIMITS, ...options.limits }
@@ -120,27 +120,47 @@ export function openRepository(options: RepositoryOptions): Repository {
   }
 
   /** A refresh that failed is no answer to the next question. */
-  function keep(next: Promise<View>): Promise<View> {
-    view = next
-    next.catch(() => {
-      if (view === next) view = undefined
-    })
-    return next
+  async function keep(signal?: AbortSignal): Promise<View> {
+    const begun = { view: refreshNow(signal), signal }
+    latest = begun
+    try {
+      return await begun.view
+    } catch (error) {
+      if (latest === begun) latest = undefined
+      throw error
+    }
+  }
+
+  /** What is asked at once is answered by one refresh; whoever gave up a refresh did so for nobody else. */
+  async function current(signal?: AbortSignal): Promise<View> {
+    while (latest !== undefined) {
+      const begun = latest
+      const known = await unlessGivenUp(begun)
+      signal?.throwIfAborted()
+      if (known !== undefined && isFresh(known)) return known
+      if (latest === begun) break
+    }
+    return await keep(signal)
   }
 
   /** What expired since it was verified answers nothing, however long a program keeps it open. */
-  async function current(signal?: AbortSignal): Promise<View> {
-    const known = await view
-    return known !== undefined && clock() < freshUntil(known) ? known : await keep(refreshNow(signal))
+  async function lookUp(path: string, signal?: AbortSignal): Promise<Found | undefined> {
+    const known = await current(signal)
+    const found = await known.find(path, signal)
+    return isFresh(known) ? found : await (await keep(signal)).find(path, signal)
+  }
+
+  function isFresh({ root, timestamp, snapshot, targets, freshUntil }: View): boolean {
+    return clock() < Math.min(root.expires, timestamp.expires, snapshot.expires, targets.expires, freshUntil())
   }
 
   return {
-    refresh: async (signal) => await keep(refreshNow(signal)),
+    refresh: keep,
     refreshToPublish: async (signal) => await refreshNow(signal, true),
     learn: async (learned) => await learn({ judge: judgeNow(), cache, anchor: pin, name, toPublish: true }, learned),
-    find: async (path, signal) => await (await current(signal)).find(path, signal),
+    find: lookUp,
     async resolve(tag, signal) {
-      const found = await (await current(signal)).find(tag, signal)
+      const found = await lookUp(tag, signal)
       if (found === undefined)
         throw new ClientError('TAG_NOT_SIGNED', { repository: repository ?? 'this repository', tag })
       return { tag, role: found.role, target: found.target, length: found.target.length, digest: digestOf(found) }
@@ -157,8 +177,15 @@ export function openRepository(options: RepositoryOptions): Repository {
   }
 }
 
-function freshUntil({ root, timestamp, snapshot, targets }: View): number {
-  return Math.min(root.expires, timestamp.expires, snapshot.expires, targets.expires)
+type Begun = { readonly view: Promise<View>; readonly signal: AbortSignal | undefined }
+
+async function unlessGivenUp({ view, signal }: Begun): Promise<View | undefined> {
+  try {
+    return await view
+  } catch (error) {
+    if (signal?.aborted === true) return undefined
+    throw error
+  }
 }
 
 function cacheOf(options: RepositoryOptions): TrustCache {

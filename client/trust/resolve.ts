@@ -20,6 +20,8 @@ export type Delegated = {
   readonly find: (path: string, signal?: AbortSignal) => Promise<Found | undefined>
   /** Every delegated role once, in the order of the search: by name and, of hash bins, all of them. */
   readonly all: (signal?: AbortSignal) => AsyncGenerator<RoleFile, void, undefined>
+  /** When the first of the roles that were asked for so far expires. */
+  readonly freshUntil: () => number
   /** One role by the word of one delegator. */
   readonly get: (wanted: Wanted, signal?: AbortSignal) => Promise<RoleFile>
 }
@@ -71,6 +73,7 @@ export function delegatedRoles(
 
   return {
     get,
+    freshUntil: () => Math.min(...[...fetched.values()].map(({ file }) => file.expires)),
     async find(path, signal) {
       const steps = search(trust, path)
       let step = steps.next()

@@ -6,10 +6,11 @@ import type { Test } from 'tap'
 import { isClientError, openRepository, stateFolder } from '../../../client/index.ts'
 import type { RepositoryOptions } from '../../../client/index.ts'
 import { nativeSuite } from '../../../keys/native/suite.ts'
-import { roleName, TARGETS } from '../../../tuf/index.ts'
+import { instant, roleName, TARGETS } from '../../../tuf/index.ts'
 import { REPOSITORY_FIELD } from '../../../tuf/model/repository.ts'
 import { DAY, NOW, Simulator, targetOf } from '../../support/simulator.ts'
 
+const HOUR = 3_600_000
 const NAME = 'registry.example.com/team/app'
 const PREFIX = `/v2/${NAME}/_trust/tuf/`
 
@@ -83,6 +84,45 @@ await t.test('a program that stays', async (t) => {
     simulator.now = now
     simulator.release()
     t.match(await repository.resolve('a'), { tag: 'a' })
+  })
+  await t.test('nor from a delegated role that expired before all others', async (t) => {
+    let now: number = NOW
+    const team = roleName('team')
+    const simulator = new Simulator()
+    simulator.delegate(TARGETS, team)
+    simulator.publishTargets({ set: new Map([['a', targetOf('a')]]) }, team, (body) => ({
+      ...body,
+      expires: instant(NOW + HOUR),
+      expiresText: new Date(NOW + HOUR).toISOString().replace('.000', ''),
+    }))
+    simulator.release()
+    const { repository } = await opened(t, simulator, { clock: () => now })
+    await repository.refresh()
+    now = NOW + 2 * HOUR
+    await t.rejects(repository.resolve('a'), { code: 'EXPIRED' }, 'although it was not yet when the rest was fetched')
+    now = NOW
+    const { repository: another } = await opened(t, simulator, { clock: () => now })
+    t.match(await another.resolve('a'), { role: 'team' })
+    now = NOW + 2 * HOUR
+    await t.rejects(another.resolve('a'), { code: 'EXPIRED', detail: { role: 'team' } })
+  })
+  await t.test('refreshes once for what it asks at once', async (t) => {
+    const simulator = new Simulator()
+    simulator.sign({ a: targetOf('a'), b: targetOf('b') })
+    const { repository } = await opened(t, simulator)
+    await Promise.all(['a', 'b', 'a', 'b'].map((tag) => repository.resolve(tag)))
+    t.equal(simulator.requests.filter((name) => name === 'timestamp.json').length, 1)
+  })
+  await t.test('is not told to give up because another question was given up', async (t) => {
+    const simulator = new Simulator()
+    simulator.sign({ a: targetOf('a') })
+    const { repository } = await opened(t, simulator)
+    const impatient = new AbortController()
+    const given = repository.resolve('a', impatient.signal)
+    const waiting = repository.resolve('a')
+    impatient.abort()
+    await t.rejects(given, { name: 'AbortError' })
+    t.match(await waiting, { tag: 'a' })
   })
   await t.test('may ask again after a failure', async (t) => {
     const simulator = new Simulator()
