@@ -75,15 +75,20 @@ function below(delegator: Verified<Targets>, { roles, terminates }: Delegates, w
   return terminates ? own : [...waiting, ...own]
 }
 
+/** The roles that were found so in a standing: for each of a thousand tags they would be fetched once more. */
+const UNSIGNED = new WeakMap<Standing, Set<RoleName>>()
+
 async function roleOf(standing: Standing, { role, delegator }: Waiting): Promise<HoldingRole> {
   const authority = delegatedAuthority(delegator, role)
   const version = standing.snapshot.meta.get(role)?.version ?? 0
-  if (version === 0) return { name: role, authority, file: undefined, version }
+  const unsigned = UNSIGNED.get(standing) ?? new Set<RoleName>()
+  if (version === 0 || unsigned.has(role)) return { name: role, authority, file: undefined, version }
   try {
     return { name: role, authority, file: (await standing.get({ role, delegator })).file, version }
   } catch (error) {
     // Its keys were replaced by its delegator alone: what they say begins anew.
-    if (isTrustError(error) && error.code === 'THRESHOLD') return { name: role, authority, file: undefined, version }
-    throw error
+    if (!isTrustError(error) || error.code !== 'THRESHOLD') throw error
+    UNSIGNED.set(standing, unsigned.add(role))
+    return { name: role, authority, file: undefined, version }
   }
 }
