@@ -113,7 +113,8 @@ function isRunning(pid: number): boolean {
 
 function isYoung(file: string): boolean {
   try {
-    return Date.now() - statSync(file).mtimeMs < UNKNOWN_OWNER_MS
+    // A date to come is no youth: a clock was put back since.
+    return Math.abs(Date.now() - statSync(file).mtimeMs) < UNKNOWN_OWNER_MS
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return false
     throw error

@@ -62,10 +62,12 @@ await t.test('an owner from elsewhere', async (t) => {
       { code: 'CACHE_LOCKED' },
     )
   })
-  await t.test('is taken for dead when it is old', async (t) => {
-    const folder = t.testdir({ lock: { [OWNER]: '' } })
-    utimesSync(join(folder, 'lock', OWNER), new Date(0), new Date(0))
-    t.equal(await withLock(join(folder, 'lock'), async () => 'in', 2000), 'in')
+  await t.test('is taken for dead when it is old, or from a time to come', async (t) => {
+    for (const written of [new Date(0), new Date(Date.now() + 3_600_000)]) {
+      const folder = t.testdir({ lock: { [OWNER]: '' } })
+      utimesSync(join(folder, 'lock', OWNER), written, written)
+      t.equal(await withLock(join(folder, 'lock'), async () => 'in', 2000), 'in')
+    }
   })
 })
 
