@@ -15,4 +15,10 @@ export type Settings = {
   readonly verbose: boolean
 }
 
+/** Of our own variables, one is a secret, and none is another program's to read. */
+export function withoutOurs(env: Environment): Record<string, string> {
+  const theirs = Object.entries(env).filter(([name]) => !name.startsWith('TAGSEAL_'))
+  return Object.fromEntries(theirs.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])))
+}
+
 export type Environment = Readonly<Record<string, string | undefined>>

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { access, constants, readFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
+import { withoutOurs } from '../settings.ts'
 import type { Environment } from '../settings.ts'
 import { CommandError } from './errors.ts'
 
@@ -90,7 +91,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 /** Its words go to stderr, for stdout is ours. No shell: a name cannot become a command. */
 function run(program: EngineName, args: readonly string[], env: Environment, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env, signal })
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: withoutOurs(env), signal })
     const out: Buffer[] = []
     const err: Buffer[] = []
     child.stdout.on('data', (part: Buffer) => out.push(part))

@@ -64,9 +64,9 @@ async function chooseEngine(
   return found
 }
 
-/** As our own registry client decides: https, unless this run said otherwise for that host. */
+/** As our own registry client decides: https, unless this run named that host. `--plain-http` alone is this machine. */
 function isPlain({ settings }: Context, { registry }: TaggedImage): boolean {
   const { plainHttp } = settings
   if (typeof plainHttp !== 'boolean') return plainHttp.includes(registry)
-  return plainHttp || isLoopback(registry.replace(/:\d+$/, ''))
+  return isLoopback(registry.replace(/:\d+$/, ''))
 }

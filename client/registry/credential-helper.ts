@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { type Credential, Secret } from './credentials.ts'
+import { withoutOurs } from '../settings.ts'
 import { RegistryError } from './errors.ts'
 import { parseStrictJson } from './json.ts'
 import { isJsonObject, type Json, member } from '../../tuf/model/json.ts'
@@ -53,7 +54,7 @@ async function run(
 /** stderr is not passed on: nobody promises that it holds no secret. */
 function output(helper: string, server: string, file: string, settings: HelperSettings, signal?: AbortSignal): Output {
   const options = {
-    env: definedOnly(settings.environment),
+    env: withoutOurs(settings.environment),
     timeout: settings.milliseconds,
     maxBuffer: settings.maxBytes,
     killSignal: 'SIGKILL',
@@ -106,8 +107,4 @@ function readJson(helper: string, output: string): Json {
   } catch {
     throw new RegistryError('CREDENTIAL_HELPER_FAILED', { helper, why: 'its answer is no JSON' })
   }
-}
-
-function definedOnly(environment: HelperSettings['environment']): Record<string, string> {
-  return Object.fromEntries(Object.entries(environment).flatMap(([k, v]) => (v === undefined ? [] : [[k, v]])))
 }

@@ -1,4 +1,5 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -7,7 +8,9 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { run } from '../../client/run.ts'
 import type { Surroundings } from '../../client/run.ts'
+import { REPOSITORY_FIELD } from '../../tuf/model/repository.ts'
 import { codeOf } from '../support/cli.ts'
+import { Simulator, targetOf } from '../support/simulator.ts'
 
 const IMAGE = 'registry.example.com/team/app:1'
 
@@ -75,3 +78,42 @@ await t.test('a history with a date that is none is a bad answer', async (t) => 
   at = '2026-06-01T12:00:00.000Z'
   t.match(await ran(argv), { exit: 0, stdout: /^2026-06-01T12:00:00\.000Z / })
 })
+
+await t.test(
+  'an engine is told to do without TLS for this machine and hosts that were named, and sees no token',
+  async (t) => {
+    const home = await folder(t)
+    const simulator = new Simulator({ unknown: new Map([[REPOSITORY_FIELD, 'registry.example.com/team/app']]) })
+    simulator.sign({ '1': targetOf('manifest') })
+    const server = createServer((request, response) => {
+      const file = simulator.files.get(request.url?.split('/').at(-1) ?? '')
+      response.writeHead(file === undefined ? 404 : 200).end(file)
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    t.teardown(() => {
+      server.closeAllConnections()
+      server.close()
+    })
+    await writeFile(join(home, 'root.json'), simulator.anchor())
+    const digest = `sha256:${createHash('sha256').update('manifest').digest('hex')}`
+    const script = `#!/bin/sh\necho "$@" "token=$TAGSEAL_TOKEN" >> "${home}/asked"\necho x@${digest}\n`
+    await writeFile(join(home, 'podman'), script, { mode: 0o755 })
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const more = {
+      env: { PATH: `${home}:/usr/bin:/bin`, TAGSEAL_HOME: home, TAGSEAL_SERVER: url, TAGSEAL_TOKEN: 'secret' },
+      clock: () => simulator.now,
+    }
+    t.match(await ran(['trust', 'add', IMAGE.slice(0, -2), '--root', join(home, 'root.json')], more), { exit: 0 })
+    const CASES: Record<string, string> = {
+      '--plain-http': 'pull ',
+      '--plain-http=registry.example.com': 'pull --tls-verify=false ',
+      '--quiet': 'pull ',
+    }
+    for (const [option, start] of Object.entries(CASES)) {
+      await rm(join(home, 'asked'), { force: true })
+      t.match(await ran(['pull', IMAGE, '--engine', 'podman', option], more), { exit: 0 })
+      const asked = await readFile(join(home, 'asked'), 'utf8')
+      t.ok(asked.startsWith(`${start}registry.example.com/team/app@${digest} token=\n`), `${option}: ${asked}`)
+    }
+  },
+)

@@ -186,6 +186,17 @@ await t.test('a helper of its own goes before the store, and the file is left fo
   t.same(await credentials.find('other.example'), undefined)
 })
 
+await t.test('a helper is shown nothing that is ours', async (t) => {
+  const dir = await helperDir(
+    t,
+    { test: `echo '{"Username":"'"$SEEN"'","Secret":"'"x$TAGSEAL_TOKEN"'"}'` },
+    { credsStore: 'test' },
+  )
+  const environment = { DOCKER_CONFIG: dir, PATH: `${dir}:/usr/bin:/bin`, TAGSEAL_TOKEN: 'secret', SEEN: 'theirs' }
+  const login = await dockerCredentials({ environment, homeDirectory: '/' }).find('r.example')
+  t.same(revealed(login), { kind: 'basic', username: 'theirs', password: 'x' })
+})
+
 await t.test('waiting for a helper ends when the caller stops', async (t) => {
   const stop = new AbortController()
   const dir = t.testdir({})
