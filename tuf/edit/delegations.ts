@@ -1,3 +1,4 @@
+import { TrustError } from '../errors.ts'
 import type { RoleName } from '../model/ids.ts'
 import type { DelegatedRole, Delegations, Scope, SuccinctRoles } from '../model/metadata.ts'
 import { roleKeys, usedKeys } from './roles.ts'
@@ -13,17 +14,20 @@ const NONE: Delegations = { keys: new Map(), roles: [], unknown: new Map() }
 
 /**
  * With this role delegated, in its old place if it had one, else before the role named `before`, else last.
- * The order is the order of the search.
+ * The order is the order of the search. Throws MALFORMED where there are succinct bins: they leave room for no other role.
  */
 export function withDelegation(delegations: Delegations = NONE, added: NewDelegation, before?: RoleName): Delegations {
+  if (delegations.succinct !== undefined) {
+    throw new TrustError('MALFORMED', { what: 'delegations', got: `the role ${added.name} beside hash bins` })
+  }
+  const roles = [...delegations.roles]
+  const old = roles.findIndex(({ name }) => name === added.name)
   const role: DelegatedRole = {
-    ...roleKeys(added),
+    ...roleKeys(added, roles[old]?.unknown),
     name: added.name,
     scope: added.scope,
     terminating: added.terminating,
   }
-  const roles = [...delegations.roles]
-  const old = roles.findIndex(({ name }) => name === added.name)
   const place = old >= 0 ? old : roles.findIndex(({ name }) => name === before)
   roles.splice(place >= 0 ? place : roles.length, old >= 0 ? 1 : 0, role)
   const keys = new Map(delegations.keys)
@@ -34,7 +38,9 @@ export function withDelegation(delegations: Delegations = NONE, added: NewDelega
 /** Without this role; keys that no other role uses leave with it. */
 export function withoutDelegation(delegations: Delegations, name: RoleName): Delegations {
   const roles = delegations.roles.filter((role) => role.name !== name)
-  return { ...delegations, roles, keys: usedKeys(roles, delegations.keys) }
+  const { succinct } = delegations
+  const users = succinct === undefined ? roles : [...roles, succinct]
+  return { ...delegations, roles, keys: usedKeys(users, delegations.keys) }
 }
 
 /** Succinct hash bins (TAP 15) under one key set, in place of any other delegation. */

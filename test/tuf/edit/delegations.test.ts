@@ -47,6 +47,21 @@ await t.test('members that are not known stay', async (t) => {
   t.equal(withDelegation({ ...TWO, unknown }, adding(C, [ALICE])).unknown, unknown)
 })
 
+await t.test('members of a role that are not known stay when its keys are replaced', async (t) => {
+  const unknown = new Map([['x-note', 1]])
+  const noted = { ...TWO, roles: TWO.roles.map((role) => ({ ...role, unknown })) }
+  t.same(
+    withDelegation(noted, adding(A, [BOB])).roles.map((role) => role.unknown),
+    [unknown, unknown],
+  )
+})
+
+await t.test('no role comes beside hash bins, and they lose no key', async (t) => {
+  const bins = succinctBins(keySet([ALICE], 1), 4, 'bin')
+  t.throws(() => withDelegation(bins, adding(A, [BOB])), { code: 'MALFORMED' })
+  t.same(withoutDelegation(bins, A), bins)
+})
+
 await t.test('a threshold that the keys could never meet is refused', async (t) => {
   t.throws(() => withDelegation(TWO, adding(C, [ALICE], 2)), { code: 'MALFORMED' })
   t.throws(() => withDelegation(TWO, adding(C, [ALICE, ALICE], 2)), { code: 'MALFORMED' })
