@@ -11,7 +11,7 @@ export type HttpCode = keyof HttpFailures
 
 const SENTENCE: { readonly [C in HttpCode]: (d: HttpFailures[C]) => string } = {
   NETWORK: (d) => `${d.url} could not be reached (${d.reason})`,
-  TIMEOUT: (d) => `${d.url} was silent for ${d.milliseconds} ms`,
+  TIMEOUT: (d) => `${d.url} took too long: given up after ${d.milliseconds} ms`,
   TOO_LARGE: (d) => `${d.what} is larger than ${d.limit} bytes`,
   PLAIN_HTTP_REFUSED: (d) => `${d.host} would be spoken to in plain http, which anyone on the way can read and change`,
   SCHEME_REFUSED: (d) => `${d.url} is neither https nor http`,

@@ -1,6 +1,7 @@
 /** What the trust server is asked beside metadata: to publish, for its online keys, and what a tag meant. */
 import { decodeJson, encodeText, isJsonObject, isTrustError, member } from '../tuf/index.ts'
 import type { Json, JsonObject, PublicKey, RoleName } from '../tuf/index.ts'
+import { HttpError } from './http-errors.ts'
 import { readBody } from './http.ts'
 import type { Http, HttpRequest, HttpResponse } from './http.ts'
 import { multipart } from './multipart.ts'
@@ -48,11 +49,14 @@ export type ServerApiOptions = {
   readonly repository: string
   readonly token: string | undefined
   readonly signal: AbortSignal
+  /** How long one answer may take in all, and how many bytes a second an upload is expected to make. */
+  readonly patience?: { readonly milliseconds: number; readonly rate: number }
 }
 
 const MAX_ANSWER = 4 * 1024 * 1024
 /** A publish to a busy repository waits for its turn on the server. */
 const PUBLISH_IDLE_MS = 60_000
+const PATIENCE = { milliseconds: 180_000, rate: 1024 }
 
 export function openServerApi(options: ServerApiOptions): ServerApi {
   const { server, repository } = options
@@ -80,13 +84,31 @@ export function openServerApi(options: ServerApiOptions): ServerApi {
 type Reply = { readonly status: number; readonly body: Json | undefined }
 
 async function send(options: ServerApiOptions, request: Omit<HttpRequest, 'signal'>): Promise<Reply> {
-  const { http, token, signal, server } = options
-  const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
-  const response = await http.send({ ...request, headers: { ...authorization, ...request.headers }, signal })
-  const body = await readJson(server, response)
-  const { status } = response
+  const { status, body } = await inTime(options, request, async (signal) => {
+    const { http, token, server } = options
+    const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
+    const response = await http.send({ ...request, headers: { ...authorization, ...request.headers }, signal })
+    return { status: response.status, body: await readJson(server, response) }
+  })
   if (status === 200 || status === 409) return { status, body }
   throw refusal(options, status, body)
+}
+
+/** A byte every now and then is no silence, and would hold us for ever. */
+async function inTime<T>(
+  { patience = PATIENCE, signal }: ServerApiOptions,
+  { url, body = [] }: Omit<HttpRequest, 'signal'>,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const bytes = (body instanceof Uint8Array ? [body] : body).reduce((sum, part) => sum + part.length, 0)
+  const milliseconds = Math.ceil(patience.milliseconds + (bytes / patience.rate) * 1000)
+  const end = AbortSignal.timeout(milliseconds)
+  try {
+    return await work(AbortSignal.any([signal, end]))
+  } catch (error) {
+    if (!end.aborted || signal.aborted) throw error
+    throw new HttpError('TIMEOUT', { url: `${url.origin}${url.pathname}`, milliseconds }, { cause: error })
+  }
 }
 
 async function readJson(server: string, response: HttpResponse): Promise<Json | undefined> {
