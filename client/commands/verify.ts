@@ -19,7 +19,11 @@ export const verifyCommand = defineCommand({
   notes: 'Nothing is printed on stdout unless every image passes.',
   async run(context, input) {
     const images = input.many('IMAGE').map(parseTagged)
-    const verdicts = await Promise.all(images.map((image) => judge(context, image, input.flag('deep'))))
+    const verdicts = await Promise.all(images.map((image) => judge(context, image)))
+    // One after the other: side by side, large layers would keep small manifests waiting beyond all patience.
+    for (const [i, verdict] of input.flag('deep') ? verdicts.entries() : []) {
+      if ('digest' in verdict) verdicts[i] = await judgeContent(context, verdict)
+    }
     return answerOf(context, verdicts)
   },
 })
@@ -60,11 +64,18 @@ async function verifyContent(context: Context, { image, digest, length }: Verifi
   )
 }
 
-async function judge(context: Context, image: TaggedImage, deep: boolean): Promise<Verdict> {
+async function judgeContent(context: Context, verified: Verified): Promise<Verdict> {
   try {
-    const verified = await verifyImage(context, image)
-    if (deep) await verifyContent(context, verified)
+    await verifyContent(context, verified)
     return verified
+  } catch (error) {
+    return { image: verified.image, failure: failureOf(error), error }
+  }
+}
+
+async function judge(context: Context, image: TaggedImage): Promise<Verdict> {
+  try {
+    return await verifyImage(context, image)
   } catch (error) {
     return { image, failure: failureOf(error), error }
   }
