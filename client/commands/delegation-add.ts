@@ -8,6 +8,7 @@ import { count, defineCommand, flag, list, one } from './declare.ts'
 import { usage } from './errors.ts'
 import { givenKey } from './given-keys.ts'
 import { sayUnsigned } from './say-unsigned.ts'
+import { givenDelegation, typed } from './role-names.ts'
 import { shortId } from './key-document.ts'
 
 export const delegationAddCommand = defineCommand({
@@ -29,9 +30,9 @@ export const delegationAddCommand = defineCommand({
   ].join('\n'),
   async run(context, input) {
     const { name: repository } = parseRepo(input.one('REPO'))
-    const role = newRoleName(input.one('ROLE'))
+    const role = typed(() => newRoleName(givenDelegation(input.one('ROLE'))))
     const paths = input.list('path')
-    for (const path of paths) refusePattern(path)
+    for (const path of paths) typed(() => refusePattern(path))
     const keys = await Promise.all(input.list('key').map((given) => givenKey(context, given)))
     if (keys.length === 0) throw usage('a role needs keys', 'give a public key: --key FILE')
     const desk = await openDesk(context, repository, [])

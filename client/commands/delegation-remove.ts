@@ -1,10 +1,11 @@
 import { nativeSuite } from '../../keys/native/suite.ts'
-import { roleName, tufCodec } from '../../tuf/index.ts'
+import { tufCodec } from '../../tuf/index.ts'
 import { planUndelegation } from '../publish/delegating.ts'
 import { openDesk } from '../publish/desk.ts'
 import { publish } from '../publish/publish.ts'
 import { parseRepo } from '../registry/reference.ts'
 import { defineCommand, one } from './declare.ts'
+import { givenDelegation } from './role-names.ts'
 
 export const delegationRemoveCommand = defineCommand({
   operands: { REPO: one('the image repository, without a tag'), ROLE: one('the name of the delegated role') },
@@ -13,7 +14,7 @@ export const delegationRemoveCommand = defineCommand({
   notes: 'The tags that only this role signed are not signed any more.',
   async run(context, input) {
     const { name: repository } = parseRepo(input.one('REPO'))
-    const role = roleName(input.one('ROLE'))
+    const role = givenDelegation(input.one('ROLE'))
     const desk = await openDesk(context, repository, [])
     let lost: readonly string[] = []
     try {

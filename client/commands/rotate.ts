@@ -15,6 +15,7 @@ import { defineCommand, flag, list, one, text } from './declare.ts'
 import { CommandError, usage } from './errors.ts'
 import { shortId } from './key-document.ts'
 import { pinCommand } from './pin-command.ts'
+import { givenDelegation } from './role-names.ts'
 import { sayUnsigned } from './say-unsigned.ts'
 
 export const rotateCommand = defineCommand({
@@ -39,7 +40,7 @@ export const rotateCommand = defineCommand({
   async run(context, input) {
     if (input.text('since') !== undefined) throw new CommandError('NOT_YET', { what: 'rotate --since' })
     const { name: repository } = parseRepo(input.one('REPO'))
-    const role = roleName(input.one('ROLE'))
+    const role = givenDelegation(input.one('ROLE'))
     const rotation = { repository, role, keys: input.list('key'), encrypted: !input.flag('no-passphrase') }
     const { before, after } = await rotateRole(context, rotation)
     for (const { id } of await leavingKeys(context, before, after)) {
@@ -169,4 +170,6 @@ function sayWhatToLookAt({ terminal }: Context, repository: string, role: RoleNa
   terminal.note(
     `tagseal list ${repository}; tagseal history ${repository}:TAG; tagseal revoke what ${role} did not mean`,
   )
+  // A delegation that a thief made would outlive the stolen key.
+  terminal.note(`tagseal delegation list ${repository}; tagseal delegation remove what ${role} did not mean`)
 }

@@ -1,4 +1,4 @@
-import { roleName, tufCodec } from '../../tuf/index.ts'
+import { tufCodec } from '../../tuf/index.ts'
 import type { RoleName, TargetFile } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { openDesk, quietly } from '../publish/desk.ts'
@@ -12,6 +12,7 @@ import { any, defineCommand, list, text } from './declare.ts'
 import { usage } from './errors.ts'
 import { byRepository, parseTagged } from './images.ts'
 import type { TaggedImage } from './images.ts'
+import { givenRole } from './role-names.ts'
 import { readBuildMetadata } from './build-metadata.ts'
 
 export const signCommand = defineCommand({
@@ -38,7 +39,7 @@ export const signCommand = defineCommand({
     const role = input.text('role')
     const signed: Signed[] = []
     for (const [repository, group] of byRepository(images)) {
-      const options = { repository, keys: input.list('key'), role: role === undefined ? undefined : roleName(role) }
+      const options = { repository, keys: input.list('key'), role: role === undefined ? undefined : givenRole(role) }
       signed.push(...(await signRepository(context, group, options)))
     }
     return {

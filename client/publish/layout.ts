@@ -57,6 +57,7 @@ export function binToRenew(bins: Targets, turn: number): RoleName | undefined {
 export function spreadIfLarge(edit: Edit, keys: KeySet, suite: Suite, context: EditContext): readonly Edit[] {
   const { body } = edit
   if (body.type !== 'targets' || body.targets.size <= FLAT_UP_TO || hasBins(body)) return [edit]
+  if (body.delegations?.succinct !== undefined) return [edit] // another tool's bins, which leave room for no role beside them
   const delegations = succinctBins(keys, BIN_BITS, BIN_PREFIX)
   const { succinct } = delegations
   if (succinct === undefined) return [edit]
@@ -107,6 +108,11 @@ function isTeams(targets: Targets, tag: string, suite: Suite): boolean {
 /** The keys and threshold of `targets`, which the bins share. */
 export function keysOfOwner({ authority: { role, keys } }: Pick<HoldingRole, 'authority'>): KeySet {
   return { keys: role.keyids.flatMap((id) => keys.get(id) ?? []), threshold: role.threshold }
+}
+
+/** Whether a role has a name that the bins of a large repository have, or would have, or one below it. */
+export function isOwners(role: RoleName): boolean {
+  return /^(?:bins|bin-[0-9a-f]+)(?:\/|$)/.test(role)
 }
 
 export function isOwner({ name }: Pick<HoldingRole, 'name'>): boolean {

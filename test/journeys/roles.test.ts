@@ -120,6 +120,10 @@ await t.test('a team signs its own tags and no others', { skip }, async (t) => {
   const added = await owner.run(['delegation', 'add', repository, 'releases', '--key', key.file, '--path', 'r-*'])
   t.equal(added.code, 0, added.stderr)
 
+  await t.test('a name that would be confused with another is refused', async (t) => {
+    const ran = await owner.run(['delegation', 'add', repository, 'bins/x', '--key', key.file])
+    t.same([ran.code, codeOf(ran)], [2, 'USAGE'])
+  })
   await t.test('the delegation is listed before anybody used it', async (t) => {
     const ran = await consumer.run(['delegation', 'list', repository, '--json'])
     t.match(documentOf(ran), { delegations: [{ role: 'releases', keys: [key.id], paths: ['r-*'], version: null }] })
