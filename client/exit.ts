@@ -193,6 +193,8 @@ const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     EXPIRED:
       "is this machine's clock right? if it is, the server no longer re-signs, or somebody withholds its newer metadata",
     ROLLBACK: 'the server answered with older metadata than this machine has already seen; do not use the image',
+    ROLE_NOT_LISTED:
+      'the role was delegated and never published: its owner signs a tag, or "tagseal delegation remove" takes it out',
     ROLE_DISAPPEARED: 'the server hides metadata that this machine has already seen; do not use the image',
     THRESHOLD: 'not enough of the keys that this role lists signed it; do not use the image',
     HASH_MISMATCH: 'the server, or something in front of it, changed the bytes; do not use the image',
@@ -201,6 +203,8 @@ const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
       'the server, or something in front of it, mixes files of different versions; do not use the image',
   },
   HttpError: {
+    NETWORK: 'is the trust server right, and running? --server URL names another',
+    TIMEOUT: 'is the trust server right, and running? --server URL names another',
     PLAIN_HTTP_REFUSED: 'use https, or name the host yourself: --plain-http=HOST',
   },
 }
@@ -212,6 +216,9 @@ function keyHint(error: Error, code: string): string | undefined {
     KEY_EXISTS: 'tagseal key list',
     PASSPHRASE_MISSING: 'give --passphrase-file FILE, or set TAGSEAL_PASSPHRASE_FILE',
     PASSPHRASE_WRONG: 'nothing was changed; try again',
+    PASSPHRASE_UNUSABLE: 'give another with --passphrase-file FILE or TAGSEAL_PASSPHRASE_FILE, or type it',
+    PASSPHRASE_CANCELLED: 'nothing was published; run it again',
+    KEYSTORE_IO: 'check the disk and the folder, or name another one with --home DIR',
   }
   const detail = 'detail' in error ? error.detail : undefined
   if (code === 'KEY_PERMISSIONS' && isPermissions(detail)) return detail.mend
@@ -225,7 +232,8 @@ function isPermissions(detail: unknown): detail is KeyFailures['KEY_PERMISSIONS'
 /** A disk or a pipe that failed: nobody's bug. */
 function fromSystem(error: Error, code: string): Failure {
   const path = 'path' in error && typeof error.path === 'string' ? { path: error.path } : {}
-  return { code: 'IO', message: error.message, detail: { reason: code, ...path }, exit: 3 }
+  const hint = 'check the disk, and the permissions of what is named'
+  return { code: 'IO', message: error.message, hint, detail: { reason: code, ...path }, exit: 3 }
 }
 
 function internal(why: string): Failure {

@@ -38,6 +38,7 @@ const SENTENCE: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string
 
 const HINT: { readonly [C in CommandCode]?: (d: CommandFailures[C]) => string } = {
   USAGE: (d) => d.next ?? '',
+  FILE_UNREADABLE: (d) => `check the name and the permissions of ${d.path}`,
   NO_SERVER: () =>
     'give --server URL or TAGSEAL_SERVER, or keep it with the pin: tagseal trust add PATTERN --server URL',
   REPOSITORY_EXISTS: (d) =>
@@ -45,6 +46,7 @@ const HINT: { readonly [C in CommandCode]?: (d: CommandFailures[C]) => string } 
   DIGEST_DIFFERS: () => 'do not use the digest that was given, unless you know why it differs',
   STILL_SIGNED: (d) => `have whoever holds those keys run: tagseal revoke ${d.image}`,
   ENGINE_MISSING: () => 'install one, or have skopeo write a folder: --engine skopeo --output DIR',
+  ENGINE_FAILED: () => 'the image passed; see that the engine works by itself, or name another with --engine',
   INTERNAL: () => 'this is a bug in tagseal; run it again with --verbose and report what it prints',
 }
 

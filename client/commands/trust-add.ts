@@ -75,7 +75,9 @@ async function pinFrom({ root, keys, threshold, tofu }: Wish, context: Context, 
     return { kind: 'root', bytes: checkedRoot(await readUserFile(root, DEFAULT_LIMITS.root), context, pattern) }
   if (keys.length === 0) return { kind: 'tofu' }
   for (const key of keys) {
-    if (!/^[0-9a-f]{64}$/.test(key)) throw usage(`${key} is no key id: 64 digits, 0 to 9 and a to f`)
+    if (!/^[0-9a-f]{64}$/.test(key)) {
+      throw usage(`"${key}" is no key id: 64 digits, 0 to 9 and a to f`, 'copy it from what "tagseal init" printed')
+    }
   }
   const need = threshold ?? 1
   if (need > new Set(keys).size) throw usage(`${need} keys cannot sign where ${new Set(keys).size} are named`)

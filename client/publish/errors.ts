@@ -1,11 +1,15 @@
 /** What keeps a change from being published, beside metadata that must not be trusted. */
 export type PublishFailures = {
-  /** `keys` are the ids that would count, `have` how many of them are here. */
+  /**
+   * `keys` are the ids that would count, `have` how many of them are here. `repository` where other roles might have
+   * signed in place of this one, had their keys been here.
+   */
   readonly NO_SIGNING_KEY: {
     readonly role: string
     readonly need: number
     readonly have: number
     readonly keys: readonly string[]
+    readonly repository?: string
   }
   /** The key that was named signs nothing here. */
   readonly KEY_NOT_IN_ROLE: { readonly role: string; readonly key: string }
@@ -54,16 +58,23 @@ const SENTENCE: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string
 
 const HINT: { readonly [C in PublishCode]?: (d: PublishFailures[C]) => string } = {
   NO_SIGNING_KEY: (d) =>
-    d.keys.length === 0
-      ? ''
-      : `tagseal key list; one of these is needed: ${d.keys.map((id) => id.slice(0, 12)).join(', ')}`,
+    [
+      ...(d.keys.length === 0
+        ? []
+        : [`tagseal key list; one of these is needed: ${d.keys.map((id) => id.slice(0, 12)).join(', ')}`]),
+      ...(d.repository === undefined
+        ? []
+        : [`tagseal delegation list ${d.repository} shows who else signs which tags`]),
+    ].join('; '),
   KEY_NOT_IN_ROLE: () => 'tagseal status REPO shows the keys of every role',
   UNKNOWN_ROLE: (d) => `tagseal delegation list ${d.repository}`,
+  TAG_OUT_OF_SCOPE: (d) => `tagseal delegation list ${d.repository} shows what ${d.role} may sign`,
   TAG_SHADOWED: (d) => `tagseal revoke ${d.repository}:${d.tag} takes the tag out of ${d.by}, with the keys of ${d.by}`,
   TAG_MOVED: (d) => `sign what you pushed by its digest: tagseal sign ${d.image} --digest ${d.digest}`,
   TAG_CHANGED: (d) => `tagseal history ${d.image} shows who signed what; sign again if yours is meant`,
   CONFLICT: () => 'try again; nothing was published',
   UNAUTHORIZED: () => 'give a token with --token-file FILE or TAGSEAL_TOKEN_FILE',
+  NOT_THERE: () => 'check the name and the server',
   DENIED: () => "ask the server's owner: tagseal-server token create --repo PATTERN --allow pull,push",
   SERVER_FAILED: () => 'try again; if it stays, its log has the same request id',
 }

@@ -38,7 +38,7 @@ export function refuseShadowed({ role, asked }: Place, { repository, tag }: Plac
   throw new PublishError('TAG_SHADOWED', { repository, tag, role: role.name, by: holder.name })
 }
 
-function anyOf(asked: readonly HoldingRole[], { tag, canSign }: PlaceWish): HoldingRole {
+function anyOf(asked: readonly HoldingRole[], { repository, tag, canSign }: PlaceWish): HoldingRole {
   const holder = holderOf(asked, tag)
   if (holder !== undefined && canSign(holder.authority)) return holder
   const bin = binAmong(asked)
@@ -48,7 +48,7 @@ function anyOf(asked: readonly HoldingRole[], { tag, canSign }: PlaceWish): Hold
   if (able !== undefined) return able
   if (first === undefined) throw new Error('targets is always asked')
   const { keyids, threshold } = first.authority.role
-  throw new PublishError('NO_SIGNING_KEY', { role: first.name, need: threshold, have: 0, keys: keyids })
+  throw new PublishError('NO_SIGNING_KEY', { role: first.name, need: threshold, have: 0, keys: keyids, repository })
 }
 
 function named(asked: readonly HoldingRole[], { repository, tag }: PlaceWish, role: RoleName): HoldingRole {

@@ -80,11 +80,17 @@ const SENTENCE: { readonly [C in RegistryCode]: (d: RegistryFailures[C]) => stri
 /** `why` of an UNREACHABLE host that answers, but not to us. */
 export const NO_TLS = 'it does not speak TLS'
 
+/** How `why` of a REFERENCE_INVALID begins where an image was named in place of its repository. */
+export const REPOSITORY_MEANT = 'a repository is meant'
+
 type Hint<C extends RegistryCode> = string | ((d: RegistryFailures[C]) => string)
 
 /** What to do next, where there is something to do. */
 const HINT: { readonly [C in RegistryCode]?: Hint<C> } = {
-  REFERENCE_INVALID: 'write it as registry.example.com/team/app:1.2',
+  REFERENCE_INVALID: (d) =>
+    d.why.startsWith(REPOSITORY_MEANT)
+      ? 'write it as registry.example.com/team/app'
+      : 'write it as registry.example.com/team/app:1.2',
   PLAIN_HTTP_REFUSED: (d) => `use https, or name the host yourself: --plain-http=${d.host}`,
   UNREACHABLE: (d) =>
     d.why === NO_TLS
@@ -94,6 +100,8 @@ const HINT: { readonly [C in RegistryCode]?: Hint<C> } = {
   UNAUTHORIZED: (d) => login(d.host),
   DENIED: (d) => `${login(d.host)}, with an account that may read it`,
   RATE_LIMITED: (d) => `log in for a higher limit: ${login(d.host)}`,
+  UNKNOWN_MANIFEST: 'push it first, or check the name',
+  UNKNOWN_BLOB: 'push the image again, with everything below it',
   DIGEST_MISMATCH: 'the registry, or something in front of it, changed the bytes; do not use this image',
   SIZE_MISMATCH: 'the registry, or something in front of it, changed the bytes; do not use this image',
   UNSUPPORTED_MANIFEST: 'push the image again with a current docker, buildx, podman or skopeo',

@@ -1,5 +1,5 @@
 import { isDigest } from './digest.ts'
-import { RegistryError } from './errors.ts'
+import { RegistryError, REPOSITORY_MEANT } from './errors.ts'
 
 /**
  * An image reference in docker's normal form: `alpine` is `docker.io/library/alpine:latest`.
@@ -41,8 +41,8 @@ export function parseRepo(text: string): RepositoryName {
   const { rest, digest } = cutDigest(text)
   const { rest: name, tag } = cutTag(rest)
   const repository = normalName(text, name)
-  if (digest !== undefined) throw invalid(text, 'a repository is meant, without a digest')
-  if (tag !== undefined) throw invalid(text, 'a repository is meant, without a tag')
+  if (digest !== undefined) throw invalid(text, `${REPOSITORY_MEANT}, without a digest`)
+  if (tag !== undefined) throw invalid(text, `${REPOSITORY_MEANT}, without a tag`)
   return repository
 }
 

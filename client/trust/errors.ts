@@ -56,9 +56,14 @@ const SENTENCE: Sentences = {
 }
 
 const HINT: Hints = {
+  NETWORK: (d) => reach(d.url),
+  TIMEOUT: (d) => reach(d.url),
+  SERVER_ERROR: () => "try again; if it stays, the server's log has the reason",
+  BAD_URL: () => 'write it as https://trust.example.com',
   PLAIN_HTTP_REFUSED: (d) => `use https, or name the host: --plain-http=${d.host}`,
   UNAUTHORIZED: () => 'give a token with --token-file FILE or TAGSEAL_TOKEN_FILE',
-  NOT_PINNED: (d) => `tagseal trust add ${d.repository} --root FILE, with a root file that its owner gave you`,
+  NOT_PINNED: (d) =>
+    `run the line that "tagseal init" printed for its owner: tagseal trust add ${d.repository} --key ID --server URL`,
   PIN_NOT_MET: (d) => `compare "tagseal trust list" with the key ids that the owner of ${d.repository} published`,
   REPOSITORY_MISMATCH: (d) =>
     d.named === undefined
@@ -93,6 +98,10 @@ export type AnyClientError = { readonly [C in ClientCode]: ClientError<C> }[Clie
 
 export function isClientError(error: unknown): error is AnyClientError {
   return error instanceof ClientError
+}
+
+function reach(url: string): string {
+  return `is the trust server ${URL.parse(url)?.origin ?? url} right, and running? --server URL names another`
 }
 
 function seconds(milliseconds: number): string {

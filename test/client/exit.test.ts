@@ -4,7 +4,7 @@ import { CommandError } from '../../client/commands/errors.ts'
 import { EXIT_CODES, failureOf } from '../../client/exit.ts'
 import { HttpError } from '../../client/http-errors.ts'
 import { PublishError } from '../../client/publish/errors.ts'
-import { RegistryError } from '../../client/registry/errors.ts'
+import { RegistryError, REPOSITORY_MEANT } from '../../client/registry/errors.ts'
 import { ClientError } from '../../client/trust/errors.ts'
 import { KeyError } from '../../keys/errors.ts'
 import { STATUS } from '../../server/problem.ts'
@@ -37,18 +37,49 @@ const ERRORS: Record<string, { error: unknown; code: string; exit: number; hint?
     error: new ClientError('NETWORK', { url: 'https://x', reason: 'ECONNREFUSED' }),
     code: 'NETWORK',
     exit: 3,
+    hint: /https:\/\/x right, and running/,
   },
   'a repository that nobody pinned': {
     error: new ClientError('NOT_PINNED', { repository: 'x.io/a' }),
     code: 'NOT_PINNED',
     exit: 1,
-    hint: /^tagseal trust add x\.io\/a/,
+    hint: /tagseal init.*tagseal trust add x\.io\/a --key ID/,
   },
   'a text that is no image': {
     error: new RegistryError('REFERENCE_INVALID', { text: 'A', why: 'it is not' }),
     code: 'REFERENCE_INVALID',
     exit: 2,
     hint: /registry\.example\.com/,
+  },
+  'an image where its repository is meant, without asking for a tag': {
+    error: new RegistryError('REFERENCE_INVALID', { text: 'x.io/a:1', why: `${REPOSITORY_MEANT}, without a tag` }),
+    code: 'REFERENCE_INVALID',
+    exit: 2,
+    hint: /team\/app$/,
+  },
+  'a tag that was not pushed': {
+    error: new RegistryError('UNKNOWN_MANIFEST', { what: 'x.io/a:1' }),
+    code: 'UNKNOWN_MANIFEST',
+    exit: 1,
+    hint: /push it first/,
+  },
+  'a tag that none of the keys here may sign': {
+    error: new PublishError('NO_SIGNING_KEY', { role: 'r', need: 1, have: 0, keys: ['k'], repository: 'x.io/a' }),
+    code: 'NO_SIGNING_KEY',
+    exit: 1,
+    hint: /needed: k; tagseal delegation list x\.io\/a/,
+  },
+  'a role that was delegated and never used': {
+    error: new TrustError('ROLE_NOT_LISTED', { role: 'r' }),
+    code: 'ROLE_NOT_LISTED',
+    exit: 1,
+    hint: /tagseal delegation remove/,
+  },
+  'a passphrase file that is empty': {
+    error: new KeyError('PASSPHRASE_UNUSABLE', { source: 'f', why: 'it is empty' }),
+    code: 'PASSPHRASE_UNUSABLE',
+    exit: 2,
+    hint: /--passphrase-file/,
   },
   'a key file that others can read, with the command that mends it': {
     error: new KeyError('KEY_PERMISSIONS', { path: '/k', problem: 'can be read', mend: 'chmod 400 /k' }),
