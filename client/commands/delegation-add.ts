@@ -1,10 +1,13 @@
 import { nativeSuite } from '../../keys/native/suite.ts'
 import { newRoleName, refusePattern, tufCodec } from '../../tuf/index.ts'
 import { planDelegation } from '../publish/delegating.ts'
+import type { WantedRole } from '../publish/delegating.ts'
 import { openDesk } from '../publish/desk.ts'
 import { publish } from '../publish/publish.ts'
 import { parseRepo } from '../registry/reference.ts'
 import { count, defineCommand, flag, list, one } from './declare.ts'
+import type { Answer } from './declare.ts'
+import { pathsOf } from './delegation-paths.ts'
 import { usage } from './errors.ts'
 import { givenKey } from './given-keys.ts'
 import { sayUnsigned } from './say-unsigned.ts'
@@ -36,6 +39,7 @@ export const delegationAddCommand = defineCommand({
     const keys = await Promise.all(input.list('key').map((given) => givenKey(context, given)))
     if (keys.length === 0) throw usage('a role needs keys', 'give a public key: --key FILE')
     const desk = await openDesk(context, repository, [])
+    let now: WantedRole | undefined
     try {
       const wish = {
         repository,
@@ -45,21 +49,29 @@ export const delegationAddCommand = defineCommand({
         threshold: input.count('threshold'),
         terminating: input.flag('terminating'),
         canSign: desk.keyring.canSign,
+        found: (wanted: WantedRole) => (now = wanted),
       }
       const { published, unsigned } = await publish(
         desk,
         planDelegation(wish, { codec: tufCodec, suite: nativeSuite, clock: context.clock }),
       )
       sayUnsigned(context.terminal, unsigned)
-      const keyids = keys.map(({ id }) => id)
-      return {
-        lines: [
-          `${role} may sign ${paths.length === 0 ? 'every tag' : paths.join(', ')} of ${repository} with ${keyids.map(shortId).join(', ')}`,
-        ],
-        document: { repository, role, keys: keyids, published },
-      }
+      return answerFor(repository, now, published)
     } finally {
       desk.keyring.close()
     }
   },
 })
+
+/** What the role may do from now on: what it had before counts, and not only what was typed. */
+function answerFor(repository: string, role: WantedRole | undefined, published: boolean): Answer {
+  if (role === undefined) throw new Error('a plan tells the role that it makes')
+  const { name, threshold, terminating } = role
+  const [paths, keyids] = [pathsOf(role), role.keys.map(({ id }) => id)]
+  const tags = paths.includes('*') ? 'every tag' : paths.join(', ')
+  const keys = `${threshold} of ${keyids.length}: ${keyids.map(shortId).join(', ')}`
+  return {
+    lines: [`${name} may sign ${tags} of ${repository} with ${keys}`],
+    document: { repository, role: name, threshold, keys: keyids, paths, terminating, published },
+  }
+}

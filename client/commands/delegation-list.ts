@@ -3,6 +3,7 @@ import { allRoles } from '../publish/standing.ts'
 import type { HoldingRole } from '../publish/standing.ts'
 import { parseRepo } from '../registry/reference.ts'
 import { defineCommand, one } from './declare.ts'
+import { pathsOf } from './delegation-paths.ts'
 import { shortId } from './key-document.ts'
 import { tableOf } from './table-text.ts'
 
@@ -31,10 +32,6 @@ function delegationsIn(roles: readonly HoldingRole[]): readonly Delegation[] {
       return { by, entry, version: roles.find(({ name }) => name === entry.name)?.file?.version }
     }),
   )
-}
-
-function pathsOf({ scope }: DelegatedRole): readonly string[] {
-  return scope.kind === 'paths' ? scope.paths : scope.prefixes.map((prefix) => `sha256 ${prefix}...`)
 }
 
 function lineOf({ by, entry, version }: Delegation): readonly string[] {

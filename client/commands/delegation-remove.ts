@@ -27,7 +27,9 @@ export const delegationRemoveCommand = defineCommand({
       desk.keyring.close()
     }
     if (lost.length > 0)
-      context.terminal.warn(`${role} had signed ${lost.length} tags: ${lost.slice(0, 10).join(', ')}`)
+      context.terminal.warn(
+        `${role} had signed ${lost.length === 1 ? '1 tag' : `${lost.length} tags`}: ${lost.slice(0, 10).join(', ')}`,
+      )
     return { lines: [`removed ${role} from ${repository}`], document: { repository, removed: role, tags: lost } }
   },
 })

@@ -22,6 +22,8 @@ export type DelegationWish = {
   readonly paths: readonly string[]
   readonly terminating: boolean
   readonly canSign: (authority: Authority) => boolean
+  /** Told what the role may do once this is in place, with what it had before. */
+  readonly found: (role: WantedRole) => void
 }
 
 /** A role and the entry for it in the file of whoever delegates to it. */
@@ -45,6 +47,7 @@ export function planDelegation(wish: DelegationWish, making: Making): Plan {
     const roles = await allRoles(standing)
     const { parent, entry } = placeOf(roles, wish.role)
     const wanted = wantedRole(wish, parent, entry, making.suite)
+    wish.found(wanted)
     if (entry !== undefined && sameRole(entry, wanted)) return []
     const file = publishedOf(parent)
     const delegations = withDelegation(file.delegations, wanted, lastOf(file.delegations?.roles))
@@ -102,7 +105,7 @@ export function publishedOf({ file, name }: HoldingRole) {
   return file
 }
 
-type WantedRole = Parameters<typeof withDelegation>[1]
+export type WantedRole = Parameters<typeof withDelegation>[1]
 
 function wantedRole(
   wish: DelegationWish,

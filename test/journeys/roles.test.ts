@@ -129,7 +129,9 @@ await t.test('a team signs its own tags and no others', { skip }, async (t) => {
     t.match(documentOf(ran), { delegations: [{ role: 'releases', keys: [key.id], paths: ['r-*'], version: null }] })
   })
   await t.test('until then a tag of theirs is refused, and every other works', async (t) => {
-    t.equal((await consumer.run(['verify', `${repository}:r-1`])).code, 1)
+    const ran = await consumer.run(['verify', `${repository}:r-1`])
+    t.same([ran.code, codeOf(ran)], [1, 'ROLE_NOT_LISTED'])
+    t.match(ran.stderr, /^hint: .*never published/m)
     t.equal((await consumer.run(['verify', `${repository}:1.0`])).code, 0)
   })
   await t.test('they sign a tag of theirs', async (t) => {
@@ -162,6 +164,13 @@ await t.test('a team signs its own tags and no others', { skip }, async (t) => {
     const ran = await team.run(['sign', `${repository}:r-3`, '--digest', other.digest, '--key', next.id])
     t.equal(ran.code, 0, ran.stderr)
     t.equal((await consumer.run(['verify', `${repository}:r-3`])).code, 0)
+  })
+  await t.test('a key that is added says what the role may sign by then, and with which keys', async (t) => {
+    const third = await teamKey(team)
+    const ran = await owner.run(['delegation', 'add', repository, 'releases', '--key', third.file, '--json'])
+    t.match([ran.code, documentOf(ran)], [0, { paths: ['r-*'], threshold: 1, terminating: false }])
+    t.equal((documentOf(ran) as { keys: string[] }).keys.at(-1), third.id)
+    t.equal((documentOf(ran) as { keys: string[] }).keys.length, 2)
   })
   await t.test('two of two must sign', async (t) => {
     const second = await teamKey(team)
