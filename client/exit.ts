@@ -46,6 +46,7 @@ const CLIENT = {
   CACHE_LOCKED: 3,
   NO_TRUST_DATA: 1,
   TAG_NOT_SIGNED: 1,
+  CONFIG_UNUSABLE: 3,
   CONFIG_MALFORMED: 2,
   TARGET_REFUSED: 1,
 } as const satisfies Record<ClientCode, ExitCode>

@@ -74,3 +74,19 @@ async function writeDurably(path: string, bytes: Uint8Array, mode: number): Prom
     await file.close()
   }
 }
+
+/** What the operating system refused, in words. */
+export function errnoText(errno: string): string {
+  return REASONS.get(errno) ?? errno
+}
+
+const REASONS: ReadonlyMap<string, string> = new Map([
+  ['EACCES', 'permission denied'],
+  ['EPERM', 'not permitted'],
+  ['EROFS', 'the file system is read-only'],
+  ['ENOSPC', 'the disk is full'],
+  ['EDQUOT', 'the disk quota is used up'],
+  ['ENOTDIR', 'a part of the path is no folder'],
+  ['EISDIR', 'a folder is where a file should be'],
+  ['ENAMETOOLONG', 'the name is too long'],
+])

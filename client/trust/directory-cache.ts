@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { errnoOf, removeIfThere, TEMPORARY, writeAtomically, writeWhole } from './atomic.ts'
+import { errnoOf, errnoText, removeIfThere, TEMPORARY, writeAtomically, writeWhole } from './atomic.ts'
 import type { TrustCache } from './cache.ts'
 import { ClientError } from './errors.ts'
 import { withLock } from './lock.ts'
@@ -101,17 +101,6 @@ async function guarded<T>(folder: string, work: () => Promise<T>): Promise<T> {
   } catch (cause) {
     const errno = errnoOf(cause)
     if (errno === undefined) throw cause
-    throw new ClientError('CACHE_UNUSABLE', { path: folder, reason: REASONS.get(errno) ?? errno }, { cause })
+    throw new ClientError('CACHE_UNUSABLE', { path: folder, reason: errnoText(errno) }, { cause })
   }
 }
-
-const REASONS: ReadonlyMap<string, string> = new Map([
-  ['EACCES', 'permission denied'],
-  ['EPERM', 'not permitted'],
-  ['EROFS', 'the file system is read-only'],
-  ['ENOSPC', 'the disk is full'],
-  ['EDQUOT', 'the disk quota is used up'],
-  ['ENOTDIR', 'a part of the path is no folder'],
-  ['EISDIR', 'a folder is where a file should be'],
-  ['ENAMETOOLONG', 'the name is too long'],
-])

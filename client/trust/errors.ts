@@ -22,6 +22,8 @@ export type ClientFailures = {
   /** The server has no such file, or does not show it. */
   readonly NO_TRUST_DATA: { readonly repository: string; readonly file: string }
   readonly TAG_NOT_SIGNED: { readonly repository: string; readonly tag: string }
+  /** The file of pins cannot be read or written: the disk, or a permission. */
+  readonly CONFIG_UNUSABLE: { readonly path: string; readonly reason: string }
   readonly CONFIG_MALFORMED: { readonly path: string; readonly what: string }
   /** A target that cannot be asked for or kept safely under its name. */
   readonly TARGET_REFUSED: { readonly target: string; readonly why: string }
@@ -51,6 +53,7 @@ const SENTENCE: Sentences = {
   CACHE_LOCKED: (d) => `${d.path} was locked by ${d.holder} for ${seconds(d.milliseconds)}`,
   NO_TRUST_DATA: (d) => `the server has no ${d.file} for ${d.repository}`,
   TAG_NOT_SIGNED: (d) => `${d.repository} has no signed tag ${d.tag}`,
+  CONFIG_UNUSABLE: (d) => `${d.path} cannot be used: ${d.reason}`,
   CONFIG_MALFORMED: (d) => `${d.path}: ${d.what}`,
   TARGET_REFUSED: (d) => `target ${JSON.stringify(d.target)} refused: ${d.why}`,
 }
@@ -71,6 +74,7 @@ const HINT: Hints = {
       : '',
   CLOCK_WENT_BACK: () => 'set the clock of this machine, then try again',
   CACHE_UNUSABLE: () => 'make the folder writable, or name another one with --home DIR',
+  CONFIG_UNUSABLE: () => 'mend what keeps it from being read and written, or name another folder with --home DIR',
   CACHE_LOCKED: (d) => `end that process, or remove ${d.path} if it runs no more`,
   NO_TRUST_DATA: (d) => `check the name and the server; a new repository is made by "tagseal init ${d.repository}"`,
   TAG_NOT_SIGNED: (d) => `tagseal list ${d.repository} shows the signed tags`,

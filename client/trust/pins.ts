@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { decodeJson, encodeText, isJsonObject, isTrustError, keyId, member, members } from '../../tuf/index.ts'
 import type { Json, JsonObject, KeyId } from '../../tuf/index.ts'
-import { errnoOf, writeAtomically } from './atomic.ts'
+import { errnoOf, errnoText, writeAtomically } from './atomic.ts'
 import { ClientError } from './errors.ts'
 import { baseUrl } from './fetch.ts'
 import { withLock } from './lock.ts'
@@ -18,7 +18,7 @@ export type Pin =
 
 export type PinRule = { readonly pattern: Pattern; readonly pin: Pin; readonly server?: string }
 
-/** The rules of a trust file, in its order; none where there is no such file. Throws CONFIG_MALFORMED. */
+/** The rules of a trust file, in its order; none where there is no such file. Throws CONFIG_MALFORMED and CONFIG_UNUSABLE. */
 export async function loadPins(path: string): Promise<readonly PinRule[]> {
   const bytes = readIfThere(path)
   return bytes === undefined ? [] : decodePins(bytes, path)
@@ -95,9 +95,7 @@ function readIfThere(path: string): Uint8Array | undefined {
 
 function unusable(path: string, cause: unknown): unknown {
   const errno = errnoOf(cause)
-  return errno === undefined
-    ? cause
-    : new ClientError('CONFIG_MALFORMED', { path, what: `unusable, ${errno}` }, { cause })
+  return errno === undefined ? cause : new ClientError('CONFIG_UNUSABLE', { path, reason: errnoText(errno) }, { cause })
 }
 
 function encodePins(rules: readonly PinRule[]): Uint8Array {

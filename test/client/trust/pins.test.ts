@@ -110,10 +110,10 @@ await t.test('a trust file is refused that', async (t) => {
   }
   await t.test('cannot be written', async (t) => {
     const path = join(t.testdir({ file: '' }), 'file', 'trust.json')
-    await t.rejects(addPin(path, rule('a/b')), { code: 'CONFIG_MALFORMED', detail: { path } })
-    await t.rejects(removePin('/sys/trust.json', 'a/b'), { code: 'CONFIG_MALFORMED' })
+    await t.rejects(addPin(path, rule('a/b')), { code: 'CONFIG_UNUSABLE', detail: { path } })
+    await t.rejects(removePin('/sys/trust.json', 'a/b'), { code: 'CONFIG_UNUSABLE' })
   })
   await t.test('cannot be read', async (t) => {
-    await t.rejects(loadPins(t.testdir()), { code: 'CONFIG_MALFORMED' })
+    await t.rejects(loadPins(t.testdir()), { code: 'CONFIG_UNUSABLE' })
   })
 })
