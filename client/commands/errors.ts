@@ -3,8 +3,6 @@ export type CommandFailures = {
   /** The command line itself is wrong; `why` is a sentence for whoever typed it. */
   readonly USAGE: { readonly why: string; readonly next?: string }
   readonly NO_SERVER: { readonly repository: string }
-  /** Asked for, and not built. */
-  readonly NOT_YET: { readonly what: string }
   readonly FILE_UNREADABLE: { readonly path: string; readonly why: string }
   readonly FILE_MALFORMED: { readonly path: string; readonly why: string }
   readonly REPOSITORY_EXISTS: { readonly repository: string; readonly version: number }
@@ -23,7 +21,6 @@ export type CommandCode = keyof CommandFailures
 const SENTENCE: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string } = {
   USAGE: (d) => d.why,
   NO_SERVER: (d) => `no trust server is named for ${d.repository}`,
-  NOT_YET: (d) => `${d.what} does not exist yet`,
   FILE_UNREADABLE: (d) => `${d.path} cannot be read: ${d.why}`,
   FILE_MALFORMED: (d) => `${d.path} cannot be used: ${d.why}`,
   REPOSITORY_EXISTS: (d) => `${d.repository} already has trust data (root version ${d.version})`,

@@ -1,18 +1,18 @@
 import type { KeyInfo } from '../../keys/keystore/keystore.ts'
 import { nativeSuite } from '../../keys/native/suite.ts'
 import { keyId, roleName, ROOT, tufCodec } from '../../tuf/index.ts'
-import type { PublicKey, RoleName, TopRole } from '../../tuf/index.ts'
+import type { Authority, PublicKey, RoleName, TopRole } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
-import { openDesk } from '../publish/desk.ts'
+import { keyringOf, openDesk } from '../publish/desk.ts'
 import { keyNameFor, publicKeyOf, serverKey } from '../publish/found.ts'
 import { publish } from '../publish/publish.ts'
-import { keysInForce, planDelegatedRotation, planTopRotation, rolesListing } from '../publish/rotating.ts'
+import { keysInForce, planDelegatedRotation, planTopRotation, replacerOf, rolesListing } from '../publish/rotating.ts'
 import type { NewKeys } from '../publish/rotating.ts'
 import { parseRepo } from '../registry/reference.ts'
 import type { OnlineRole } from '../server-api.ts'
 import { addPin } from '../trust/pins.ts'
-import { defineCommand, flag, list, one, text } from './declare.ts'
-import { CommandError, usage } from './errors.ts'
+import { defineCommand, flag, list, one } from './declare.ts'
+import { usage } from './errors.ts'
 import { shortId } from './key-document.ts'
 import { pinCommand } from './pin-command.ts'
 import { givenDelegation } from './role-names.ts'
@@ -26,19 +26,19 @@ export const rotateCommand = defineCommand({
   options: {
     key: list('ID', 'a key of this machine that signs from now on, instead of a new one; may be repeated'),
     compromised: flag('somebody else has the old key: also say what to look at afterwards'),
-    since: text('TIME', 'when it was stolen'),
     'no-passphrase': flag('keep the new key readable to whoever reads its file'),
   },
   examples: [
     'tagseal rotate registry.example.com/team/app targets --compromised',
     'tagseal rotate registry.example.com/team/app timestamp',
+    'tagseal rotate registry.example.com/team/app root --key "root of Bob" --key "root of Carol" --key "root of Dora"',
   ],
   notes: [
     'What the leaving keys had signed is signed again in the same publish; clients follow by themselves.',
     'With --key and the keys that the role has, root is only renewed.',
+    'Where a role has several keys, each that it shall have from now on is named with --key; the threshold stays.',
   ].join('\n'),
   async run(context, input) {
-    if (input.text('since') !== undefined) throw new CommandError('NOT_YET', { what: 'rotate --since' })
     const { name: repository } = parseRepo(input.one('REPO'))
     const role = givenDelegation(input.one('ROLE'))
     const rotation = { repository, role, keys: input.list('key'), encrypted: !input.flag('no-passphrase') }
@@ -46,7 +46,7 @@ export const rotateCommand = defineCommand({
     for (const { id } of await leavingKeys(context, before, after)) {
       context.terminal.note(`the old key is still on this machine: tagseal key remove ${shortId(id)} --yes`)
     }
-    if (input.flag('compromised')) sayWhatToLookAt(context, repository, role)
+    if (input.flag('compromised')) sayWhatToLookAt(context, repository)
     const keyids = after.keys.map(({ id }) => id)
     const replaced = before.keys.map(({ id }) => id).filter((id) => !keyids.includes(id))
     const stillSigning = replaced.length === 0 ? [] : await rolesStillUnder(context, repository, replaced)
@@ -81,6 +81,7 @@ async function rotateRole(context: Context, rotation: Rotation): Promise<Rotated
   const { repository, role } = rotation
   const standing = await (await context.repository(repository)).refreshToPublish(context.signal)
   const before = await keysInForce(standing, repository, role)
+  await refuseUnable(context, await replacerOf(standing, repository, role))
   const top = topRole(role)
   const after =
     top === 'timestamp' || top === 'snapshot'
@@ -96,6 +97,13 @@ async function rotateRole(context: Context, rotation: Rotation): Promise<Rotated
     desk.keyring.close()
   }
   return { before, after }
+}
+
+/** Said before a key is made: one that nothing names would be left on this machine. */
+async function refuseUnable(context: Context, authority: Authority): Promise<void> {
+  const keyring = await keyringOf(context, [])
+  keyring.refuseUnable(authority)
+  keyring.close()
 }
 
 function topRole(role: RoleName): TopRole | undefined {
@@ -122,7 +130,7 @@ async function ownKeys(context: Context, rotation: Rotation, before: NewKeys, ro
   if (before.keys.length !== 1) {
     throw usage(
       `${rotation.role} has ${before.keys.length} keys`,
-      'name all keys that it shall have from now on: --key ID',
+      `name each key that it shall have from now on: tagseal rotate ${rotation.repository} ${rotation.role} --key ID --key ID; a new one is made by "tagseal key generate"`,
     )
   }
   const name = keyNameFor(`${rotation.role}.${rootVersion + 1}`, rotation.repository)
@@ -163,12 +171,12 @@ async function newPin(context: Context, repository: string, { keys, threshold }:
   return pinCommand(repository, keyids, threshold, server)
 }
 
-function sayWhatToLookAt({ terminal }: Context, repository: string, role: RoleName): void {
+function sayWhatToLookAt({ terminal }: Context, repository: string): void {
   terminal.note(
     `what the old key signed by itself counts no more; what it put in before is signed again, so look at it:`,
   )
   terminal.note(
-    `tagseal list ${repository}; tagseal history ${repository}:TAG; tagseal revoke what ${role} did not mean`,
+    `tagseal list ${repository}; tagseal history ${repository}:TAG; then tagseal revoke ${repository}:TAG, or tagseal sign ${repository}:TAG --digest DIGEST for what it meant before`,
   )
   // A delegation that a thief made would outlive the stolen key.
   terminal.note(`tagseal delegation list ${repository}; tagseal delegation remove what ${role} did not mean`)

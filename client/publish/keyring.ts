@@ -8,6 +8,8 @@ import { PublishError } from './errors.ts'
 export type Keyring = {
   /** Whether enough of the role's keys are here. Nobody is asked for a passphrase. */
   readonly canSign: (authority: Authority) => boolean
+  /** Throws NO_SIGNING_KEY where `canSign` says no: for what must not begin before it can end. */
+  readonly refuseUnable: (authority: Authority) => void
   /** One signature for each key that is needed, and no more. Throws NO_SIGNING_KEY and KEY_NOT_IN_ROLE. */
   readonly sign: (payload: Uint8Array, authorities: readonly Authority[]) => Promise<readonly Signature[]>
   /** Begins to open the named keys, or the one that carries this name, without waiting. Asks nobody for a passphrase. */
@@ -37,6 +39,7 @@ export async function openKeyring({ keystore, suite, named, unattended }: Keyrin
   }
   return {
     canSign: (authority) => ownKeys(authority).length >= authority.role.threshold,
+    refuseUnable: (authority) => refuseTooFew(authority, ownKeys(authority).length, named),
     async sign(payload, authorities) {
       const chosen = new Map<KeyId, KeyInfo>()
       for (const authority of authorities) {

@@ -28,6 +28,14 @@ export async function keysInForce(standing: Standing, repository: string, role: 
   return { keys: keysOf(authority), threshold: authority.role.threshold }
 }
 
+/** Who signs that a role has other keys: root for the four of its own, the delegator for every other. */
+export async function replacerOf(standing: Standing, repository: string, role: RoleName): Promise<Authority> {
+  if (standing.root.roles.has(role)) return authorityOf(standing.root, ROOT)
+  const { parent, entry } = placeOf(await allRoles(standing), role)
+  if (entry === undefined) throw new PublishError('UNKNOWN_ROLE', { repository, role })
+  return parent.authority
+}
+
 /** Rotates one of the four top-level roles. With the keys that it has, the root only lives longer. */
 export function planTopRotation(role: TopRole, wanted: NewKeys, making: Making): Plan {
   let first: number | undefined

@@ -60,6 +60,43 @@ await t.test('every role is rotated and consumers follow by themselves', { skip 
   })
 })
 
+await t.test('a rotation that cannot be signed makes no key', { skip }, async (t) => {
+  const { repository, owner } = await released(t)
+  const keysOf = async () => (documentOf(await owner.run(['key', 'list', '--json'])) as { keys: Key[] }).keys
+  type Key = { readonly id: string; readonly name: string }
+  const root = (await keysOf()).find(({ name }) => name.startsWith('root'))?.id ?? ''
+  t.equal((await owner.run(['key', 'remove', root, '--yes'])).code, 0)
+  const before = await keysOf()
+  for (const role of ['timestamp', 'targets', 'root']) {
+    const ran = await owner.run(['rotate', repository, role, '--no-passphrase'])
+    t.same([ran.code, codeOf(ran)], [1, 'NO_SIGNING_KEY'], role)
+  }
+  t.same(await keysOf(), before)
+})
+
+await t.test('a root key that was lost is replaced by two of the three', { skip }, async (t) => {
+  const town = await openTown()
+  t.teardown(town.close)
+  const [owner, consumer] = [await town.person(), await town.person()]
+  const { repository } = town
+  const make = async () => (await owner.run(['key', 'generate', '--no-passphrase'])).stdout.trim()
+  const [lost, bob, carol] = [await make(), await make(), await make()]
+  const named = (keys: readonly string[], option: string) => keys.flatMap((key) => [option, key])
+  const founders = [...named([lost, bob, carol], '--root-key'), '--root-threshold', '2']
+  const pin = pinFrom(await owner.run(['init', repository, '--no-passphrase', ...founders]))
+  const { digest } = await town.push('1.0', buildImage())
+  t.equal((await owner.run(['sign', `${repository}:1.0`])).code, 0)
+  t.equal((await owner.run(['key', 'remove', lost, '--yes'])).code, 0)
+
+  const vague = await owner.run(['rotate', repository, 'root', '--no-passphrase'])
+  t.same([vague.code, codeOf(vague)], [2, 'USAGE'], 'it cannot be guessed which key is lost')
+  t.match(vague.stderr, /^hint: .*--key ID --key ID/m)
+  const ran = await owner.run(['rotate', repository, 'root', ...named([bob, carol, await make()], '--key'), '--json'])
+  t.match([ran.code, documentOf(ran)], [0, { threshold: 2, replaced: [lost] }], ran.stderr)
+  t.equal((await consumer.run(pin)).code, 0)
+  t.equal((await consumer.run(['verify', `${repository}:1.0`])).stdout, `${repository}@${digest}\n`)
+})
+
 await t.test('a stolen targets key is rotated away', { skip }, async (t) => {
   const { repository, owner, consumer, other } = await released(t)
   const before = documentOf(await owner.run(['key', 'list', '--json'])) as { keys: { id: string; name: string }[] }
