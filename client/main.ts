@@ -16,7 +16,10 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 // A reader that went away (`| head`) changes nothing about the verdict.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') process.exitCode = 3
+    if (error.code === 'EPIPE') return
+    process.exitCode = 3
+    if (stream === process.stdout)
+      process.stderr.write(`error: the answer could not be written: ${error.message} (IO)\n`)
   })
 }
 

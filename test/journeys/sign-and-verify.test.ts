@@ -1,3 +1,4 @@
+import { access } from 'node:fs/promises'
 import t from 'tap'
 import { codeOf, documentOf } from '../support/cli.ts'
 import { buildImage, buildIndex } from '../support/images.ts'
@@ -49,6 +50,11 @@ await t.test('a release is created, signed and verified', { skip }, async (t) =>
   await t.test('one image that fails keeps the others from being printed', async (t) => {
     const ran = await consumer.run(['verify', `${repository}:1.0`, `${repository}:none`])
     t.same([ran.code, ran.stdout], [1, ''])
+  })
+  await t.test('an answer that cannot be written is told, and is none', { skip: await whyNoFull() }, async (t) => {
+    const through = ['sh', '-c', 'exec "$@" > /dev/full', 'sh']
+    const ran = await consumer.run(['verify', `${repository}:1.0`], { through })
+    t.same([ran.code, codeOf(ran)], [3, 'IO'])
   })
   await t.test('what the registry says of the tag afterwards changes nothing', async (t) => {
     await town.push('1.0', buildImage({ layers: [{ version: 'evil' }] }))
@@ -106,3 +112,10 @@ await t.test('an init that was interrupted is run again', { skip }, async (t) =>
   const keys = await owner.run(['key', 'list', '--json'])
   t.equal((documentOf(keys) as { keys: unknown[] }).keys.length, 2)
 })
+
+async function whyNoFull(): Promise<string | false> {
+  return await access('/dev/full').then(
+    () => false,
+    () => 'there is no /dev/full here',
+  )
+}
