@@ -9,7 +9,10 @@ export const historyCommand = defineCommand({
   operands: { IMAGE: one('REPO:TAG') },
   options: { limit: count('N', `the newest N entries; ${ENTRIES} where nothing is said`) },
   examples: ['tagseal history registry.example.com/team/app:1.4'],
-  notes: 'This is the record of the server. What a tag means now is verified by "tagseal verify".',
+  notes: [
+    'From left to right: when, the digest or "revoked", the role and its version, its key, the token it came with.',
+    'This is the record of the server. What a tag means now is verified by "tagseal verify".',
+  ].join('\n'),
   async run(context, input) {
     const { name, tag } = parseTagged(input.one('IMAGE'))
     const entries = await (await context.api(name)).history(tag, input.count('limit') ?? ENTRIES)

@@ -35,7 +35,7 @@ export const initCommand = defineCommand({
     }
     const exists = await refuseExisting(context, repository)
     const keys = await findOrMakeKeys(context, wishes, exists)
-    if (!exists) await found(context, wishes, keys)
+    if (exists === undefined) await found(context, wishes, keys)
     return await trustOwn(context, wishes, keys)
   },
 })
@@ -50,10 +50,10 @@ type Wishes = {
 type Keys = { readonly root: readonly KeyInfo[]; readonly targets: KeyInfo }
 
 /**
- * Whether the server already has this repository and no pin here knows it: then an earlier run of ours may have been
+ * The root of a repository that the server already has and that no pin here knows: an earlier run of ours may have been
  * interrupted just before its end, and the keys will tell.
  */
-async function refuseExisting(context: Context, repository: string): Promise<boolean> {
+async function refuseExisting(context: Context, repository: string): Promise<Uint8Array | undefined> {
   const { server } = await context.api(repository)
   const token = await context.token()
   const source = httpSource(metadataUrlOf(server, repository), {
@@ -61,10 +61,10 @@ async function refuseExisting(context: Context, repository: string): Promise<boo
     ...(token === undefined ? {} : { token }),
   })
   const root = await source.get('root.json', DEFAULT_LIMITS.root, context.signal)
-  if (root === undefined) return false
+  if (root === undefined) return undefined
   const rules = await loadPins(context.paths.trust)
   if (rules.some(({ pattern }) => pattern.text === repository)) throw existing(repository, root)
-  return true
+  return root
 }
 
 function existing(repository: string, root: Uint8Array): CommandError {
@@ -76,14 +76,14 @@ function existing(repository: string, root: Uint8Array): CommandError {
 }
 
 /** Keys come before anything is published: what was signed with a key that is lost would be lost with it. */
-async function findOrMakeKeys(context: Context, wishes: Wishes, exists: boolean): Promise<Keys> {
+async function findOrMakeKeys(context: Context, wishes: Wishes, exists: Uint8Array | undefined): Promise<Keys> {
   const { repository, rootKeys, targetsKey, threshold } = wishes
   const keystore = await context.keystore()
   const here = await keystore.list()
   const findOrMake = async (role: string): Promise<KeyInfo> => {
     const name = keyNameFor(role, repository)
     const made = here.find((key) => key.name === name)
-    if (made === undefined && exists) throw new CommandError('REPOSITORY_EXISTS', { repository, version: 0 })
+    if (made === undefined && exists !== undefined) throw existing(repository, exists)
     return made ?? (await keystore.generate({ algorithm: 'ed25519', name, encrypted: wishes.encrypted }))
   }
   const distinct = rootKeys.length === 0 ? 1 : new Set(rootKeys).size

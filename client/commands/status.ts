@@ -115,7 +115,7 @@ function lineOf(role: Role, now: number): readonly string[] {
   const keys = `${threshold} of ${keyids.length}: ${keyids.map(shortId).join(', ')}`
   if (role.published === undefined) return [role.name, 'not published', '', '', keys]
   const { version, expires, tags } = role.published
-  const size = tags === undefined ? '' : `${tags} tags`
+  const size = tags === undefined ? '' : `${tags} ${tags === 1 ? 'tag' : 'tags'}`
   return [
     role.name,
     `version ${version}`,

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { nativeSuite } from '../../keys/native/suite.ts'
 import { DEFAULT_LIMITS, instant, keyId, openRoot, tufCodec } from '../../tuf/index.ts'
 import { repositoryOf } from '../../tuf/model/repository.ts'
@@ -38,7 +39,8 @@ export const trustAddCommand = defineCommand({
     const pin = await pinFrom(wish, context, pattern)
     const { server } = context.settings
     const rule = { pattern, pin, ...(server === undefined ? {} : { server: baseUrl(server) }) }
-    const replaced = (await loadPins(context.paths.trust)).some((known) => known.pattern.text === pattern.text)
+    const before = (await loadPins(context.paths.trust)).find((known) => known.pattern.text === pattern.text)
+    const replaced = before !== undefined && !isDeepStrictEqual(pinDocument(before), pinDocument(rule))
     await addPin(context.paths.trust, rule)
     if (replaced) context.terminal.note(`replaced the pin that ${pattern.text} had before`)
     if (pin.kind === 'tofu') {
