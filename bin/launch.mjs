@@ -22,8 +22,19 @@ export function launch(program, source) {
   const built = fileURLToPath(new URL(`../dist/bin/${program}.cjs`, import.meta.url))
   const entry = fileURLToPath(new URL(`../${source}`, import.meta.url))
   const file = existsSync(built) && (process.env.TAGSEAL_DIST === '1' || !existsSync(entry)) ? built : entry
-  if (recentEnough()) start(file)
+  if (file === entry && !isInstalled()) refuseBareClone()
+  else if (recentEnough()) start(file)
   else handOver(file)
+}
+
+function isInstalled() {
+  return existsSync(new URL('../node_modules', import.meta.url))
+}
+
+function refuseBareClone() {
+  console.error('error: the packages that this clone needs are not installed')
+  console.error('hint: node scripts/ensure.mjs installs them, once')
+  process.exitCode = 3
 }
 
 /** @param {string} file */

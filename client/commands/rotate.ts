@@ -46,7 +46,7 @@ export const rotateCommand = defineCommand({
     for (const { id } of await leavingKeys(context, before, after)) {
       context.terminal.note(`the old key is still on this machine: tagseal key remove ${shortId(id)} --yes`)
     }
-    if (input.flag('compromised')) sayWhatToLookAt(context, repository)
+    if (input.flag('compromised')) sayWhatToLookAt(context, repository, role)
     const keyids = after.keys.map(({ id }) => id)
     const replaced = before.keys.map(({ id }) => id).filter((id) => !keyids.includes(id))
     const stillSigning = replaced.length === 0 ? [] : await rolesStillUnder(context, repository, replaced)
@@ -171,7 +171,7 @@ async function newPin(context: Context, repository: string, { keys, threshold }:
   return pinCommand(repository, keyids, threshold, server)
 }
 
-function sayWhatToLookAt({ terminal }: Context, repository: string): void {
+function sayWhatToLookAt({ terminal }: Context, repository: string, role: RoleName): void {
   terminal.note(
     `what the old key signed by itself counts no more; what it put in before is signed again, so look at it:`,
   )

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { access, chmod, copyFile, readFile } from 'node:fs/promises'
+import { access, chmod, copyFile, cp, readFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -51,6 +51,13 @@ await t.test('two that start in a fresh clone at once', async (t) => {
   const calls = await readFile(join(folder, 'calls'), 'utf8')
   t.equal(calls.split('\n').length - 1, 1, 'install once')
   t.match(calls, /^ci /)
+})
+
+await t.test('a clone in which nothing is installed says so, and how to go on', async (t) => {
+  const clone = t.testdir({ client: { 'main.ts': '' } })
+  await cp(join(ROOT, 'bin'), join(clone, 'bin'), { recursive: true })
+  const ran = run(process.execPath, [join(clone, 'bin/tagseal.mjs'), '--version'])
+  await t.rejects(ran, { code: 3, stderr: /^error: [^\n]*not installed\nhint: node scripts\/ensure\.mjs[^\n]*\n$/ })
 })
 
 async function findOldNode(): Promise<string | undefined> {
