@@ -68,8 +68,10 @@ function declareCommands(parent: Command, table: Readonly<Record<string, Entry |
   const entries = new Map<Command, Entry>()
   for (const [name, entry] of Object.entries(table)) {
     const command = parent.command(name).summary(entry.summary).description(sentence(entry.summary)).helpCommand(false)
-    if ('commands' in entry) declareCommands(command, entry.commands, chosen)
-    else
+    if ('commands' in entry) {
+      declareCommands(command, entry.commands, chosen)
+      command.addHelpText('after', `\nExample:\n  ${entry.example}\n`)
+    } else
       entries.set(
         command.action(() => {}),
         entry,

@@ -2,7 +2,11 @@ import type { CommandModule } from './declare.ts'
 
 /** A command before anything of it is loaded: a process runs one command and pays for one. */
 export type Entry = { readonly summary: string; readonly load: () => Promise<CommandModule> }
-export type Group = { readonly summary: string; readonly commands: Readonly<Record<string, Entry>> }
+export type Group = {
+  readonly summary: string
+  readonly example: string
+  readonly commands: Readonly<Record<string, Entry>>
+}
 
 /** Every command of the program, in the order of its help. */
 export const COMMANDS: Readonly<Record<string, Entry | Group>> = {
@@ -40,6 +44,7 @@ export const COMMANDS: Readonly<Record<string, Entry | Group>> = {
   },
   trust: {
     summary: 'whom this machine trusts for which repositories',
+    example: 'tagseal trust list',
     commands: {
       add: {
         summary: 'pin the repositories that match a pattern',
@@ -57,6 +62,7 @@ export const COMMANDS: Readonly<Record<string, Entry | Group>> = {
   },
   key: {
     summary: 'custody of the private keys on this machine',
+    example: 'tagseal key generate --name "release pipeline"',
     commands: {
       generate: {
         summary: 'make a key',
@@ -86,6 +92,7 @@ export const COMMANDS: Readonly<Record<string, Entry | Group>> = {
   },
   delegation: {
     summary: 'who else may sign which tags',
+    example: 'tagseal delegation list registry.example.com/team/app',
     commands: {
       add: {
         summary: 'let a role sign the tags that match some paths, or change such a role',
