@@ -1,17 +1,19 @@
 import type { KeyInfo } from '../../keys/keystore/keystore.ts'
 import { nativeSuite } from '../../keys/native/suite.ts'
 import { keyId, roleName, ROOT, tufCodec } from '../../tuf/index.ts'
-import type { Authority, PublicKey, RoleName, TopRole } from '../../tuf/index.ts'
+import type { Authority, PublicKey, RoleName, Targets, TopRole } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { keyringOf, openDesk } from '../publish/desk.ts'
 import { keyNameFor, publicKeyOf, serverKey } from '../publish/found.ts'
 import { publish } from '../publish/publish.ts'
 import { keysInForce, planDelegatedRotation, planTopRotation, replacerOf, rolesListing } from '../publish/rotating.ts'
 import type { NewKeys } from '../publish/rotating.ts'
+import { suspectsIn } from '../publish/suspects.ts'
+import type { Suspect } from '../publish/suspects.ts'
 import { parseRepo } from '../registry/reference.ts'
 import type { OnlineRole } from '../server-api.ts'
 import { addPin } from '../trust/pins.ts'
-import { defineCommand, flag, list, one } from './declare.ts'
+import { defineCommand, flag, list, one, text } from './declare.ts'
 import { usage } from './errors.ts'
 import { shortId } from './key-document.ts'
 import { pinCommand } from './pin-command.ts'
@@ -26,23 +28,32 @@ export const rotateCommand = defineCommand({
   options: {
     key: list('ID', 'a key of this machine that signs from now on, instead of a new one; may be repeated'),
     compromised: flag('somebody else has the old key: also say what to look at afterwards'),
+    since: text(
+      'TIME',
+      'with --compromised: when it was stolen; what tags came to mean since then is not signed again',
+    ),
     'no-passphrase': flag('keep the new key readable to whoever reads its file'),
   },
   examples: [
     'tagseal rotate registry.example.com/team/app targets --compromised',
+    'tagseal rotate registry.example.com/team/app targets --compromised --since 2026-11-24T22:00Z',
     'tagseal rotate registry.example.com/team/app timestamp',
     'tagseal rotate registry.example.com/team/app root --key "root of Bob" --key "root of Carol" --key "root of Dora"',
   ],
   notes: [
     'What the leaving keys had signed is signed again in the same publish; clients follow by themselves.',
+    'With --since, tags whose meaning changed since then, by the record of the server, are taken out in the same publish;',
+    'TIME is a date (2026-11-24T22:00Z) or how long ago (90m, 6h, 2d).',
     'With --key and the keys that the role has, root is only renewed.',
     'Where a role has several keys, each that it shall have from now on is named with --key; the threshold stays.',
   ].join('\n'),
   async run(context, input) {
     const { name: repository } = parseRepo(input.one('REPO'))
     const role = givenDelegation(input.one('ROLE'))
-    const rotation = { repository, role, keys: input.list('key'), encrypted: !input.flag('no-passphrase') }
-    const { before, after } = await rotateRole(context, rotation)
+    const since = sinceOf(input.text('since'), input.flag('compromised'), role, context.clock())
+    const rotation = { repository, role, keys: input.list('key'), encrypted: !input.flag('no-passphrase'), since }
+    const { before, after, leftOut } = await rotateRole(context, rotation)
+    for (const suspect of leftOut) sayLeftOut(context, repository, suspect)
     for (const { id } of await leavingKeys(context, before, after)) {
       context.terminal.note(`the old key is still on this machine: tagseal key remove ${shortId(id)} --yes`)
     }
@@ -62,6 +73,11 @@ export const rotateCommand = defineCommand({
         threshold: after.threshold,
         replaced,
         stillSigning,
+        removed: leftOut.map(({ at, before, ...each }) => ({
+          ...each,
+          at: new Date(at).toISOString(),
+          before: before ?? null,
+        })),
         command: command[0] ?? null,
       },
     }
@@ -73,8 +89,10 @@ type Rotation = {
   readonly role: RoleName
   readonly keys: readonly string[]
   readonly encrypted: boolean
+  /** Milliseconds since 1970. */
+  readonly since: number | undefined
 }
-type Rotated = { readonly before: NewKeys; readonly after: NewKeys }
+type Rotated = { readonly before: NewKeys; readonly after: NewKeys; readonly leftOut: readonly Suspect[] }
 
 /** The new keys are there before anything is published, and found again where this was interrupted. */
 async function rotateRole(context: Context, rotation: Rotation): Promise<Rotated> {
@@ -87,8 +105,15 @@ async function rotateRole(context: Context, rotation: Rotation): Promise<Rotated
     top === 'timestamp' || top === 'snapshot'
       ? await onlineKeys(context, rotation, top)
       : await ownKeys(context, rotation, before, standing.root.version)
-  const making = { codec: tufCodec, suite: nativeSuite, clock: context.clock }
   const desk = await openDesk(context, repository, [])
+  const leftOut = new Map<string, Suspect>()
+  const { since } = rotation
+  const leaveOut = async (file: Targets, family: ReadonlySet<RoleName>) => {
+    const found = since === undefined ? [] : await suspectsIn({ server: desk.server, file, family, since })
+    for (const suspect of found) leftOut.set(suspect.tag, suspect)
+    return new Set(found.map(({ tag }) => tag))
+  }
+  const making = { codec: tufCodec, suite: nativeSuite, clock: context.clock, leaveOut }
   try {
     const plan =
       top === undefined ? planDelegatedRotation(repository, role, after, making) : planTopRotation(top, after, making)
@@ -96,7 +121,35 @@ async function rotateRole(context: Context, rotation: Rotation): Promise<Rotated
   } finally {
     desk.keyring.close()
   }
-  return { before, after }
+  return { before, after, leftOut: [...leftOut.values()] }
+}
+
+const AGO = new Map([
+  ['m', 60_000],
+  ['h', 3_600_000],
+  ['d', 86_400_000],
+])
+
+/** When a key was stolen, as a date with its zone or as how long ago. */
+function sinceOf(given: string | undefined, compromised: boolean, role: RoleName, now: number): number | undefined {
+  if (given === undefined) return undefined
+  if (!compromised) throw usage('--since goes with --compromised')
+  if (topRole(role) !== undefined && topRole(role) !== 'targets')
+    throw usage(`${role} holds no tags`, 'leave --since out')
+  const [, count, unit = ''] = /^(\d{1,5})([mhd])$/.exec(given) ?? []
+  const dated = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2}))?$/.test(given)
+  const at = count === undefined ? (dated ? Date.parse(given) : Number.NaN) : now - Number(count) * (AGO.get(unit) ?? 0)
+  if (at <= now) return at
+  throw usage(
+    `--since ${JSON.stringify(given)} is no time in the past`,
+    'write 2026-11-24T22:00Z, or 6h for six hours ago',
+  )
+}
+
+function sayLeftOut({ terminal }: Context, repository: string, { tag, digest, at, before }: Suspect): void {
+  const image = `${repository}:${tag}`
+  terminal.warn(`taken out: ${image}, which came to mean ${digest} at ${new Date(at).toISOString()}`)
+  if (before !== undefined) terminal.hint(`it meant ${before} before: tagseal sign ${image} --digest ${before}`)
 }
 
 /** Said before a key is made: one that nothing names would be left on this machine. */

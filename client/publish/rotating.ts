@@ -9,6 +9,7 @@ import type {
   Root,
   RoleName,
   Suite,
+  Targets,
   TopRole,
 } from '../../tuf/index.ts'
 import { authorityIn, placeOf, publishedOf } from './delegating.ts'
@@ -19,7 +20,13 @@ import { allRoles } from './standing.ts'
 import type { HoldingRole, Standing } from './standing.ts'
 import { editOf } from './tags.ts'
 
-type Making = { readonly codec: Codec; readonly suite: Suite; readonly clock: () => number }
+type Making = {
+  readonly codec: Codec
+  readonly suite: Suite
+  readonly clock: () => number
+  /** Of the tags in a file, those that are not to be signed again. `family` are the roles under the same keys. */
+  readonly leaveOut: (file: Targets, family: ReadonlySet<RoleName>) => Promise<ReadonlySet<string>>
+}
 export type NewKeys = { readonly keys: readonly PublicKey[]; readonly threshold: number }
 
 /** What is in force for a role now. Throws UNKNOWN_ROLE. */
@@ -62,7 +69,8 @@ export function planDelegatedRotation(repository: string, role: RoleName, wanted
     if (version > first && sameKeys(keysOf(held.authority), wanted.keys)) return []
     const edit = editOf(parent, { delegations: withDelegation(delegations, { ...entry, ...wanted }) }, making)
     if (held.file === undefined) return [edit]
-    return [edit, editOf({ ...held, authority: authorityIn(edit, role) }, {}, making)]
+    const remove = await making.leaveOut(held.file, new Set([role]))
+    return [edit, editOf({ ...held, authority: authorityIn(edit, role) }, { remove }, making)]
   }
 }
 
@@ -75,14 +83,17 @@ async function reissued(standing: Standing, next: Root, making: Making): Promise
   const after = keySetOf(next, TARGETS)
   const following = new Set<RoleName>([TARGETS])
   const edits: Edit[] = []
+  const roles = await allRoles(standing)
+  const family = new Set(roles.filter(({ authority }) => sameKeys(keysOf(authority), before)).map(({ name }) => name))
   // Whoever delegates comes before the role it delegates to.
-  for (const role of await allRoles(standing)) {
+  for (const role of roles) {
     if (!following.has(role.name) || role.file === undefined) continue
     const { delegations } = role.file
     for (const name of delegations === undefined ? [] : namesUnder(delegations, before)) following.add(name)
     const authority = role.name === TARGETS ? authorityOf(next, TARGETS) : underKeys(role.authority, after)
+    const remove = await making.leaveOut(role.file, family)
     const change = delegations === undefined ? {} : { delegations: rekeyed(delegations, before, after) }
-    edits.push(editOf({ ...role, authority }, change, making))
+    edits.push(editOf({ ...role, authority }, { ...change, remove }, making))
   }
   return edits
 }

@@ -248,3 +248,52 @@ await t.test('a tag is revoked', { skip }, async (t) => {
     t.equal((await consumer.run(['verify', `${repository}:1.0`])).code, 1)
   })
 })
+
+await t.test('what a thief signed is not signed again', { skip }, async (t) => {
+  const { repository, owner, consumer, image, other } = await released(t)
+  t.equal((await owner.run(['sign', `${repository}:stable`, '--digest', image.digest])).code, 0)
+  t.equal((await owner.run(['sign', `${repository}:gone`, '--digest', image.digest])).code, 0)
+  t.equal((await owner.run(['revoke', `${repository}:gone`])).code, 0)
+  await new Promise((resolve) => setTimeout(resolve, 1100))
+  const stolen = new Date().toISOString()
+  await new Promise((resolve) => setTimeout(resolve, 1100))
+  const thief = (tag: string) => owner.run(['sign', `${repository}:${tag}`, '--digest', other.digest])
+  t.equal((await thief('stable')).code, 0, 'a tag is moved')
+  t.equal((await thief('evil')).code, 0, 'a tag is made')
+  const revived = await owner.run(['sign', `${repository}:gone`, '--digest', image.digest])
+  t.equal(revived.code, 0, 'a tag that was taken out comes back')
+
+  const CALLS: Record<string, readonly string[]> = {
+    'without --compromised': ['--since', stolen],
+    'with a time to come': ['--compromised', '--since', '2999-01-01T00:00Z'],
+    'with no time at all': ['--compromised', '--since', 'yesterday'],
+  }
+  for (const [name, options] of Object.entries(CALLS)) {
+    await t.test(`--since ${name} is refused`, async (t) => {
+      const ran = await owner.run(['rotate', repository, 'targets', '--no-passphrase', ...options])
+      t.same([ran.code, codeOf(ran)], [2, 'USAGE'])
+    })
+  }
+  const rotation = ['rotate', repository, 'targets', '--no-passphrase', '--compromised', '--since', stolen, '--json']
+  const ran = await owner.run(rotation)
+  t.match(
+    [ran.code, documentOf(ran)],
+    [
+      0,
+      {
+        removed: [
+          { tag: 'evil', digest: other.digest, before: null },
+          { tag: 'gone', digest: image.digest, before: null },
+          { tag: 'stable', digest: other.digest, before: image.digest },
+        ],
+      },
+    ],
+    ran.stderr,
+  )
+  t.match(ran.stderr, `tagseal sign ${repository}:stable --digest ${image.digest}`, 'and says how it comes back')
+  const listed = documentOf(await consumer.run(['list', repository, '--json'])) as { tags: { tag: string }[] }
+  t.strictSame(
+    listed.tags.map(({ tag }) => tag),
+    ['1.0'],
+  )
+})
