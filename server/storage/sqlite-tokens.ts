@@ -24,7 +24,7 @@ export function tokensIn(sql: Sql): TokenStore {
      ON CONFLICT DO NOTHING`,
   )
   const byHash = sql.prepare<[string], Row>(`SELECT ${COLUMNS} FROM token WHERE hash = ?`)
-  const all = sql.prepare<[], Row>(`SELECT ${COLUMNS} FROM token ORDER BY created_at, id`)
+  const all = sql.prepare<[], Row>(`SELECT ${COLUMNS} FROM token ORDER BY created_at, rowid`)
   // A live token before a revoked one of the same name.
   const find = sql.prepare<[string, string], Row>(
     `SELECT ${COLUMNS} FROM token WHERE id = ? OR (name = ? AND revoked_at IS NULL) ORDER BY revoked_at NULLS FIRST`,
