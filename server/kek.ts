@@ -25,7 +25,12 @@ export async function openKek(store: Store, { data, file, env }: KekSources): Pr
   const given = await loadKek({ env, fallback: own, ...(file === undefined ? {} : { file }) })
   if (given === undefined && check !== undefined) throw new ConfigError('KEK_NEEDED', { data })
   const kek = given ?? (await makeKekFile(own))
-  const kept = check ?? (await store.settings.settle(CHECK, seal(kek, PURPOSE, randomBytes(16))))
-  unseal(kek, PURPOSE, kept).fill(0)
+  if (check === undefined) await store.settings.settle(CHECK, seal(kek, PURPOSE, randomBytes(16)))
+  await proveKek(store, kek)
   return kek
+}
+
+/** Throws KeyError unless what is sealed here opens with this key. */
+export async function proveKek(store: Store, kek: Kek): Promise<void> {
+  unseal(kek, PURPOSE, (await store.settings.get(CHECK)) ?? new Uint8Array()).fill(0)
 }

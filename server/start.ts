@@ -3,6 +3,7 @@ import type { Server, Socket } from 'node:net'
 import { Server as TlsServer, createSecureContext } from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import { isKeyError } from '../keys/errors.ts'
 import type { Kek } from '../keys/kek.ts'
 import { ROOT, openRoot } from '../tuf/index.ts'
 import type { Judge, Limits, Root } from '../tuf/index.ts'
@@ -14,7 +15,7 @@ import { hostPort } from './config.ts'
 import type { Settings } from './config.ts'
 import { makeFreshness } from './freshness/freshness.ts'
 import type { Freshness } from './freshness/freshness.ts'
-import { openKek } from './kek.ts'
+import { openKek, proveKek } from './kek.ts'
 import { makeMetrics } from './metrics.ts'
 import { makeJudge, makePublisher } from './publish/publisher.ts'
 import { makeBudget } from './publish/upload.ts'
@@ -121,7 +122,7 @@ async function assemble(
     async notReady() {
       if (draining) return 'it is shutting down'
       await store.check()
-      return undefined
+      return whyNoKeys(store, kek)
     },
   }
   await signOverdue(freshness, deps)
@@ -144,6 +145,16 @@ async function assemble(
       await store.close()
       kek.close()
     },
+  }
+}
+
+async function whyNoKeys(store: Store, kek: Kek): Promise<string | undefined> {
+  try {
+    await proveKek(store, kek)
+    return undefined
+  } catch (error) {
+    if (!isKeyError(error)) throw error
+    return 'its signing keys cannot be opened'
   }
 }
 

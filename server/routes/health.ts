@@ -30,7 +30,7 @@ const healthz = {
 const readyz = {
   operationId: 'ready',
   tags: ['operation'],
-  summary: 'Storage and signing keys answer, and no timestamp is overdue since the start.',
+  summary: 'Storage answers, and the signing keys in it can be opened.',
   security: [],
   response: { 200: { description: 'They do.', ...OK }, ...problems('UNAVAILABLE') },
 } as const
