@@ -1,7 +1,10 @@
 /** Older files that were all signed once: no role may go back, whichever of them is shown again. */
 import t from 'tap'
-import { roleName, TARGETS, version } from '../../tuf/index.ts'
+import { nextTargets, ROOT, roleName, TARGETS, version } from '../../tuf/index.ts'
 import { refuseAll } from '../support/attack-lab.ts'
+import { changeRoot, context, setTag, signFile, signRoot, signTargets } from '../server/support/party.ts'
+import { refuseUploads } from '../support/upload-lab.ts'
+import type { Scene } from '../support/upload-lab.ts'
 import { targetOf, type Simulator } from '../support/simulator.ts'
 
 const TEAM = roleName('team')
@@ -79,5 +82,60 @@ await refuseAll(t, {
     stores: ['timestamp.json'],
     libraryOnly: true,
     after: mend,
+  },
+  'a root chain that became shorter': {
+    before: (simulator) => simulator.publishRoot(),
+    attack: (simulator) => {
+      simulator.files.delete('3.root.json')
+      simulator.files.set('root.json', simulator.file('2.root.json'))
+    },
+    wipe: ['root.json'],
+    code: 'ROLLBACK',
+    libraryOnly: true,
+  },
+})
+
+/** Publishes version 2 of both, honestly. */
+async function grown(scene: Scene): Promise<void> {
+  const { server, owner, now, repository } = scene
+  changeRoot(owner, now, {})
+  setTag(owner, now, 'x', 'x')
+  const files = { root: await signRoot(owner), targets: await signTargets(owner) }
+  const answer = await server.publish(files, { repository })
+  if (answer.statusCode !== 200) throw new Error(answer.body)
+}
+await refuseUploads(t, {
+  'targets of yesterday once more': {
+    send: async (scene) => {
+      const yesterday = await signTargets(scene.owner)
+      await grown(scene)
+      return { targets: yesterday }
+    },
+    code: 'VERSION',
+  },
+  'the root of yesterday once more': {
+    send: async (scene) => {
+      const yesterday = await signRoot(scene.owner)
+      await grown(scene)
+      return { root: yesterday }
+    },
+    code: 'VERSION',
+  },
+  'other targets under the version that is there': {
+    send: async (scene) => {
+      const { owner, now } = scene
+      const other = nextTargets(owner.targets, {}, context(now))
+      await grown(scene)
+      return { targets: await signFile(other, owner.targetsKey) }
+    },
+    code: 'VERSION',
+  },
+  'another root under the version that is there': {
+    send: async (scene) => {
+      const { owner, now } = scene
+      await grown(scene)
+      return { root: await signFile({ ...owner.root, unknown: new Map([[ROOT, now]]) }, owner.rootKey) }
+    },
+    code: 'VERSION',
   },
 })

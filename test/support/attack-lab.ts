@@ -99,6 +99,8 @@ export type Attack = {
   readonly stores?: readonly string[]
   /** Not run on the command line as well, to save the time of two processes. */
   readonly libraryOnly?: boolean
+  /** Files that the library loses before it looks again. */
+  readonly wipe?: readonly string[]
   readonly tag?: string
   readonly exit?: number
   readonly options?: SimulatorOptions
@@ -115,7 +117,7 @@ export async function refuseAll(t: Test, cases: Readonly<Record<string, Attack>>
 }
 
 async function refuse(t: Test, { before, attack, stores = [], after, ...rest }: Attack): Promise<void> {
-  const { code, tag = TAG, exit = 1, libraryOnly = false } = rest
+  const { code, tag = TAG, exit = 1, libraryOnly = false, wipe = [] } = rest
   const lab = await openLab(rest.options)
   t.teardown(lab.close)
   before?.(lab.simulator)
@@ -124,6 +126,7 @@ async function refuse(t: Test, { before, attack, stores = [], after, ...rest }: 
   const clients: readonly Client[] = libraryOnly ? ['library'] : ['library', 'command']
   const kept = await Promise.all(clients.map((client) => lab.kept(client)))
   attack(lab.simulator, lab)
+  for (const name of wipe) await rm(join(lab.state('library'), name))
   await t.rejects(lab.library(rest.library, tag), { code }, 'by the library')
   if (!libraryOnly) {
     const ran = await lab.command(tag)
@@ -132,8 +135,8 @@ async function refuse(t: Test, { before, attack, stores = [], after, ...rest }: 
   }
   for (const [i, client] of clients.entries()) {
     t.same(
-      without(await lab.kept(client), stores),
-      without(kept[i] ?? {}, stores),
+      without(await lab.kept(client), [...stores, ...wipe]),
+      without(kept[i] ?? {}, [...stores, ...wipe]),
       `the ${client} stored nothing of it`,
     )
   }
