@@ -63,7 +63,7 @@ function remoteName({ path, target }: Found, { root }: AfterTargets): string {
   }
   const last = segments.pop() ?? ''
   const name = root.consistentSnapshot ? `${prefixOf(path, target)}.${last}` : last
-  return [...segments, name].map(quote).join('/')
+  return [...segments, name].map(urlSegment).join('/')
 }
 
 function prefixOf(path: string, { hashes }: TargetFile): string {
@@ -72,6 +72,11 @@ function prefixOf(path: string, { hashes }: TargetFile): string {
     if (hash !== undefined) return hash
   }
   throw new TrustError('NO_KNOWN_HASH', { what: path, algorithms: [...hashes.keys()].join(', ') })
+}
+
+/** What RFC 3986 lets stand in a segment stands as it is: some servers of files compare what they get to the letter. */
+function urlSegment(segment: string): string {
+  return encodeURIComponent(segment.toWellFormed()).replace(/%(?:3A|40|26|3D|2B|24|2C|3B)/g, decodeURIComponent)
 }
 
 function quote(segment: string): string {

@@ -31,6 +31,13 @@ const DOWNLOADS: Record<string, Case> = {
     t.equal(await client.download('file'), 0)
     t.same(client.downloads(), ['other'])
   },
+  'a name with everything that may stand in a URL goes out as it is': async (t, { client, repository }) => {
+    const [name, content] = ["a:b@c&d=e+f$g,h;i!j'k(l)m*n~o", Buffer.from('odd')]
+    repository.addArtifact('targets', name, content)
+    repository.publish('targets', 'snapshot', 'timestamp')
+    t.equal(await client.download(name), 0)
+    t.same(repository.askedArtifacts, [`${sha('sha256', content)}.${name}`])
+  },
   'several targets in one run, up to the first that fails': async (t, { client, repository }) => {
     for (const name of ['a', 'b', 'c']) repository.addArtifact('targets', name, Buffer.from(`content of ${name}`))
     repository.publish('targets', 'snapshot', 'timestamp')
