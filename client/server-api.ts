@@ -14,10 +14,11 @@ export type KeyFields = Pick<PublicKey, 'keytype' | 'scheme' | 'public'>
 /** The files that the server signed for a publish, as it will serve them; to be verified like any other. */
 export type Signed = { readonly timestamp?: Uint8Array; readonly snapshot?: Uint8Array }
 
-/** `unsigned` are roles that clients refuse until their new keys have signed them. `conflict`: somebody else published that role first; nothing was stored. */
-export type Upload =
-  | { readonly kind: 'stored'; readonly unsigned: readonly string[]; readonly signed: Signed }
-  | { readonly kind: 'conflict'; readonly role: string; readonly current: number | undefined }
+/** `unsigned` are roles that clients refuse until their new keys have signed them. */
+export type Stored = { readonly kind: 'stored'; readonly unsigned: readonly string[]; readonly signed: Signed }
+
+/** `conflict`: somebody else published that role first; nothing was stored. */
+export type Upload = Stored | { readonly kind: 'conflict'; readonly role: string; readonly current: number | undefined }
 
 /** What a tag meant from `at` (milliseconds) on; `digest` is undefined where it was taken out. */
 export type HistoryEntry = {

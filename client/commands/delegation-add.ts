@@ -38,7 +38,7 @@ export const delegationAddCommand = defineCommand({
     for (const path of paths) typed(() => refusePattern(path))
     const keys = await Promise.all(input.list('key').map((given) => givenKey(context, given)))
     if (keys.length === 0) throw usage('a role needs keys', 'give a public key: --key FILE')
-    const desk = await openDesk(context, repository, [])
+    const desk = await openDesk(context, repository)
     let now: WantedRole | undefined
     try {
       const wish = {

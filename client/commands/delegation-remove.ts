@@ -15,7 +15,7 @@ export const delegationRemoveCommand = defineCommand({
   async run(context, input) {
     const { name: repository } = parseRepo(input.one('REPO'))
     const role = givenDelegation(input.one('ROLE'))
-    const desk = await openDesk(context, repository, [])
+    const desk = await openDesk(context, repository)
     let lost: readonly string[] = []
     try {
       const making = { codec: tufCodec, suite: nativeSuite, clock: context.clock }

@@ -48,7 +48,7 @@ async function revokeAll(
   repository: string,
   images: readonly TaggedImage[],
 ): Promise<readonly Revoked[]> {
-  const desk = await openDesk(context, repository, [])
+  const desk = await openDesk(context, repository)
   const told = new Map<string, Omit<Revoked, 'image'>>()
   try {
     await refuseOthers(

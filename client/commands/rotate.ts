@@ -105,7 +105,7 @@ async function rotateRole(context: Context, rotation: Rotation): Promise<Rotated
     top === 'timestamp' || top === 'snapshot'
       ? await onlineKeys(context, rotation, top)
       : await ownKeys(context, rotation, before, standing.root.version)
-  const desk = await openDesk(context, repository, [])
+  const desk = await openDesk(context, repository)
   const leftOut = new Map<string, Suspect>()
   const { since } = rotation
   const leaveOut = async (file: Targets, family: ReadonlySet<RoleName>) => {

@@ -89,7 +89,7 @@ async function signRepository(
   { repository, keys, role }: SignOptions,
 ): Promise<readonly Signed[]> {
   const looking = quietly(lookUpAll(context, images))
-  const desk = await openDesk(context, repository, keys)
+  const desk = await openDesk(context, repository, { keys, ahead: true })
   try {
     const found = await looking
     const tags = new Map(found.map(({ image, target }) => [image.tag, target]))

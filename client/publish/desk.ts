@@ -6,15 +6,26 @@ import { keyNameFor } from './found.ts'
 import { openKeyring } from './keyring.ts'
 import type { Keyring } from './keyring.ts'
 import type { Desk, Patience } from './publish.ts'
-import type { Standing } from './standing.ts'
+
+export type DeskOptions = {
+  /** Only these keys; empty for whichever fit. */
+  readonly keys?: readonly string[]
+  /** Goes on from what this machine published a moment ago, if it did. */
+  readonly ahead?: boolean
+}
 
 /**
  * Everything that publishing to one repository needs, under this machine's pin. Close its keyring.
  * The network is asked first, and the keys are opened while it answers: a passphrase takes its time.
  */
-export async function openDesk(context: Context, repository: string, keys: readonly string[]): Promise<Desk> {
+export async function openDesk(
+  context: Context,
+  repository: string,
+  { keys = [], ahead = false }: DeskOptions = {},
+): Promise<Desk> {
   const [server, trusted] = [await context.api(repository), await context.repository(repository)]
-  let prepared: Promise<Standing> | undefined = quietly(trusted.refreshToPublish(context.signal))
+  const known = ahead ? await trusted.remembered() : undefined
+  let prepared = known === undefined ? quietly(trusted.refreshToPublish(context.signal)) : undefined
   const keyring = await keyringOf(context, keys)
   keyring.prepare(keyNameFor(TARGETS, repository))
   return {
@@ -22,13 +33,16 @@ export async function openDesk(context: Context, repository: string, keys: reado
     codec: tufCodec,
     server,
     keyring,
+    known,
     async standing() {
       const standing = prepared ?? trusted.refreshToPublish(context.signal)
       prepared = undefined
       return await standing
     },
-    async stored(published, { timestamp, snapshot }) {
-      if (timestamp !== undefined && snapshot !== undefined) await trusted.learn({ published, timestamp, snapshot })
+    async stored(files, { timestamp, snapshot }) {
+      if (timestamp === undefined || snapshot === undefined) return
+      const published = [...files].map(([role, bytes]) => ({ role, bytes }))
+      await trusted.learn({ published, timestamp, snapshot })
     },
     patience: patienceOf(context),
   }

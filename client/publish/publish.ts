@@ -1,7 +1,8 @@
-import { REPOSITORY_FIELD } from '../../tuf/index.ts'
+import { isTrustError, REPOSITORY_FIELD } from '../../tuf/index.ts'
 import type { Authority, Codec, Root, RoleName, Targets } from '../../tuf/index.ts'
 import { HttpError } from '../http-errors.ts'
-import type { ServerApi, Signed, Upload } from '../server-api.ts'
+import type { ServerApi, Signed, Stored, Upload } from '../server-api.ts'
+import { isClientError } from '../trust/errors.ts'
 import { isPublishError, PublishError } from './errors.ts'
 import type { Keyring } from './keyring.ts'
 import type { Standing } from './standing.ts'
@@ -24,15 +25,14 @@ export type Desk = {
   readonly codec: Codec
   readonly server: ServerApi
   readonly keyring: Keyring
+  /** What this machine published a moment ago: to go on from without a question, once. */
+  readonly known: Standing | undefined
   /** Refreshes; every call sees what was published before it. */
   readonly standing: () => Promise<Standing>
   /** Told of each publish that was stored, so that the next refresh need not fetch what was just sent. */
-  readonly stored: (files: readonly PublishedFile[], signed: Signed) => Promise<void>
+  readonly stored: (files: ReadonlyMap<RoleName, Uint8Array>, signed: Signed) => Promise<void>
   readonly patience: Patience
 }
-
-/** A file as it was published. */
-export type PublishedFile = { readonly role: RoleName; readonly version: number; readonly bytes: Uint8Array }
 
 export type Patience = {
   readonly monotonic: () => number
@@ -62,18 +62,34 @@ const LONGEST_PAUSE_MS = 2_000
  * the server got it. An update whose acknowledgement was lost is found in place by the next refresh.
  */
 export async function publish(desk: Desk, plan: Plan): Promise<Published> {
+  return (await publishAhead(desk, plan)) ?? (await publishAsking(desk, plan))
+}
+
+/** What stands in its way is found out, and told, by the attempt that asks first. */
+async function publishAhead(desk: Desk, plan: Plan): Promise<Published | undefined> {
+  if (desk.known === undefined) return undefined
+  try {
+    const edits = await plan(desk.known)
+    const outcome = edits.length === 0 ? undefined : await attempt(desk, edits)
+    return outcome === undefined || outcome instanceof Error || outcome.kind === 'conflict'
+      ? undefined
+      : stored(outcome, 1)
+  } catch (error) {
+    if (isTrustError(error) || isClientError(error) || isPublishError(error) || error instanceof HttpError)
+      return undefined
+    throw error
+  }
+}
+
+async function publishAsking(desk: Desk, plan: Plan): Promise<Published> {
   const { patience, repository } = desk
   const start = patience.monotonic()
   let failures = 0
   for (let attempts = 0; ; attempts++) {
-    const edits = (await plan(await desk.standing())).map((edit) => named(edit, repository))
+    const edits = await plan(await desk.standing())
     if (edits.length === 0) return { published: attempts > 0, attempts, unsigned: [] }
-    const files = await sign(desk, edits)
-    const outcome = await attempt(desk, files)
-    if (!(outcome instanceof Error) && outcome.kind === 'stored') {
-      await desk.stored(publishedFiles(edits, files), outcome.signed)
-      return { published: true, attempts: attempts + 1, unsigned: outcome.unsigned }
-    }
+    const outcome = await attempt(desk, edits)
+    if (!(outcome instanceof Error) && outcome.kind === 'stored') return stored(outcome, attempts + 1)
     failures = outcome instanceof Error ? failures + 1 : 0
     if (outcome instanceof Error && failures === MOST_FAILURES) throw outcome
     const milliseconds = patience.monotonic() - start
@@ -84,8 +100,8 @@ export async function publish(desk: Desk, plan: Plan): Promise<Published> {
   }
 }
 
-function publishedFiles(edits: readonly Edit[], files: ReadonlyMap<RoleName, Uint8Array>): readonly PublishedFile[] {
-  return edits.map(({ role, body }) => ({ role, version: body.version, bytes: files.get(role) ?? new Uint8Array() }))
+function stored({ unsigned }: Stored, attempts: number): Published {
+  return { published: true, attempts, unsigned }
 }
 
 /** Targets say which repository they are for, or its keys would have signed them for every other one too (ADR 0009). */
@@ -108,9 +124,15 @@ export async function sign(
 }
 
 /** An error here is one after which the update may or may not be in place. Every other one is thrown. */
-async function attempt(desk: Desk, files: ReadonlyMap<RoleName, Uint8Array>): Promise<Upload | Error> {
+async function attempt(desk: Desk, edits: readonly Edit[]): Promise<Upload | Error> {
+  const files = await sign(
+    desk,
+    edits.map((edit) => named(edit, desk.repository)),
+  )
   try {
-    return await desk.server.upload(files)
+    const outcome = await desk.server.upload(files)
+    if (outcome.kind === 'stored') await desk.stored(files, outcome.signed)
+    return outcome
   } catch (error) {
     if (mayHaveArrived(error)) return error
     throw error

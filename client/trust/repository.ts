@@ -11,7 +11,7 @@ import { downloadTarget } from './download.ts'
 import type { DownloadOptions } from './download.ts'
 import { ClientError } from './errors.ts'
 import { httpSource, metadataUrlOf } from './fetch.ts'
-import { learn } from './learn.ts'
+import { learn, remembered } from './learn.ts'
 import type { Learned } from './learn.ts'
 import { refresh } from './refresh.ts'
 import type { Refreshed, Warning } from './refresh.ts'
@@ -64,8 +64,10 @@ export type Repository = {
   readonly refresh: (signal?: AbortSignal) => Promise<View>
   /** As `refresh`, but what expired and is to be published anew is accepted. It answers no other question. */
   readonly refreshToPublish: (signal?: AbortSignal) => Promise<View>
-  /** Keeps what was just published from here, so that the next refresh need not fetch it. Verified like any other. */
+  /** Keeps what was just published from here, so that the next refresh need not fetch it. */
   readonly learn: (learned: Learned) => Promise<void>
+  /** What was published from here within the last minute, for the next publish to go on from; asks nobody. */
+  readonly remembered: () => Promise<View | undefined>
   /** The signed digest of a tag, refreshing first if that was not done yet. Throws TAG_NOT_SIGNED. */
   readonly resolve: (tag: string, signal?: AbortSignal) => Promise<SignedTag>
   /** As `resolve`, for a target of any kind; undefined where no role lists it. */
@@ -114,6 +116,10 @@ export function openRepository(options: RepositoryOptions): Repository {
     return { codec: tufCodec, suite: nativeSuite, limits, now: instant(clock()) }
   }
 
+  function publishing() {
+    return { judge: judgeNow(), cache, anchor: pin, name, toPublish: true } as const
+  }
+
   async function refreshNow(signal?: AbortSignal, toPublish = false): Promise<View> {
     const trust = await refresh({ judge: judgeNow(), source, cache, anchor: pin, name, signal, warn, toPublish })
     return { ...trust, ...delegatedRoles(trust, source, cache, repository) }
@@ -157,7 +163,11 @@ export function openRepository(options: RepositoryOptions): Repository {
   return {
     refresh: keep,
     refreshToPublish: async (signal) => await refreshNow(signal, true),
-    learn: async (learned) => await learn({ judge: judgeNow(), cache, anchor: pin, name, toPublish: true }, learned),
+    learn: async (learned) => await learn(publishing(), learned),
+    async remembered() {
+      const trust = await remembered(publishing())
+      return trust && { ...trust, ...delegatedRoles(trust, source, cache, repository) }
+    },
     find: lookUp,
     async resolve(tag, signal) {
       const found = await lookUp(tag, signal)

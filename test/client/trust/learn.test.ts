@@ -1,12 +1,13 @@
 import t from 'tap'
-import { learn } from '../../../client/trust/learn.ts'
+import { ClientError } from '../../../client/trust/errors.ts'
+import { learn, remembered } from '../../../client/trust/learn.ts'
 import type { Learned } from '../../../client/trust/learn.ts'
 import { memoryCache } from '../../../client/trust/memory-cache.ts'
 import { refresh } from '../../../client/trust/refresh.ts'
 import { delegatedRoles } from '../../../client/trust/resolve.ts'
-import { ROOT, roleName, TARGETS } from '../../../tuf/index.ts'
+import { instant, ROOT, roleName, SNAPSHOT, TARGETS, TIMESTAMP } from '../../../tuf/index.ts'
 import type { RoleName } from '../../../tuf/index.ts'
-import { Simulator, targetOf } from '../../support/simulator.ts'
+import { NOW, Simulator, targetOf } from '../../support/simulator.ts'
 import { signingKey } from '../../support/signing-key.ts'
 
 const TEAM = roleName('team')
@@ -16,90 +17,102 @@ async function publisher() {
   const simulator = new Simulator()
   simulator.delegate(TARGETS, TEAM, { paths: ['team-*'] })
   simulator.sign({ 'team-1': targetOf('one') }, TEAM)
-  const options = {
-    judge: simulator.judge(),
-    cache: memoryCache(),
+  const at = (seconds: number) => ({
+    judge: simulator.judge({ now: instant(NOW + seconds * 1000) }),
+    cache,
     anchor: { kind: 'root', bytes: simulator.anchor() } as const,
-  }
-  await refresh({ ...options, source: simulator })
-  const kept = async () => await Promise.all(['root', 'timestamp', 'snapshot', 'targets'].map(load))
-  const load = async (role: string) => Buffer.from((await options.cache.load(`${role}.json`)) ?? []).toString()
-  return { simulator, options, kept }
+  })
+  const cache = memoryCache()
+  await refresh({ ...at(0), source: simulator })
+  return { simulator, cache, at }
 }
 
 /** Everything the simulator serves now, as its publisher would hand it over. */
 function learnedFrom(simulator: Simulator, ...roles: readonly RoleName[]): Learned {
-  const versionOf = (role: RoleName) => (role === ROOT ? simulator.root : simulator.targetsOf(role)).version
   return {
-    published: roles.map((role) => ({ role, version: versionOf(role), bytes: simulator.newest(role) })),
-    timestamp: simulator.newest(roleName('timestamp')),
-    snapshot: simulator.newest(roleName('snapshot')),
+    published: roles.map((role) => ({ role, bytes: simulator.newest(role) })),
+    timestamp: simulator.newest(TIMESTAMP),
+    snapshot: simulator.newest(SNAPSHOT),
   }
 }
 
-const LEARNED: Record<string, { publish: (simulator: Simulator) => void; roles: readonly RoleName[] }> = {
-  'a new tag': { publish: (simulator) => simulator.sign({ new: targetOf('new') }), roles: [TARGETS] },
-  'a tag of a team': { publish: (simulator) => simulator.sign({ 'team-2': targetOf('two') }, TEAM), roles: [TEAM] },
-  'a new root with other targets keys': {
-    publish(simulator) {
-      simulator.publishRoot({ targets: [signingKey('ed25519')] })
-      simulator.sign({ new: targetOf('new') })
-    },
-    roles: [ROOT, TARGETS],
-  },
+const LEARNED: Record<string, { publish: (simulator: Simulator) => void; role: RoleName }> = {
+  'a new tag': { publish: (simulator) => simulator.sign({ new: targetOf('new') }), role: TARGETS },
+  'a tag of a team': { publish: (simulator) => simulator.sign({ 'team-2': targetOf('two') }, TEAM), role: TEAM },
 }
-for (const [name, { publish, roles }] of Object.entries(LEARNED)) {
+for (const [name, { publish, role }] of Object.entries(LEARNED)) {
   await t.test(`${name} that was published from here is not fetched again`, async (t) => {
-    const { simulator, options } = await publisher()
+    const { simulator, at, cache } = await publisher()
     publish(simulator)
-    await learn(options, learnedFrom(simulator, ...roles))
+    await learn(at(1), learnedFrom(simulator, role))
     simulator.requests.length = 0
-    const trust = await refresh({ ...options, source: simulator })
-    t.equal(trust.targets.version, simulator.targetsOf(TARGETS).version)
-    await delegatedRoles(trust, simulator, options.cache).find('team-1')
-    const learnedRole = roles.includes(TEAM) ? [] : ['1.team.json']
-    t.strictSame(simulator.requests, [`${simulator.root.version + 1}.root.json`, 'timestamp.json', ...learnedRole])
+
+    const known = await remembered(at(2))
+    t.equal(known?.snapshot.version, simulator.snapshot.version, 'it is remembered')
+    t.strictSame(simulator.requests, [], 'and nobody is asked')
+
+    const trust = await refresh({ ...at(2), source: simulator })
+    await delegatedRoles(trust, simulator, cache).find('team-1')
+    const unknown = role === TEAM ? [] : ['1.team.json']
+    t.strictSame(simulator.requests, ['2.root.json', 'timestamp.json', ...unknown])
   })
 }
 
-const REFUSED: Record<string, (learned: Learned) => Learned> = {
-  'a timestamp that was changed': (learned) => ({ ...learned, timestamp: changed(learned.timestamp) }),
-  'a snapshot that was changed': (learned) => ({ ...learned, snapshot: changed(learned.snapshot) }),
-  'what is no metadata at all': (learned) => ({ ...learned, timestamp: Buffer.from('{}') }),
-  'targets that were not signed': (learned) => ({
-    ...learned,
-    published: learned.published.map((file) => ({ ...file, bytes: changed(file.bytes) })),
-  }),
+const FORGOTTEN: Record<string, { seconds: number; spoil?: (learned: Learned) => Learned }> = {
+  'a minute later': { seconds: 61 },
+  'under a clock that was set back': { seconds: 0 },
+  'where the timestamp was changed': { seconds: 2, spoil: (it) => ({ ...it, timestamp: changed(it.timestamp) }) },
+  'where the snapshot was changed': { seconds: 2, spoil: (it) => ({ ...it, snapshot: changed(it.snapshot) }) },
+  'where the server answered with nonsense': { seconds: 2, spoil: (it) => ({ ...it, timestamp: Buffer.from('{}') }) },
+  'where targets were changed': {
+    seconds: 2,
+    spoil: (it) => ({ ...it, published: it.published.map(({ role, bytes }) => ({ role, bytes: changed(bytes) })) }),
+  },
 }
-for (const [name, lie] of Object.entries(REFUSED)) {
-  await t.test(`${name} is not learned, and the next refresh sees to it`, async (t) => {
-    const { simulator, options, kept } = await publisher()
-    const [root, , , targets] = await kept()
+for (const [name, { seconds, spoil = (it: Learned) => it }] of Object.entries(FORGOTTEN)) {
+  await t.test(`nothing is remembered ${name}, and the next refresh sees to it`, async (t) => {
+    const { simulator, at } = await publisher()
     simulator.sign({ new: targetOf('new') })
-    await learn(options, lie(learnedFrom(simulator, TARGETS)))
-    const [rootAfter, , , targetsAfter] = await kept()
-    t.strictSame([rootAfter, targetsAfter], [root, targets])
-    const trust = await refresh({ ...options, source: simulator })
+    await learn(at(1), spoil(learnedFrom(simulator, TARGETS)))
+    t.equal(await remembered(at(seconds)), undefined)
+    const trust = await refresh({ ...at(seconds), source: simulator })
     t.ok(trust.targets.targets.has('new'))
   })
 }
 
-await t.test('what somebody else learned later is not undone', async (t) => {
-  const { simulator, options, kept } = await publisher()
+await t.test('nothing is remembered by who never published', async (t) => {
+  const { at } = await publisher()
+  t.equal(await remembered(at(1)), undefined)
+})
+
+await t.test('a root is walked to, never learned', async (t) => {
+  const { simulator, at, cache } = await publisher()
+  const before = await cache.load('root.json')
+  simulator.publishRoot({ targets: [signingKey('ed25519')] })
+  simulator.sign({ new: targetOf('new') })
+  await learn(at(1), learnedFrom(simulator, ROOT, TARGETS))
+  t.strictSame(await cache.load('root.json'), before)
+  t.equal(await remembered(at(2)), undefined)
+})
+
+await t.test('what somebody else learned later is not lowered', async (t) => {
+  const { simulator, at } = await publisher()
   simulator.sign({ mine: targetOf('mine') })
   const mine = learnedFrom(simulator, TARGETS)
   simulator.sign({ theirs: targetOf('theirs') })
-  await refresh({ ...options, source: simulator })
-  const before = await kept()
-  await learn(options, mine)
-  t.strictSame(await kept(), before)
+  await refresh({ ...at(1), source: simulator })
+  await learn(at(1), mine)
+  t.equal(await remembered(at(2)), undefined, 'it is older than what was seen')
+  const old = { get: async (name: string) => (name === 'timestamp.json' ? mine.timestamp : undefined) }
+  await t.rejects(refresh({ ...at(2), source: old }), { code: 'ROLLBACK' })
 })
 
-await t.test('a disk that fails is not hidden', async (t) => {
-  const { simulator, options } = await publisher()
-  const broken = { ...options.cache, store: () => Promise.reject(new Error('a bug, and no refusal')) }
-  simulator.sign({ new: targetOf('new') })
-  await t.rejects(learn({ ...options, cache: broken }, learnedFrom(simulator, TARGETS)), { message: /a bug/ })
+await t.test('a disk that is full keeps nobody from having published; a bug is not hidden', async (t) => {
+  const { simulator, at, cache } = await publisher()
+  const failing = (error: Error) => ({ ...at(1), cache: { ...cache, store: () => Promise.reject(error) } })
+  const full = new ClientError('CACHE_UNUSABLE', { path: 'state', reason: 'the disk is full' })
+  await t.resolves(learn(failing(full), learnedFrom(simulator, TARGETS)))
+  await t.rejects(learn(failing(new Error('a bug')), learnedFrom(simulator, TARGETS)), { message: 'a bug' })
 })
 
 function changed(bytes: Uint8Array): Uint8Array {
