@@ -124,20 +124,29 @@ function useRequestId(app: FastifyInstance): void {
   })
 }
 
+/** In place of a status, for a caller who did not wait for one; nginx says so too. */
+const HUNG_UP = 499
+
 /** Address and status, never a header: one of them is the token. Some put it into the address as well. */
 function useRequestLog(app: FastifyInstance, { logger, metrics }: AppDeps): void {
-  app.addHook('onResponse', (request, reply, done) => {
-    const status = reply.statusCode
+  const log = (request: FastifyRequest, reply: FastifyReply | undefined) => {
+    const status = reply?.statusCode ?? HUNG_UP
     metrics.request(request.routeOptions.url ?? 'none', status)
     const level = status >= 500 ? 'error' : 'info'
-    if (logger.isLevelEnabled(level)) {
-      const ms = Math.round(reply.elapsedTime * 100) / 100
-      const by = nameOfCaller(request)
-      logger[level](
-        { request: request.id, method: request.method, url: withoutTokens(request.originalUrl), status, ms, by },
-        'request',
-      )
-    }
+    if (!logger.isLevelEnabled(level)) return
+    const { id, method, originalUrl } = request
+    const ms = reply && Math.round(reply.elapsedTime * 100) / 100
+    logger[level](
+      { request: id, method, url: withoutTokens(originalUrl), status, ms, by: nameOfCaller(request) },
+      'request',
+    )
+  }
+  app.addHook('onResponse', (request, reply, done) => {
+    log(request, reply)
+    done()
+  })
+  app.addHook('onRequestAbort', (request, done) => {
+    log(request, undefined)
     done()
   })
 }

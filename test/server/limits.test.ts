@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pino } from 'pino'
+import { pino, type DestinationStream } from 'pino'
 import t, { type Test } from 'tap'
 import { loadSettings } from '../../server/config.ts'
 import { startServer, type RunningServer } from '../../server/start.ts'
@@ -13,6 +13,7 @@ import { REPO } from './support/app.ts'
 async function start(
   t: Test,
   flags: Record<string, number | boolean>,
+  log?: DestinationStream,
 ): Promise<{ server: RunningServer; port: number }> {
   const data = mkdtempSync(join(tmpdir(), 'tagseal-limits-'))
   const settings = loadSettings({ flags: { data, open: true, listen: '127.0.0.1:0', ...flags }, env: {} })
@@ -20,7 +21,7 @@ async function start(
     clock: Date.now,
     random: () => 0.5,
     env: {},
-    logger: pino({ level: 'silent' }),
+    logger: log === undefined ? pino({ level: 'silent' }) : pino({}, log),
   })
   t.teardown(async () => {
     await server.close()
@@ -85,6 +86,22 @@ await t.test('an endless chunked body is cut off at the limit', async (t) => {
   clearInterval(timer)
   socket.destroy()
   t.match(text, /^HTTP\/1\.1 413 [^]*"code":"TOO_LARGE"/)
+})
+
+await t.test('who hangs up in the middle of an upload is in the log and in the figures', async (t) => {
+  const lines: string[] = []
+  const { server, port } = await start(t, {}, { write: (line: string) => void lines.push(line) })
+  const socket = connect(port, '127.0.0.1')
+  socket.write(`${upload}X-Request-Id: gone\r\nContent-Length: 1000\r\n\r\n--b\r\n`)
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  socket.destroy()
+  const found = () => lines.filter((line) => line.includes('"request":"gone"'))
+  while (found().length === 0) await new Promise((resolve) => setTimeout(resolve, 20))
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  t.equal(found().length, 1, 'one line')
+  t.match(JSON.parse(found()[0] ?? '{}'), { method: 'POST', status: 499 })
+  const figures = await (await fetch(`${server.url}/metrics`)).text()
+  t.match(figures, /tagseal_requests_total\{route="\/v2\/:repository\/_trust\/tuf\/",status="499"\} 1\n/)
 })
 
 await t.test('who asks and never takes the answer makes room for others', async (t) => {
