@@ -131,7 +131,11 @@ function exchange(request: HttpRequest, agent: Agent, userAgent: string): Promis
     signal?.addEventListener('abort', abort, { once: true })
     outgoing.setTimeout(idle, () => end(new HttpError('TIMEOUT', { url: where, milliseconds: idle })))
     outgoing.on('error', (error) => reject(networkError(error, where)))
-    outgoing.on('close', () => signal?.removeEventListener('abort', abort))
+    outgoing.on('close', () => {
+      signal?.removeEventListener('abort', abort)
+      // Whatever else ends a request without an answer, such as one that leaves HTTP, must not leave us waiting.
+      reject(new HttpError('NETWORK', { url: where, reason: 'ECONNRESET' }))
+    })
     outgoing.on('response', (incoming) => {
       answer = incoming
       resolve(responseOf(incoming, where))

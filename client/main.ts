@@ -6,6 +6,10 @@ import { run } from './run.ts'
 
 const interrupt = new AbortController()
 let received: NodeJS.Signals | undefined
+let lost: 0 | 3 = 0
+// Until there is an answer. Should nothing be left to wait for before, that must not look like a yes.
+process.exitCode = 3
+process.once('beforeExit', sayNothingCame)
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   // Once: the second one ends the process whatever it is doing.
   process.once(name, () => {
@@ -17,6 +21,7 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') return
+    lost = 3
     process.exitCode = 3
     if (stream === process.stdout)
       process.stderr.write(`error: the answer could not be written: ${error.message} (IO)\n`)
@@ -48,5 +53,10 @@ function homeOf(): string | undefined {
 function end(code: number): void {
   // Ended by the signal it got, as a shell expects that runs a loop of us.
   if (received !== undefined) process.kill(process.pid, received)
-  process.exitCode = Math.max(code, Number(process.exitCode ?? 0))
+  process.off('beforeExit', sayNothingCame)
+  process.exitCode = Math.max(code, lost)
+}
+
+function sayNothingCame(): void {
+  process.stderr.write('error: internal error: nothing is left to wait for, and no answer came (INTERNAL)\n')
 }
