@@ -173,7 +173,9 @@ export function openRepository(options: RepositoryOptions): Repository {
       const found = await lookUp(tag, signal)
       if (found === undefined)
         throw new ClientError('TAG_NOT_SIGNED', { repository: repository ?? 'this repository', tag })
-      return { tag, role: found.role, target: found.target, length: found.target.length, digest: digestOf(found) }
+      const digest = digestOf(found)
+      if (!DIGEST.test(digest)) throw new TrustError('NO_KNOWN_HASH', { what: tag, algorithms: digest })
+      return { tag, role: found.role, target: found.target, length: found.target.length, digest }
     },
     async download(path, where) {
       const trust = await current(where.signal)
@@ -209,6 +211,9 @@ export function stateFolder(stateDir: string, repository: string): string {
   const isPlain = name.length <= 200 && !name.startsWith('.')
   return join(stateDir, isPlain ? name : `%~${nativeSuite.hash('sha256', encodeText(repository))}`)
 }
+
+/** Hex of another length was signed by mistake, and names nothing that could be pulled. */
+const DIGEST = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/
 
 /** The digest under which a registry has what was signed. */
 export function digestOf({ path, target }: Pick<Found, 'path' | 'target'>): string {

@@ -136,6 +136,13 @@ await t.test('a program that stays', async (t) => {
   })
 })
 
+await t.test('hex of another length is no digest', async (t) => {
+  const simulator = new Simulator()
+  simulator.sign({ a: { ...targetOf('a'), hashes: new Map([['sha256', 'ab']]) } })
+  const { repository } = await opened(t, simulator)
+  await t.rejects(repository.resolve('a'), { code: 'NO_KNOWN_HASH' })
+})
+
 await t.test('a view lists the delegated roles', async (t) => {
   const simulator = new Simulator()
   simulator.delegate(TARGETS, roleName('team'))
