@@ -72,7 +72,9 @@ function withoutNewline(bytes: Uint8Array): Uint8Array {
   return bytes.subarray(0, end)
 }
 
-function fromTerminal(open: () => Terminal | undefined): PassphraseSource {
+function fromTerminal(openOne: () => Terminal | undefined): PassphraseSource {
+  let held: Terminal | undefined
+  const open = (): Terminal | undefined => (held = openOne())
   const given: Passphrase[] = []
   const asked = new Map<string, number>()
   let queue: Promise<unknown> = Promise.resolve()
@@ -81,6 +83,7 @@ function fromTerminal(open: () => Terminal | undefined): PassphraseSource {
     unlock: (key, tried) => inTurn(async () => given.find((passphrase) => !tried.has(passphrase)) ?? askAgain(key)),
     choose: (key) => inTurn(async () => given.at(-1) ?? remember(await withTerminal(open, key, askTwice))),
     close() {
+      held?.close()
       for (const { bytes } of given) bytes.fill(0)
       given.length = 0
     },

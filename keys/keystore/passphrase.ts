@@ -13,6 +13,6 @@ export type PassphraseSource = {
   readonly unlock: (key: string, tried: ReadonlySet<Passphrase>) => Promise<Passphrase | undefined>
   /** The passphrase for a new key; asked twice where a person types it. */
   readonly choose: (key: string) => Promise<Passphrase>
-  /** Wipes what it read. */
+  /** Wipes what it read, and gives back a terminal on which somebody is still being asked. */
   readonly close: () => void
 }

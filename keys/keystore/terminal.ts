@@ -26,7 +26,10 @@ export function openTerminal(): Terminal | undefined {
   const input = new ReadStream(fd)
   return {
     ask: (prompt) => ask(input, fd, prompt),
-    close: () => void input.destroy(),
+    close() {
+      input.setRawMode(false) // somebody may still be asked, by a run that a signal ended
+      input.destroy()
+    },
   }
 }
 

@@ -183,3 +183,13 @@ for (const [name, { answers, code }] of Object.entries(NEW)) {
     t.strictSame(await keystore.list(), [])
   })
 }
+
+await t.test('whoever stops while somebody is asked gives the terminal back', async (t) => {
+  let closed = 0
+  const silent: Terminal = { ask: async () => await new Promise(() => undefined), close: () => void closed++ }
+  const source = openPassphrases({ env: {}, terminal: () => silent })
+  void source.choose('a key')
+  await new Promise(setImmediate)
+  source.close()
+  t.equal(closed, 1)
+})
