@@ -23,7 +23,7 @@ const calm = (_: unknown, lab: Lab) => void (lab.interfere = () => false)
 
 await refuseAll(t, {
   'a root without an end': { attack: flood('.root.json'), code: 'TOO_LARGE', after: calm },
-  'a timestamp without an end': { attack: flood('timestamp.json'), code: 'TOO_LARGE', after: calm },
+  'a timestamp without an end': { attack: flood('timestamp.json'), code: 'TOO_LARGE', libraryOnly: true, after: calm },
   'a snapshot without an end': {
     attack: (simulator, lab) => {
       simulator.release()

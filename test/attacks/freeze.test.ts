@@ -35,6 +35,7 @@ await refuseAll(t, {
       simulator.release()
     },
     code: 'EXPIRED',
+    libraryOnly: true,
     stores: ['timestamp.json', 'snapshot.json'],
     after: (simulator) => {
       simulator.publishTargets()
@@ -58,6 +59,7 @@ await refuseAll(t, {
     },
     tag: 'team-1',
     code: 'EXPIRED',
+    libraryOnly: true,
     stores: ['timestamp.json', 'snapshot.json'],
   },
   'a server error where the next root would be': {

@@ -2,10 +2,11 @@
 import t from 'tap'
 import { TARGETS, TIMESTAMP } from '../../tuf/index.ts'
 import { openLab, refuseAll, rewrite } from '../support/attack-lab.ts'
+import type { Attack } from '../support/attack-lab.ts'
 import { sha256 } from '../support/images.ts'
 import { setTag, signTargets } from '../server/support/party.ts'
 import { edited, refuseUploads } from '../support/upload-lab.ts'
-import type { Scene } from '../support/upload-lab.ts'
+import type { UploadAttack } from '../support/upload-lab.ts'
 import { targetOf } from '../support/simulator.ts'
 import type { Simulator } from '../support/simulator.ts'
 
@@ -69,12 +70,12 @@ const refused = (attack: (simulator: Simulator) => void, i: number) => ({
 
 await refuseAll(
   t,
-  Object.fromEntries([
-    ...Object.entries(SIGNED).map(([name, edit], i) => [
+  Object.fromEntries<Attack>([
+    ...Object.entries(SIGNED).map(([name, edit], i): [string, Attack] => [
       name,
       refused((simulator) => rewrite(simulator, TIMESTAMP, edit), i),
     ]),
-    ...Object.entries(RAW).map(([name, edit]) => [
+    ...Object.entries(RAW).map(([name, edit]): [string, Attack] => [
       name,
       refused((simulator) => {
         simulator.files.set('timestamp.json', edit(Buffer.from(simulator.file('timestamp.json'))))
@@ -111,11 +112,11 @@ await t.test('blanks between members, which nobody signed, change no meaning', a
 
 await refuseUploads(
   t,
-  Object.fromEntries([
-    ...Object.entries(SIGNED).map(([name, edit]) => [
+  Object.fromEntries<UploadAttack>([
+    ...Object.entries(SIGNED).map(([name, edit]): [string, UploadAttack] => [
       name,
       {
-        send: async ({ owner, now }: Scene) => {
+        send: async ({ owner, now }) => {
           setTag(owner, now, 'x', 'x')
           return { targets: await edited(await signTargets(owner), edit, owner.targetsKey) }
         },
@@ -123,10 +124,10 @@ await refuseUploads(
         inner: 'MALFORMED',
       },
     ]),
-    ...Object.entries(RAW).map(([name, edit]) => [
+    ...Object.entries(RAW).map(([name, edit]): [string, UploadAttack] => [
       name,
       {
-        send: async ({ owner, now }: Scene) => {
+        send: async ({ owner, now }) => {
           setTag(owner, now, 'x', 'x')
           return { targets: edit(Buffer.from(await signTargets(owner))) }
         },

@@ -52,8 +52,7 @@ for (const [name, { answer, alone }] of Object.entries(LIES)) {
     })
     const bad = `http://127.0.0.1:${(mirror.address() as AddressInfo).port}/`
     const good = `${lab.url}/v2/app/_trust/tuf/`
-    const ask = (...metadataUrl: readonly string[]) =>
-      lab.library({ metadataUrl, server: undefined, patience: IMPATIENT } as object)
+    const ask = (...metadataUrl: readonly string[]) => lab.library({ metadataUrl, patience: IMPATIENT })
     lab.simulator.sign({ '1.0': targetOf('two') })
     await ask(good)
     lab.simulator.publishRoot()

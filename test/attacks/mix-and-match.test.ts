@@ -22,6 +22,7 @@ await refuseAll(t, {
       simulator.files.set('3.snapshot.json', simulator.file('2.snapshot.json'))
     },
     code: 'HASH_MISMATCH',
+    libraryOnly: true,
     stores: ['timestamp.json'],
     after: (simulator) => simulator.release(),
   },
@@ -75,6 +76,7 @@ await refuseAll(t, {
     },
     tag: 'team-1',
     code: 'VERSION_MISMATCH',
+    libraryOnly: true,
     stores: ['timestamp.json', 'snapshot.json', 'targets.json'],
   },
   'a delegated role with a hash other than the snapshot lists': {

@@ -43,7 +43,7 @@ for (const [name, text] of Object.entries(NAMES)) {
     lab.simulator.delegate(TARGETS, roleName(text))
     lab.simulator.sign({ 'x-1': targetOf('two') }, roleName(text))
     t.equal(await lab.library({}, 'x-1'), sha256(Buffer.from('two')))
-    t.same(await filesBelow(lab.folder, lab.state('library')), ['root.json'], 'nothing is written elsewhere')
+    t.same(await filesBelow(lab.folder, lab.state('library')), [], 'nothing is written elsewhere')
     t.equal(
       (await readdir(lab.state('library'), { withFileTypes: true })).every((each) => each.isFile()),
       true,
@@ -66,7 +66,7 @@ for (const [name, text] of Object.entries(NAMES)) {
     await download(text).catch((error: Error & { code?: string }) => t.equal(error.code, 'TARGET_REFUSED'))
     const written = await filesBelow(lab.folder, lab.state('library'))
     t.ok(
-      written.every((path) => path === 'root.json' || /^downloads\/[^/]+$/.test(path)),
+      written.every((path) => /^downloads\/[^/]+$/.test(path)),
       written.join(),
     )
     t.notOk(
@@ -114,10 +114,10 @@ for (const repository of [
     t.teardown(lab.close)
     let asked = 0
     lab.interfere = () => ++asked < 0
-    const open = () => lab.library({ repository } as object)
+    const open = () => lab.library({ repository })
     await t.rejects(open(), { code: 'BAD_URL' })
     t.equal(asked, 0)
-    t.same(await filesBelow(lab.folder, ''), ['root.json'])
+    t.same(await filesBelow(lab.folder, ''), [])
   })
 }
 

@@ -34,6 +34,7 @@ await refuseAll(t, {
   'a root that only the old key signed': {
     attack: (simulator) => forge(simulator, (honest) => honest),
     code: 'THRESHOLD',
+    libraryOnly: true,
     after: mend,
   },
   'a root that nobody signed': {
@@ -45,6 +46,7 @@ await refuseAll(t, {
   'a root that skips a version': {
     attack: (simulator) => forge(simulator, (honest) => [...honest, THIEF], { version: version(4) }),
     code: 'VERSION_MISMATCH',
+    libraryOnly: true,
     after: mend,
   },
   'the root of now under the name of the next': {

@@ -121,8 +121,8 @@ const inRoot = (text: string) => (root: string) =>
 
 await refuseAll(
   t,
-  Object.fromEntries(
-    Object.entries(THRESHOLDS).flatMap(([name, text], i) => [
+  Object.fromEntries<Attack>(
+    Object.entries(THRESHOLDS).flatMap(([name, text], i): [string, Attack][] => [
       [
         `a root with a threshold ${name}`,
         {

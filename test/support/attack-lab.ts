@@ -1,10 +1,11 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { addPin, patternOf } from '../../client/trust/pins.ts'
 import { openRepository, stateFolder } from '../../client/trust/repository.ts'
 import type { RepositoryOptions } from '../../client/trust/repository.ts'
 import { encodeHex, fileName, instant, tufCodec } from '../../tuf/index.ts'
@@ -48,12 +49,10 @@ export async function openLab(options: SimulatorOptions = {}, repositoryName = R
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const root = join(folder, 'root.json')
-  await writeFile(root, simulator.anchor())
   const env = { TAGSEAL_HOME: join(folder, 'home'), HOME: folder }
   const state = (client: Client) =>
     stateFolder(client === 'library' ? join(folder, 'library') : join(folder, 'home', 'state'), repositoryName)
-  let pinned: Promise<Ran> | undefined
+  let pinned: Promise<void> | undefined
   const lab: Lab = {
     simulator,
     url,
@@ -70,9 +69,10 @@ export async function openLab(options: SimulatorOptions = {}, repositoryName = R
       }
     },
     async command(tag = TAG, options = {}) {
-      pinned ??= tagseal(['trust', 'add', repositoryName, '--root', root, '--server', url], { env })
-      const added = await pinned
-      if (added.code !== 0) throw new Error(added.stderr)
+      const pin = { kind: 'root', bytes: simulator.anchor() } as const
+      const rule = { pattern: patternOf(repositoryName), pin, server: url }
+      pinned ??= addPin(join(folder, 'home', 'trust.json'), rule)
+      await pinned
       return await tagseal(['verify', `${repositoryName}:${tag}`, '--json', ...(options.args ?? [])], {
         ...options,
         env: { ...env, ...options.env },
