@@ -109,11 +109,17 @@ await t.test('what somebody else learned later is not lowered', async (t) => {
 
 await t.test('a disk that is full keeps nobody from having published; a bug is not hidden', async (t) => {
   const { simulator, at, cache } = await publisher()
-  const failing = (error: Error) => ({ ...at(1), cache: { ...cache, store: () => Promise.reject(error) } })
+  const failing = (error: Error) => ({ ...at(1), cache: { ...cache, store: failWith(error) } })
   const full = new ClientError('CACHE_UNUSABLE', { path: 'state', reason: 'the disk is full' })
   await t.resolves(learn(failing(full), learnedFrom(simulator, TARGETS)))
   await t.rejects(learn(failing(new Error('a bug')), learnedFrom(simulator, TARGETS)), { message: 'a bug' })
 })
+
+function failWith(error: Error) {
+  return async (): Promise<void> => {
+    throw error
+  }
+}
 
 function changed(bytes: Uint8Array): Uint8Array {
   return Buffer.from(Buffer.from(bytes).toString('utf8').replace('"version":', '"version":1'))
