@@ -3,8 +3,7 @@ import { Command, CommanderError, InvalidArgumentError, Option as CommanderOptio
 import type { Entry, Group } from './table.ts'
 import { COMMANDS } from './table.ts'
 import type { AnyInput, CommandModule, Option, Options } from './declare.ts'
-import { usage } from './errors.ts'
-import type { CommandError } from './errors.ts'
+import { CommandError, usage } from './errors.ts'
 import { GLOBAL_OPTIONS } from './globals.ts'
 
 /** What the arguments asked for. `help` is printed and nothing run; `globals` holds the global options. */
@@ -14,8 +13,25 @@ export type Invocation =
 
 export type ProgramFacts = { readonly version: string }
 
-/** Throws CommandError USAGE for arguments that fit no command. */
+/**
+ * Throws CommandError USAGE for arguments that fit no command. Commands that no argument names are not even declared,
+ * which a run of milliseconds would notice; whoever is mistaken or asks for help is answered with all of them.
+ */
 export async function parseArguments(argv: readonly string[], facts: ProgramFacts): Promise<Invocation> {
+  const named = Object.entries(COMMANDS).filter(([name]) => argv.includes(name))
+  const asksForHelp = argv.some((word) => word === '--help' || word === '-h' || word === 'help')
+  if (named.length === 0 || asksForHelp) return await parseAmong(COMMANDS, argv, facts)
+  try {
+    return await parseAmong(Object.fromEntries(named), argv, facts)
+  } catch (error) {
+    if (error instanceof CommandError) return await parseAmong(COMMANDS, argv, facts)
+    throw error
+  }
+}
+
+type Table = Readonly<Record<string, Entry | Group>>
+
+async function parseAmong(table: Table, argv: readonly string[], facts: ProgramFacts): Promise<Invocation> {
   const printed: string[] = []
   let parsed: Invocation | undefined
   const program = new Command('tagseal')
@@ -33,7 +49,7 @@ export async function parseArguments(argv: readonly string[], facts: ProgramFact
     })
   declareOptions(program, GLOBAL_OPTIONS)
   program.addHelpText('after', `\n${EXIT_CODES}`)
-  declareCommands(program, COMMANDS, (module, command) => {
+  declareCommands(program, table, (module, command) => {
     parsed = {
       kind: 'run',
       module,
@@ -64,7 +80,7 @@ Example:
 
 type Chosen = (module: CommandModule, command: Command) => void
 
-function declareCommands(parent: Command, table: Readonly<Record<string, Entry | Group>>, chosen: Chosen): void {
+function declareCommands(parent: Command, table: Table, chosen: Chosen): void {
   const entries = new Map<Command, Entry>()
   for (const [name, entry] of Object.entries(table)) {
     const command = parent.command(name).summary(entry.summary).description(sentence(entry.summary)).helpCommand(false)
