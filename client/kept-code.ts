@@ -13,7 +13,7 @@ import { Script } from 'node:vm'
 import { hash } from '../keys/digest.ts'
 
 export type BuiltProgram = {
-  /** One CommonJS file. */
+  /** One file: a function of what a CommonJS module is given. */
   readonly file: string
   /** Tells this build from every other. */
   readonly build: string
@@ -25,12 +25,14 @@ const OWNER_ONLY = 0o700
 const OTHERS_MAY_WRITE = 0o022
 const SUM_LENGTH = 64
 
-/** Loads and runs the program as `require` would. A cache that cannot be used costs time and nothing else. */
+/** Runs the program as a module. A cache that cannot be used costs time and nothing else. */
 export function runProgram({ file, build, commands }: BuiltProgram): void {
   const kept = keptFile(build, commands)
   const cachedData = kept === undefined ? undefined : readKept(kept)
-  const source = `(function (exports, require, module, __filename, __dirname) {${readFileSync(file, 'latin1')}\n})`
-  const script = new Script(source, { filename: file, ...(cachedData === undefined ? {} : { cachedData }) })
+  const script = new Script(readFileSync(file, 'latin1'), {
+    filename: file,
+    ...(cachedData === undefined ? {} : { cachedData }),
+  })
   if (kept !== undefined && (cachedData === undefined || script.cachedDataRejected === true)) {
     process.on('exit', () => writeKept(kept, script.createCachedData(), build))
   }

@@ -7,10 +7,12 @@
  *   CommonJS is what makes `node:http` cheap to load (ADR 0012).
  * - `dist/lib/`: the library as ES modules, with types.
  */
-import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import * as childProcess from 'node:child_process'
+import * as dns from 'node:dns'
 import * as promises from 'node:fs/promises'
+import * as net from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
@@ -37,28 +39,35 @@ if (version[0] < ${MAJOR} || (version[0] === ${MAJOR} && version[1] < ${MINOR}))
 
 /**
  * What a run rarely needs is loaded when it is needed: commander wants `node:child_process` for subcommands that are
- * programs of their own, of which we have none, and `node:fs/promises` brings watchers and line editing along. Together
- * they would take 4 ms of every run.
+ * programs of their own, of which we have none; `node:fs/promises` brings watchers and line editing along. Together
+ * they would take 5 ms of every run.
  */
+const LAZY = { 'node:child_process': childProcess, 'node:dns': dns, 'node:fs/promises': promises, 'node:net': net }
 const LAZY_BUILTINS: Plugin = {
   name: 'lazy-builtins',
   setup(build) {
-    build.onResolve({ filter: /^node:child_process$/ }, ({ importer }) =>
-      importer.includes('/node_modules/commander/') ? { path: 'nothing', namespace: 'lazy' } : undefined,
-    )
-    build.onResolve({ filter: /^node:fs\/promises$/ }, ({ path }) => ({ path, namespace: 'lazy' }))
+    build.onResolve({ filter: /^node:/ }, ({ path, importer }) => {
+      const isCommander = importer.includes('/node_modules/commander/')
+      if (isCommander && path === 'node:child_process') return { path: 'nothing', namespace: 'lazy' }
+      return Object.hasOwn(LAZY, path) ? { path, namespace: 'lazy' } : undefined
+    })
     build.onLoad({ filter: /^nothing$/, namespace: 'lazy' }, () => ({ contents: 'export default {}' }))
-    build.onLoad({ filter: /^node:/, namespace: 'lazy' }, () => ({ contents: FORWARDING }))
+    build.onLoad({ filter: /^node:/, namespace: 'lazy' }, ({ path }) => ({ contents: forwarding(path) }))
   },
 }
-const FORWARDING = [
-  "export { constants } from 'node:fs'",
-  ...Object.keys(promises)
-    .filter((name) => name !== 'constants' && name !== 'default')
-    .map(
-      (name) => `export const ${name} = (...given) => process.getBuiltinModule('node:fs/promises').${name}(...given)`,
-    ),
-].join('\n')
+
+/** A module whose functions load the real one when they are called. */
+function forwarding(path: string): string {
+  const builtin = new Map<string, object>(Object.entries(LAZY)).get(path) ?? {}
+  const functions = Object.entries(builtin).filter(([name, value]) => typeof value === 'function' && name !== 'default')
+  const lines = functions.map(
+    ([name]) => `export const ${name} = (...given) => process.getBuiltinModule('${path}').${name}(...given)`,
+  )
+  return [...lines, ...('constants' in builtin ? ["export { constants } from 'node:fs'"] : [])].join('\n')
+}
+
+/** The launcher calls it with a module of its own. */
+const WRAPPER = ['(function (exports, require, module, __filename, __dirname) {', '})'] as const
 
 /** The server is started once and may take its packages from node_modules; `tagseal` carries them inside. */
 const PROGRAMS = {
@@ -72,7 +81,7 @@ await Promise.all([...Object.entries(PROGRAMS).map(([name, program]) => bundle(n
 for (const [name, program] of Object.entries(PROGRAMS)) writeLauncher(name, program)
 // By its file: started through its link, a `tsc` without suffix cannot be loaded below tap, which hooks into `require`.
 const TSC = join(ROOT, 'node_modules/typescript/lib/tsc.js')
-execFileSync(process.execPath, [TSC, '-p', 'tsconfig.build.json', '--outDir', join(STAGING, 'lib')], {
+childProcess.execFileSync(process.execPath, [TSC, '-p', 'tsconfig.build.json', '--outDir', join(STAGING, 'lib')], {
   cwd: ROOT,
   stdio: 'inherit',
 })
@@ -93,6 +102,7 @@ async function bundle(name: string, program: Program): Promise<void> {
     minify: true,
     legalComments: 'eof',
     packages: program.packages,
+    ...(program.format === 'cjs' ? { banner: { js: WRAPPER[0] }, footer: { js: WRAPPER[1] } } : {}),
     plugins: program.packages === 'bundle' ? [LAZY_BUILTINS] : [],
     logLevel: 'warning',
   })

@@ -2,7 +2,6 @@
 import { withDelegation, withoutDelegation } from '../../tuf/index.ts'
 import type { Authority, Codec, DelegatedRole, PublicKey, RoleName, Suite, TargetFile } from '../../tuf/index.ts'
 import { PublishError } from './errors.ts'
-import { identityOf } from './keyring.ts'
 import { BINS, coveredInBins, isOwner } from './layout.ts'
 import type { Edit, Plan } from './publish.ts'
 import { allRoles } from './standing.ts'
@@ -115,8 +114,8 @@ function wantedRole(
 ): WantedRole {
   const known = parent.file?.delegations?.keys
   const before = entry?.keyids.flatMap((id) => known?.get(id) ?? []) ?? []
-  const identities = new Set(before.map((key) => identityOf(key, suite)))
-  const added = wish.keys.filter((key) => !identities.has(identityOf(key, suite)))
+  const identities = new Set(before.map((key) => suite.open(key)?.identity))
+  const added = wish.keys.filter((key) => !identities.has(suite.open(key)?.identity))
   return {
     name: wish.role,
     keys: [...before, ...added],

@@ -1,5 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
-import { nativeSuite } from '../../keys/native/suite.ts'
+import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises'
 import { TARGETS, tufCodec } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { keyNameFor } from './found.ts'
@@ -16,7 +15,7 @@ export type DeskOptions = {
 
 /**
  * Everything that publishing to one repository needs, under this machine's pin. Close its keyring.
- * The network is asked first, and the keys are opened while it answers: a passphrase takes its time.
+ * Keys are opened beside everything else: a passphrase takes its time.
  */
 export async function openDesk(
   context: Context,
@@ -24,10 +23,11 @@ export async function openDesk(
   { keys = [], ahead = false }: DeskOptions = {},
 ): Promise<Desk> {
   const [server, trusted] = [await context.api(repository), await context.repository(repository)]
-  const known = ahead ? await trusted.remembered() : undefined
-  let prepared = known === undefined ? quietly(trusted.refreshToPublish(context.signal)) : undefined
+  await turn() // what was asked before leaves now, and is answered while we compute
   const keyring = await keyringOf(context, keys)
   keyring.prepare(keyNameFor(TARGETS, repository))
+  const known = ahead ? await trusted.remembered() : undefined
+  let prepared = known === undefined ? quietly(trusted.refreshToPublish(context.signal)) : undefined
   return {
     repository,
     codec: tufCodec,
@@ -56,7 +56,7 @@ export function quietly<T>(work: Promise<T>): Promise<T> {
 
 export async function keyringOf(context: Context, named: readonly string[]): Promise<Keyring> {
   const unattended = context.settings.passphraseFile !== undefined
-  return await openKeyring({ keystore: await context.keystore(), suite: nativeSuite, named, unattended })
+  return await openKeyring({ keystore: await context.keystore(), named, unattended })
 }
 
 export function patienceOf({ monotonic, signal, terminal }: Context): Patience {

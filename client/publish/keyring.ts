@@ -1,7 +1,9 @@
-import { hash } from '../../keys/digest.ts'
-import type { KeyInfo, Keystore } from '../../keys/keystore/keystore.ts'
+import { isKeyError } from '../../keys/errors.ts'
+import { tufKeyId } from '../../keys/keystore/key-file.ts'
+import type { KeyEntry, Keystore } from '../../keys/keystore/keystore.ts'
 import type { Signer } from '../../keys/signer.ts'
-import type { Authority, KeyId, PublicKey, Signature, Suite } from '../../tuf/index.ts'
+import { fromTufFields } from '../../keys/tuf-key.ts'
+import type { Authority, KeyId, PublicKey, Signature } from '../../tuf/index.ts'
 import { PublishError } from './errors.ts'
 
 /** The private keys of this machine that may sign for roles. Opened when first used, closed together. */
@@ -19,20 +21,19 @@ export type Keyring = {
 
 export type KeyringOptions = {
   readonly keystore: Keystore
-  readonly suite: Suite
   /** Only these keys, and each of them must be one of the role's: what `--key` says. Empty: whichever fit. */
   readonly named: readonly string[]
   /** Passphrases come from a file, so that opening a key interrupts nobody. */
   readonly unattended: boolean
 }
 
-export async function openKeyring({ keystore, suite, named, unattended }: KeyringOptions): Promise<Keyring> {
-  const here = named.length === 0 ? await keystore.list() : await Promise.all(named.map((key) => keystore.find(key)))
-  const byIdentity = new Map(here.map((info) => [hash('sha256', info.public.spki), info]))
+export async function openKeyring({ keystore, named, unattended }: KeyringOptions): Promise<Keyring> {
+  const here = named.length === 0 ? await keystore.index() : await Promise.all(named.map((key) => keystore.find(key)))
+  const byId = new Map(here.map((entry) => [entry.id, entry]))
   const open = new Map<string, Promise<Signer>>()
 
-  const ownKeys = (authority: Authority) => ownKeysOf(authority, byIdentity, suite)
-  const signerFor = ({ id }: KeyInfo): Promise<Signer> => {
+  const ownKeys = (authority: Authority) => ownKeysOf(authority, byId)
+  const signerFor = ({ id }: KeyEntry): Promise<Signer> => {
     const signer = open.get(id) ?? keystore.open(id)
     open.set(id, signer)
     return signer
@@ -41,23 +42,24 @@ export async function openKeyring({ keystore, suite, named, unattended }: Keyrin
     canSign: (authority) => ownKeys(authority).length >= authority.role.threshold,
     refuseUnable: (authority) => refuseTooFew(authority, ownKeys(authority).length, named),
     async sign(payload, authorities) {
-      const chosen = new Map<KeyId, KeyInfo>()
+      const chosen = new Map<KeyId, KeyEntry>()
       for (const authority of authorities) {
         const own = ownKeys(authority)
         refuseTooFew(authority, own.length, named)
-        for (const { id, info } of own.slice(0, Math.max(authority.role.threshold, named.length))) chosen.set(id, info)
+        for (const { id, entry } of own.slice(0, Math.max(authority.role.threshold, named.length)))
+          chosen.set(id, entry)
       }
       return await Promise.all(
-        [...chosen].map(async ([keyid, info]) => {
-          const signer = await signerFor(info)
+        [...chosen].map(async ([keyid, entry]) => {
+          const signer = await signerFor(entry)
           return { keyid, sig: await signer.sign(payload), unknown: new Map() }
         }),
       )
     },
     prepare(name) {
-      for (const info of here) {
-        const wanted = named.length > 0 || info.name === name
-        if (wanted && (unattended || !info.encrypted)) signerFor(info).catch(() => undefined) // thrown again where it signs
+      for (const entry of here) {
+        const wanted = named.length > 0 || entry.name === name
+        if (wanted && (unattended || !entry.encrypted)) signerFor(entry).catch(() => undefined) // thrown again where it signs
       }
     },
     close() {
@@ -66,21 +68,27 @@ export async function openKeyring({ keystore, suite, named, unattended }: Keyrin
   }
 }
 
-type OwnKey = { readonly id: KeyId; readonly info: KeyInfo }
+type OwnKey = { readonly id: KeyId; readonly entry: KeyEntry }
 
-/** By the public key itself: another tool may have listed it under another id. One key counts once. */
-function ownKeysOf({ role, keys }: Authority, here: ReadonlyMap<string, KeyInfo>, suite: Suite): readonly OwnKey[] {
+/** By the id that our keystore gives the same public key: another tool may have listed it under another. */
+function ownKeysOf({ role, keys }: Authority, here: ReadonlyMap<string, KeyEntry>): readonly OwnKey[] {
   const own = new Map<string, OwnKey>()
   for (const id of role.keyids) {
-    const identity = identityOf(keys.get(id), suite)
-    const info = here.get(identity ?? '')
-    if (identity !== undefined && info !== undefined && !own.has(identity)) own.set(identity, { id, info })
+    const ours = keystoreIdOf(keys.get(id))
+    const entry = here.get(ours ?? '')
+    if (ours !== undefined && entry !== undefined && !own.has(ours)) own.set(ours, { id, entry })
   }
   return [...own.values()]
 }
 
-export function identityOf(key: PublicKey | undefined, suite: Suite): string | undefined {
-  return key === undefined ? undefined : suite.open(key)?.identity
+/** undefined for a key of a kind that no keystore of ours holds. */
+function keystoreIdOf(key: PublicKey | undefined): string | undefined {
+  try {
+    return key && tufKeyId(fromTufFields(key))
+  } catch (error) {
+    if (!isKeyError(error)) throw error
+    return undefined
+  }
 }
 
 function refuseTooFew({ name, role }: Authority, have: number, named: readonly string[]): void {

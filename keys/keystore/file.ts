@@ -5,7 +5,7 @@ import { Secret } from '../native/secret.ts'
 import { writePem } from '../pem.ts'
 import { namesIn, readPrivateFile, removeFile, replaceFile, usePrivateFolder, writeNewFile } from './disk.ts'
 import { readForeignKey } from './foreign.ts'
-import { type KeyFile, keyInfo, readKeyFile, sameKey, writeKeyFile } from './key-file.ts'
+import { type KeyFile, keyInfo, readEntry, readKeyFile, sameKey, writeKeyFile } from './key-file.ts'
 import type { KeyInfo, Keystore } from './keystore.ts'
 import type { PassphraseSource } from './passphrase.ts'
 import { encryptPkcs8 } from './pbes2.ts'
@@ -35,6 +35,12 @@ export function openKeystore({ dir, passphrase, clock = Date.now }: FileKeystore
     async list() {
       const files = await readAll()
       return files.map((file) => file.info).toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1))
+    },
+    async index() {
+      const files = await Promise.all((await fileNames()).map(async (name) => ({ name, text: await readText(name) })))
+      return files.flatMap(({ name, text }) =>
+        text === undefined ? [] : [readEntry(name.slice(0, -SUFFIX.length), text)],
+      )
     },
     find: async (wanted) => (await findFile(wanted)).info,
     open: async (wanted) => openFile(await findFile(wanted)),
@@ -84,18 +90,26 @@ export function openKeystore({ dir, passphrase, clock = Date.now }: FileKeystore
     return found
   }
 
-  async function readAll(): Promise<KeyFile[]> {
+  async function fileNames(): Promise<string[]> {
     await usePrivateFolder(dir)
-    const names = (await namesIn(dir)).filter((name) => FILE_NAME.test(name)).toSorted()
-    const files = await Promise.all(names.map(readOne))
+    return (await namesIn(dir)).filter((name) => FILE_NAME.test(name)).toSorted()
+  }
+
+  async function readAll(): Promise<KeyFile[]> {
+    const files = await Promise.all((await fileNames()).map(readOne))
     return files.filter((file) => file !== undefined)
+  }
+
+  async function readText(name: string): Promise<string | undefined> {
+    const bytes = await readPrivateFile(join(dir, name))
+    return bytes && Buffer.from(bytes).toString('latin1')
   }
 
   async function readOne(name: string): Promise<KeyFile | undefined> {
     const path = join(dir, name)
-    const bytes = await readPrivateFile(path)
-    if (bytes === undefined) return undefined
-    const file = readKeyFile(Buffer.from(bytes).toString('latin1'), path)
+    const text = await readText(name)
+    if (text === undefined) return undefined
+    const file = readKeyFile(text, path)
     if (file.info.id + SUFFIX !== name) {
       throw new KeyError('KEY_MALFORMED', { what: path, why: `it holds the key ${file.info.id}` })
     }

@@ -5,7 +5,7 @@ import { readPemBlocks, writePem } from '../pem.ts'
 import { publicMaterial } from '../schemes/table.ts'
 import type { PublicMaterial } from '../signer.ts'
 import { tufKeyObject } from '../tuf-key.ts'
-import type { KeyInfo } from './keystore.ts'
+import type { KeyEntry, KeyInfo } from './keystore.ts'
 
 /**
  * The text of one key file: a preamble that needs no passphrase, then PKCS#8 as PEM.
@@ -65,6 +65,12 @@ export function readKeyFile(text: string, path: string): KeyFile {
   const file = { info, der: block.der }
   if (writeKeyFile(file) !== text) throw malformed(path, 'it was changed since it was written')
   return file
+}
+
+/** What a file of that name says before anything of it is checked. */
+export function readEntry(id: string, text: string): KeyEntry {
+  const name = /^name: (.*)$/m.exec(text)?.[1]
+  return { id, ...(name !== undefined && { name }), encrypted: text.includes(`-----BEGIN ${LABEL.encrypted}-----`) }
 }
 
 function readPublicLine(preamble: string, path: string): PublicMaterial {

@@ -14,6 +14,9 @@ export type KeyInfo = {
   readonly createdAt: number
 }
 
+/** What a key file says of itself, which nobody has checked yet: enough to choose one, and `open` checks the rest. */
+export type KeyEntry = Pick<KeyInfo, 'id' | 'name' | 'encrypted'>
+
 export type NewKey = {
   readonly algorithm: Algorithm
   readonly name?: string
@@ -36,8 +39,10 @@ export type ImportedKey = Omit<NewKey, 'algorithm'> & {
  */
 export type Keystore = {
   readonly generate: (key: NewKey) => Promise<KeyInfo>
-  /** Oldest first. */
+  /** Oldest first, each of them checked. */
   readonly list: () => Promise<KeyInfo[]>
+  /** In no order, and unchecked: one file that is damaged keeps nobody from using the others. */
+  readonly index: () => Promise<readonly KeyEntry[]>
   readonly find: (wanted: string) => Promise<KeyInfo>
   /** Asks for the passphrase where needed. The private half is checked against the public one. */
   readonly open: (wanted: string) => Promise<Signer>

@@ -33,13 +33,13 @@ const PRFS = [
 
 /**
  * N = 2^14, r = 8: 16 MiB, OpenSSL's default. What a person can remember is worth five passes; what a machine keeps, one.
- * What a machine made cannot be guessed at all: a quarter of it keeps a pipeline fast, which pays for every signature.
+ * What a machine made cannot be guessed at all: an eighth of it keeps a pipeline fast, which pays for every signature.
  */
 const BLOCK = 8
 const COSTS = {
   typed: { N: 16384, p: 5 },
   kept: { N: 16384, p: 1 },
-  random: { N: 4096, p: 1 },
+  random: { N: 2048, p: 1 },
 } as const
 /** `openssl rand -base64 16` makes 24 characters. */
 const RANDOM_LENGTH = 20

@@ -19,7 +19,7 @@ export class Secret implements Signer {
     try {
       this.#key = readPrivate(pkcs8)
       this.public = publicMaterial(createPublicKey(this.#key).export({ format: 'der', type: 'spki' }))
-      refuseMismatch(this.#key, this.public)
+      if (this.public.algorithm !== 'ed25519') refuseMismatch(this.#key, this.public)
     } catch (error) {
       pkcs8.fill(0)
       throw error
@@ -70,7 +70,8 @@ function readPrivate(pkcs8: Uint8Array): KeyObject {
 
 /**
  * EC and RSA keys carry their public half beside the private one, and OpenSSL takes its word. One that lies
- * would sign what nobody can verify, or leak the private half through its faulty signatures.
+ * would sign what nobody can verify, or leak the private half through its faulty signatures. Of an ed25519 key OpenSSL
+ * computes the public half.
  */
 function refuseMismatch(key: KeyObject, { algorithm, spki }: PublicMaterial): void {
   const probe = Buffer.from('tagseal key check')

@@ -2,12 +2,14 @@ import { toBigInt } from '../bytes.ts'
 
 /** Arithmetic on public numbers only: its time tells what it works on. */
 
+/** Four bits of the exponent at a time: a third less work for the long ones that tell whether a point is on a curve. */
 export function modPow(base: bigint, exponent: bigint, modulus: bigint): bigint {
+  const powers = [1n, base % modulus]
+  const power = (digit: number): bigint => (powers[digit] ??= (power(digit - 1) * power(1)) % modulus)
   let result = 1n
-  let square = base % modulus
-  for (let rest = exponent; rest > 0n; rest >>= 1n) {
-    if (rest & 1n) result = (result * square) % modulus
-    square = (square * square) % modulus
+  for (const digit of exponent.toString(16)) {
+    for (let bit = 0; bit < 4; bit++) result = (result * result) % modulus
+    if (digit !== '0') result = (result * power(Number.parseInt(digit, 16))) % modulus
   }
   return result
 }
