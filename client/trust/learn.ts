@@ -2,6 +2,7 @@
 import { isTrustError, ROOT, TARGETS, timestampFile } from '../../tuf/index.ts'
 import type { RoleName } from '../../tuf/index.ts'
 import { delegatedName, topLevelName } from './cache.ts'
+import type { TrustCache } from './cache.ts'
 import { isClientError } from './errors.ts'
 import { refresh } from './refresh.ts'
 import type { Refreshed, RefreshOptions } from './refresh.ts'
@@ -15,24 +16,26 @@ export type Learned = {
 
 type Options = Omit<RefreshOptions, 'source'>
 
-/** No suffix `.json`: everything with it in the folder is TUF metadata. */
-const MARK = 'published'
+/** One file for all of them: each that is made costs what a request does. No suffix `.json`: it is no TUF metadata. */
+const FILE = 'published'
 /** Who else publishes within such a time does so at the same moment, as far as anybody can tell afterwards. */
 const MOMENT_MS = 60_000
 
 /**
- * Keeps these files for the next refresh. They go into the cache unverified, for nothing that comes out of it is ever
- * believed unverified: a server that answered with nonsense costs a download. A root is not learned but walked to.
+ * Keeps what was published for a next publish that comes at once. It is kept unverified, for nothing that comes out of
+ * a cache is ever believed unverified. A root is not learned but walked to.
  */
 export async function learn({ cache, judge }: Options, { published, timestamp, snapshot }: Learned): Promise<void> {
   if (published.some(({ role }) => role === ROOT)) return
+  const files = new Map(
+    published.map(({ role, bytes }) => [
+      role === TARGETS ? topLevelName('targets') : delegatedName(role, judge.suite),
+      bytes,
+    ]),
+  )
+  files.set(topLevelName('snapshot'), snapshot).set(topLevelName('timestamp'), timestamp)
   try {
-    for (const { role, bytes } of published) {
-      await cache.store(role === TARGETS ? topLevelName('targets') : delegatedName(role, judge.suite), bytes)
-    }
-    await cache.store(topLevelName('snapshot'), snapshot)
-    await cache.store(topLevelName('timestamp'), timestamp)
-    await cache.store(MARK, Buffer.from(String(judge.now)))
+    await cache.store(FILE, encodeBundle(judge.now, files))
   } catch (error) {
     if (!isClientError(error)) throw error // what was published is published, whatever this disk says
   }
@@ -41,19 +44,57 @@ export async function learn({ cache, judge }: Options, { published, timestamp, s
 /**
  * The state that this machine published within the last minute, verified as a refresh would and with no question to
  * anybody; undefined where that is not enough. Good for a next publish alone, which a server refuses if it comes too
- * late: it says nothing of what others did since.
+ * late: it says nothing of what others did since. `cache` has the delegated roles that were published as well.
  */
-export async function remembered(options: Options): Promise<Refreshed | undefined> {
-  const { cache, judge } = options
-  const mark = await cache.load(MARK)
-  const age = mark === undefined ? Number.NaN : judge.now - Number(Buffer.from(mark).toString('latin1'))
-  if (!(age >= 0 && age < MOMENT_MS)) return undefined
-  const get = async (name: string) =>
-    name === timestampFile() ? await cache.load(topLevelName('timestamp')) : undefined
+export async function remembered(
+  options: Options,
+): Promise<{ readonly trust: Refreshed; readonly cache: TrustCache } | undefined> {
+  const { judge } = options
+  const bytes = await options.cache.load(FILE)
+  const bundle = bytes && decodeBundle(bytes)
+  if (bundle === undefined || bundle.at > judge.now || bundle.at + MOMENT_MS <= judge.now) return undefined
+  const cache = laidOver(options.cache, bundle.files)
+  const get = async (name: string) => (name === timestampFile() ? bundle.files.get(name) : undefined)
   try {
-    return await refresh({ ...options, source: { get } })
+    return { trust: await refresh({ ...options, cache, source: { get }, unrecorded: true }), cache }
   } catch (error) {
     if (isTrustError(error) || isClientError(error)) return undefined
     throw error
   }
+}
+
+/** The cache as it would be with these files; it is only read. */
+function laidOver(cache: TrustCache, files: ReadonlyMap<string, Uint8Array>): TrustCache {
+  const nothing = async () => {}
+  return {
+    ...cache,
+    load: async (name) => files.get(name) ?? (await cache.load(name)),
+    store: nothing,
+    drop: nothing,
+    dropAllBut: nothing,
+  }
+}
+
+type Bundle = { readonly at: number; readonly files: ReadonlyMap<string, Uint8Array> }
+
+/** One line that says when, and how long each file is; then the files. */
+function encodeBundle(at: number, files: ReadonlyMap<string, Uint8Array>): Uint8Array {
+  const index = [...files].map(([name, { length }]) => `${name} ${length}`)
+  return Buffer.concat([Buffer.from(`${[at, ...index].join(' ')}\n`), ...files.values()])
+}
+
+/** undefined where it is damaged; what is in it proves itself, or is refused, when it is verified. */
+function decodeBundle(bytes: Uint8Array): Bundle | undefined {
+  const end = bytes.indexOf(0x0a)
+  const [at = '', ...index] = Buffer.from(bytes.subarray(0, Math.max(end, 0)))
+    .toString('utf8')
+    .split(' ')
+  const files = new Map<string, Uint8Array>()
+  let start = end + 1
+  for (let i = 0; i + 1 < index.length; i += 2) {
+    const length = Number(index[i + 1])
+    files.set(index[i] ?? '', bytes.subarray(start, start + length))
+    start += length
+  }
+  return /^\d+$/.test(at) && start === bytes.length ? { at: Number(at), files } : undefined
 }

@@ -46,6 +46,8 @@ export type RefreshOptions = {
    * may not, or a mirror that stands still could have an old state signed anew.
    */
   readonly toPublish?: boolean | undefined
+  /** Writes down nothing of what it saw: for a look at what this machine has already. */
+  readonly unrecorded?: boolean | undefined
   /** Told what a person should know although the refresh goes on. */
   readonly warn?: ((warning: Warning) => void) | undefined
   readonly signal?: AbortSignal | undefined
@@ -68,7 +70,7 @@ export async function refresh(options: RefreshOptions): Promise<Refreshed> {
   const run: Run = { ...options, record, kept: await loadKept(options.cache), files: new Map() }
   try {
     const trust = await updateTargets(run, await updateSnapshot(run, await updateTimestamp(run, await updateRoot(run))))
-    await record.save()
+    if (options.unrecorded !== true) await record.save()
     return { ...trust, files: run.files }
   } catch (error) {
     await saveProgress(record)

@@ -165,8 +165,8 @@ export function openRepository(options: RepositoryOptions): Repository {
     refreshToPublish: async (signal) => await refreshNow(signal, true),
     learn: async (learned) => await learn(publishing(), learned),
     async remembered() {
-      const trust = await remembered(publishing())
-      return trust && { ...trust, ...delegatedRoles(trust, source, cache, repository) }
+      const known = await remembered(publishing())
+      return known && { ...known.trust, ...delegatedRoles(known.trust, source, known.cache, repository) }
     },
     find: lookUp,
     async resolve(tag, signal) {
