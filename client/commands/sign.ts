@@ -1,6 +1,8 @@
 import { tufCodec } from '../../tuf/index.ts'
 import type { RoleName, TargetFile } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
+import { checkedNow, rememberChecked } from '../publish/checked.ts'
+import type { Checked } from '../publish/checked.ts'
 import { openDesk, quietly } from '../publish/desk.ts'
 import { PublishError } from '../publish/errors.ts'
 import { publish } from '../publish/publish.ts'
@@ -8,6 +10,8 @@ import { planSigning } from '../publish/tags.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { pinned } from '../registry/reference.ts'
 import { walkImage } from '../registry/walk.ts'
+import { directoryCache } from '../trust/directory-cache.ts'
+import { stateFolder } from '../trust/repository.ts'
 import { any, defineCommand, list, text } from './declare.ts'
 import { usage } from './errors.ts'
 import { byRepository, parseTagged } from './images.ts'
@@ -132,6 +136,15 @@ async function lookUpAll(context: Context, images: readonly TaggedImage[]): Prom
 
 /** The digest to sign, once the registry was seen to have everything that it refers to. */
 async function lookUp(context: Context, image: TaggedImage): Promise<Found> {
+  const memory = directoryCache(stateFolder(context.paths.state, image.name))
+  const known = image.digest === undefined ? undefined : await checkedNow(memory, context.clock(), image.digest)
+  if (known !== undefined) return foundAs(image, known)
+  const found = await lookInRegistry(context, image)
+  await rememberChecked(memory, context.clock(), { digest: found.digest, length: found.target.length })
+  return found
+}
+
+async function lookInRegistry(context: Context, image: TaggedImage): Promise<Found> {
   const registry = await context.registry()
   const { signal } = context
   const { name, registry: host, repository } = image
@@ -140,6 +153,10 @@ async function lookUp(context: Context, image: TaggedImage): Promise<Found> {
   if (resolved === undefined) throw new RegistryError('UNKNOWN_MANIFEST', { what: image.text })
   const { digest, length, mediaType } = resolved
   await walkImage(registry, image, { digest, length, mediaType }, { deep: false, signal })
+  return foundAs(image, { digest, length })
+}
+
+function foundAs(image: TaggedImage, { digest, length }: Checked): Found {
   const [algorithm = '', hex = ''] = digest.split(':')
   return { image, digest, target: { length, hashes: new Map([[algorithm, hex]]), unknown: new Map() } }
 }
