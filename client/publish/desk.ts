@@ -23,9 +23,9 @@ export async function openDesk(
   { keys = [], ahead = false }: DeskOptions = {},
 ): Promise<Desk> {
   const [server, trusted] = [await context.api(repository), await context.repository(repository)]
-  await turn() // what was asked before leaves now, and is answered while we compute
   const keyring = await keyringOf(context, keys)
   keyring.prepare(keyNameFor(TARGETS, repository))
+  await turn() // what was asked before leaves now, and is answered while we compute
   const known = ahead ? await trusted.remembered() : undefined
   let prepared = known === undefined ? quietly(trusted.refreshToPublish(context.signal)) : undefined
   return {

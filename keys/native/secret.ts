@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
 import { KeyError } from '../errors.ts'
 import { publicMaterial } from '../schemes/table.ts'
-import type { PublicMaterial, Signer } from '../signer.ts'
+import type { Algorithm, PublicMaterial, Signer } from '../signer.ts'
 import { OPENSSL } from './openssl.ts'
 
 /**
@@ -9,25 +9,35 @@ import { OPENSSL } from './openssl.ts'
  * Printing, inspecting or serialising one shows its public half only.
  */
 export class Secret implements Signer {
-  readonly public: PublicMaterial
+  readonly algorithm: Algorithm
   readonly #pkcs8: Uint8Array
   #key: KeyObject | undefined
+  #public: PublicMaterial | undefined
 
   /** Takes over `pkcs8`: unencrypted DER, wiped on close and when it is refused. */
   constructor(pkcs8: Uint8Array) {
     this.#pkcs8 = pkcs8
     try {
       this.#key = readPrivate(pkcs8)
-      this.public = publicMaterial(createPublicKey(this.#key).export({ format: 'der', type: 'spki' }))
-      if (this.public.algorithm !== 'ed25519') refuseMismatch(this.#key, this.public)
+      // OpenSSL computes the public half of an ed25519 key itself: there is nothing to check before somebody asks for it.
+      if (this.#key.asymmetricKeyType !== 'ed25519') {
+        this.#public = publicOf(this.#key)
+        refuseMismatch(this.#key, this.#public)
+      }
+      this.algorithm = this.#public?.algorithm ?? 'ed25519'
     } catch (error) {
       pkcs8.fill(0)
       throw error
     }
   }
 
+  get public(): PublicMaterial {
+    this.#public ??= publicOf(this.#open())
+    return this.#public
+  }
+
   async sign(payload: Uint8Array): Promise<Uint8Array> {
-    return OPENSSL[this.public.algorithm].sign(payload, this.#open())
+    return OPENSSL[this.algorithm].sign(payload, this.#open())
   }
 
   /** Lends the PKCS#8 DER for as long as `use` runs; whoever copies it wipes the copy. */
@@ -42,17 +52,21 @@ export class Secret implements Signer {
   }
 
   toJSON(): object {
-    return { algorithm: this.public.algorithm }
+    return { algorithm: this.algorithm }
   }
 
   [Symbol.for('nodejs.util.inspect.custom')](): string {
-    return `Secret(${this.public.algorithm})`
+    return `Secret(${this.algorithm})`
   }
 
   #open(): KeyObject {
-    if (this.#key === undefined) throw new KeyError('KEY_CLOSED', { algorithm: this.public.algorithm })
+    if (this.#key === undefined) throw new KeyError('KEY_CLOSED', { algorithm: this.algorithm })
     return this.#key
   }
+}
+
+function publicOf(key: KeyObject): PublicMaterial {
+  return publicMaterial(createPublicKey(key).export({ format: 'der', type: 'spki' }))
 }
 
 function readPrivate(pkcs8: Uint8Array): KeyObject {
@@ -70,8 +84,7 @@ function readPrivate(pkcs8: Uint8Array): KeyObject {
 
 /**
  * EC and RSA keys carry their public half beside the private one, and OpenSSL takes its word. One that lies
- * would sign what nobody can verify, or leak the private half through its faulty signatures. Of an ed25519 key OpenSSL
- * computes the public half.
+ * would sign what nobody can verify, or leak the private half through its faulty signatures.
  */
 function refuseMismatch(key: KeyObject, { algorithm, spki }: PublicMaterial): void {
   const probe = Buffer.from('tagseal key check')

@@ -59,7 +59,9 @@ for (const [name, { publish, role }] of Object.entries(LEARNED)) {
 }
 
 async function filesIn(cache: TrustCache) {
-  return await Promise.all(['root', 'timestamp', 'snapshot', 'targets', 'team'].map((name) => cache.load(`${name}.json`)))
+  return await Promise.all(
+    ['root', 'timestamp', 'snapshot', 'targets', 'team'].map((name) => cache.load(`${name}.json`)),
+  )
 }
 
 const FORGOTTEN: Record<string, { seconds: number; spoil?: (learned: Learned) => Learned }> = {
@@ -89,7 +91,8 @@ for (const [name, spoil] of Object.entries({
   'is too long': (bytes: Uint8Array) => Buffer.concat([bytes, Buffer.from('x')]),
   'is empty': () => new Uint8Array(),
   'is something else': () => Buffer.from('x y z\n'),
-  'lies about lengths': (bytes: Uint8Array) => Buffer.from(bytes.toString().replace(' snapshot.json ', ' snapshot.json -')),
+  'lies about lengths': (bytes: Uint8Array) =>
+    Buffer.from(bytes.toString().replace(' snapshot.json ', ' snapshot.json -')),
 })) {
   await t.test(`nothing is remembered from a file that ${name}`, async (t) => {
     const { simulator, at, cache } = await publisher()
