@@ -140,8 +140,11 @@ function exchange(request: HttpRequest, agent: Agent, userAgent: string): Promis
       answer = incoming
       resolve(responseOf(incoming, where))
     })
+    // One write for the headers and all of the body: each costs a trip to the kernel, and wakes the other side.
+    outgoing.cork()
     for (const part of chunksOf(body)) outgoing.write(part)
     outgoing.end()
+    outgoing.uncork()
   })
 }
 
