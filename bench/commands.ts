@@ -65,10 +65,19 @@ type Measured = {
 }
 
 async function measureSize({ ours, notary, names, digest, runs, size }: Measured): Promise<object> {
+  const sign = (tag: string) => ours.tagseal('sign', '--plain-http', `${names.ours}:${tag}`, '--digest', digest)
   const publish = await compare(
     {
-      ours: { program: (i) => ours.tagseal('sign', '--plain-http', `${names.ours}:new-${i}`, '--digest', digest) },
+      ours: { program: (i) => sign(`new-${i}`) },
       ...(notary && { notary: { program: (i: number) => notary.publish(names.notary, `new-${i}`) } }),
+    },
+    runs,
+  )
+  // The first tag of a burst asks the registry for the image, and the trust server for what is new (ADR 0016).
+  const afterPause = await compare(
+    {
+      ours: { program: (i) => sign(`first-${i}`), prepare: ours.pause },
+      ...(notary && { notary: { program: (i: number) => notary.publish(names.notary, `first-${i}`) } }),
     },
     runs,
   )
@@ -84,10 +93,16 @@ async function measureSize({ ours, notary, names, digest, runs, size }: Measured
     },
     runs,
   )
-  for (const [what, figure] of Object.entries({ publish, 'look up warm': warm, 'look up cold': cold })) {
+  const all = { publish, 'publish after a pause': afterPause, 'look up warm': warm, 'look up cold': cold }
+  for (const [what, figure] of Object.entries(all)) {
     console.log(`${size} tags, ${what}: ${describe(figure)}`)
   }
-  return { publish: withRatio(publish), warm: withRatio(warm), cold: withRatio(cold) }
+  return {
+    publish: withRatio(publish),
+    'publish after a pause': withRatio(afterPause),
+    warm: withRatio(warm),
+    cold: withRatio(cold),
+  }
 }
 
 function describe(figure: Record<string, Series>): string {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Certificate } from './certificate.ts'
@@ -13,6 +13,8 @@ export type Ours = {
   readonly tagseal: (...args: string[]) => Program
   /** What the client cached of every repository; its keys and pins stay. */
   readonly forget: () => Promise<void>
+  /** What the client remembers for a minute of its own doings: as if that minute were over. */
+  readonly pause: () => Promise<void>
   readonly close: () => Promise<void>
 }
 
@@ -56,6 +58,12 @@ export async function startOurs(dir: string, tls: Certificate | undefined): Prom
     }),
     async forget() {
       await rm(join(home, 'state'), { recursive: true, force: true })
+    },
+    async pause() {
+      const state = join(home, 'state')
+      for (const repository of await readdir(state)) {
+        for (const name of ['published', 'checked']) await rm(join(state, repository, name), { force: true })
+      }
     },
     async close() {
       const ended = new Promise((resolve) => server.on('close', resolve))

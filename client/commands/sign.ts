@@ -36,7 +36,7 @@ export const signCommand = defineCommand({
     'Without a digest, the tag is looked up in the registry, and looked up again just before publishing: one that moved',
     'in between is not signed. What the digest refers to must be in the registry.',
     'Jobs that sign different tags at once all succeed. Of two that sign the same tag for different digests at the same',
-    'moment, the second one refuses (TAG_CHANGED).',
+    'moment, or within a minute of what this machine signed, the second one refuses (TAG_CHANGED); told again, it signs.',
   ].join('\n'),
   async run(context, input) {
     const images = await imagesOf(input.many('IMAGE'), input.text('digest'), input.text('metadata-file'))
