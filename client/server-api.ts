@@ -38,8 +38,8 @@ export type ServerApi = {
   readonly onlineKey: (role: OnlineRole) => Promise<KeyFields>
   /** A new one, which the server signs with as soon as a root names it. */
   readonly newOnlineKey: (role: OnlineRole) => Promise<KeyFields>
-  /** All or nothing. */
-  readonly upload: (files: ReadonlyMap<RoleName, Uint8Array>) => Promise<Upload>
+  /** All or nothing; nothing as well where the snapshot is by now another one than `seen`, given by its sha256. */
+  readonly upload: (files: ReadonlyMap<RoleName, Uint8Array>, seen?: string) => Promise<Upload>
   /** Newest first, at most `limit`. */
   readonly history: (tag: string, limit: number) => Promise<readonly HistoryEntry[]>
 }
@@ -67,10 +67,10 @@ export function openServerApi(options: ServerApiOptions): ServerApi {
     server,
     onlineKey: async (role) => keyFrom(server, await ask({ url: new URL(`${trust}${role}.key`) })),
     newOnlineKey: async (role) => keyFrom(server, await ask({ url: new URL(`${trust}${role}.key`), method: 'POST' })),
-    async upload(files) {
+    async upload(files, seen) {
       const parts = [...files].map(([name, bytes]) => ({ name, bytes, contentType: 'application/json' }))
       const { contentType, body } = multipart('files', parts)
-      const headers = { 'content-type': contentType }
+      const headers = { 'content-type': contentType, ...(seen === undefined ? {} : { 'if-match': `"${seen}"` }) }
       const answer = await ask({ url: new URL(trust), method: 'POST', headers, body, idleTimeout: PUBLISH_IDLE_MS })
       return uploadFrom(options, answer)
     },
@@ -91,7 +91,7 @@ async function send(options: ServerApiOptions, request: Omit<HttpRequest, 'signa
     const response = await http.send({ ...request, headers: { ...authorization, ...request.headers }, signal })
     return { status: response.status, body: await readJson(server, response) }
   })
-  if (status === 200 || status === 409) return { status, body }
+  if (status === 200 || status === 409 || status === 412) return { status, body }
   throw refusal(options, status, body)
 }
 
@@ -160,11 +160,11 @@ function uploadFrom(options: ServerApiOptions, { status, body }: Reply): Upload 
     return { kind: 'stored', unsigned: unsigned.filter((role) => typeof role === 'string'), signed: signedIn(signed) }
   }
   const { code, detail } = problemOf(status, body)
-  if (code !== 'VERSION') throw refusal(options, 400, body)
+  if (code !== 'VERSION' && code !== 'SNAPSHOT_CHANGED') throw refusal(options, 400, body)
   const current = member(detail, 'current')
   return {
     kind: 'conflict',
-    role: textOf(member(detail, 'role')) ?? 'a role',
+    role: textOf(member(detail, 'role')) ?? 'snapshot',
     current: typeof current === 'number' ? current : undefined,
   }
 }

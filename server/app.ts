@@ -162,7 +162,7 @@ function useProblems(app: FastifyInstance, deps: AppDeps): void {
 /** What nobody foresaw is logged whole under the request's id, and the caller is told that id and nothing else. */
 function answerError({ logger, metrics }: AppDeps, error: unknown, request: FastifyRequest, reply: FastifyReply) {
   const problem = problemOf(error) ?? fromFastify(error)
-  if (problem?.code === 'VERSION') metrics.conflict()
+  if (problem?.code === 'VERSION' || problem?.code === 'SNAPSHOT_CHANGED') metrics.conflict()
   if (problem === undefined || problem.status >= 500) logger.error({ request: request.id, err: error }, 'failed')
   return answer(reply, problem ?? new Problem('INTERNAL', { request: request.id }))
 }

@@ -13,6 +13,7 @@ type Described = {
   readonly produces?: readonly string[]
   readonly params?: Fields
   readonly querystring?: Fields
+  readonly headers?: Fields
   readonly body?: object
   readonly response?: Readonly<Record<string, Response>>
 }
@@ -76,7 +77,11 @@ function isDescribed(schema: object): schema is Described {
 
 function operationOf(method: string, schema: Described): object {
   const { operationId = '', summary, description, tags, security } = schema
-  const parameters = [...fieldsOf('path', schema.params), ...fieldsOf('query', schema.querystring)]
+  const parameters = [
+    ...fieldsOf('path', schema.params),
+    ...fieldsOf('query', schema.querystring),
+    ...fieldsOf('header', schema.headers),
+  ]
   const body = bodyOf(schema)
   return {
     operationId: method === 'HEAD' ? `${operationId}Head` : operationId,
@@ -90,7 +95,7 @@ function operationOf(method: string, schema: Described): object {
   }
 }
 
-function fieldsOf(where: 'path' | 'query', fields: Fields | undefined): object[] {
+function fieldsOf(where: 'path' | 'query' | 'header', fields: Fields | undefined): object[] {
   return Object.entries(fields?.properties ?? {}).map(([name, { description, ...schema }]) => ({
     name,
     in: where,

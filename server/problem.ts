@@ -29,6 +29,7 @@ export type ProblemFailures = {
   /** `code` is a TrustError's or one of UpdateFailures. */
   readonly INVALID_UPDATE: { readonly code: string; readonly reason: string } & Readonly<Record<string, unknown>>
   readonly VERSION: { readonly role: string; readonly current: number; readonly got: number }
+  readonly SNAPSHOT_CHANGED: { readonly current: number }
   readonly NAME_TAKEN: { readonly name: string }
   readonly TOO_LARGE: { readonly what: string; readonly limit: number }
   readonly HEADERS_TOO_LARGE: { readonly limit: number }
@@ -54,6 +55,7 @@ export const STATUS = {
   INVALID_ROLE: 400,
   INVALID_UPDATE: 400,
   VERSION: 409,
+  SNAPSHOT_CHANGED: 412,
   NAME_TAKEN: 409,
   TOO_LARGE: 413,
   HEADERS_TOO_LARGE: 431,
@@ -78,6 +80,7 @@ const SENTENCE: { readonly [C in ProblemCode]: (d: ProblemFailures[C]) => string
   INVALID_ROLE: (d) => `the role ${d.role} cannot be published: ${d.reason}`,
   INVALID_UPDATE: (d) => `clients would refuse this update: ${d.reason}`,
   VERSION: (d) => `${d.role} is at version ${d.current}, so that ${d.got} cannot follow`,
+  SNAPSHOT_CHANGED: (d) => `the snapshot is another one by now: version ${d.current}`,
   NAME_TAKEN: (d) => `there is a live token named ${d.name}`,
   TOO_LARGE: (d) => `${d.what} is larger than ${d.limit} bytes`,
   HEADERS_TOO_LARGE: (d) => `the request's headers are larger than ${d.limit} bytes`,

@@ -70,7 +70,7 @@ async function publishAhead(desk: Desk, plan: Plan): Promise<Published | undefin
   if (desk.known === undefined) return undefined
   try {
     const edits = await plan(desk.known)
-    const outcome = edits.length === 0 ? undefined : await attempt(desk, edits)
+    const outcome = edits.length === 0 ? undefined : await attempt(desk, edits, snapshotOf(desk.known))
     return outcome === undefined || outcome instanceof Error || outcome.kind === 'conflict'
       ? undefined
       : stored(outcome, 1)
@@ -79,6 +79,11 @@ async function publishAhead(desk: Desk, plan: Plan): Promise<Published | undefin
       return undefined
     throw error
   }
+}
+
+function snapshotOf({ files, suite }: Standing): string | undefined {
+  const snapshot = files.get('snapshot')
+  return snapshot && suite.hash('sha256', snapshot)
 }
 
 async function publishAsking(desk: Desk, plan: Plan): Promise<Published> {
@@ -124,13 +129,13 @@ export async function sign(
 }
 
 /** An error here is one after which the update may or may not be in place. Every other one is thrown. */
-async function attempt(desk: Desk, edits: readonly Edit[]): Promise<Upload | Error> {
+async function attempt(desk: Desk, edits: readonly Edit[], seen?: string): Promise<Upload | Error> {
   const files = await sign(
     desk,
     edits.map((edit) => named(edit, desk.repository)),
   )
   try {
-    const outcome = await desk.server.upload(files)
+    const outcome = await desk.server.upload(files, seen)
     if (outcome.kind === 'stored') await desk.stored(files, outcome.signed)
     return outcome
   } catch (error) {

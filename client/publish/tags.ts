@@ -35,9 +35,9 @@ export function planSigning(wish: SignWish): Plan {
     for (const [tag, target] of wish.tags) {
       const place = await placeFor(standing, { ...wish, tag })
       wish.placed(tag, place.role.name)
+      refuseShadowed(place, { ...wish, tag })
       refuseChanged(wish, place, tag, target, before)
       if (isSettled(place, tag, target, wish.clock())) continue
-      refuseShadowed(place, { ...wish, tag })
       const change = changes.get(place.role.name) ?? { role: place.role, set: new Map<string, TargetFile>() }
       changes.set(place.role.name, change)
       change.set.set(tag, target)

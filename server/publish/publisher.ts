@@ -1,4 +1,4 @@
-import { DEFAULT_LIMITS, ROOT, TARGETS, instant, isTrustError, roleName, tufCodec } from '../../tuf/index.ts'
+import { DEFAULT_LIMITS, ROOT, SNAPSHOT, TARGETS, instant, isTrustError, roleName, tufCodec } from '../../tuf/index.ts'
 import type { Judge, Limits, RoleName } from '../../tuf/index.ts'
 import { nativeSuite } from '../../keys/native/suite.ts'
 import { Problem, untrusted } from '../problem.ts'
@@ -20,6 +20,8 @@ export type PublishRequest = {
   /** The name of the token. */
   readonly by?: string
   readonly request: string
+  /** sha256 of the snapshot on top of which this was made, where its publisher wants to be the next one. */
+  readonly seenSnapshot?: string
 }
 export type Published = {
   readonly versions: ReadonlyMap<RoleName, number>
@@ -73,6 +75,7 @@ async function attempt(options: PublisherOptions, request: PublishRequest, left:
   const judge = options.judge()
   const state = await store.metadata.state(repository)
   if (isRepeated(state, upload, judge)) return { versions: versionsOf(state), leftBehind: [], signed: new Map() }
+  refuseOtherSnapshot(state, request)
   refuseStale(state, upload)
   const next = await nextState(options, judge, state, request)
   const [stored] = await store.metadata.publish([publicationOf(options, judge, state, request, next)])
@@ -93,6 +96,13 @@ function signedIn(files: NextState['files']): Published['signed'] {
     if (file !== undefined) signed.set(online, file.bytes)
   }
   return signed
+}
+
+/** Roles are published one by one, but what one of them may say can depend on what another one says. */
+function refuseOtherSnapshot(state: RepositoryState | undefined, { seenSnapshot }: PublishRequest): void {
+  const current = state?.files.get(SNAPSHOT)
+  if (seenSnapshot === undefined || current?.sha256 === seenSnapshot) return
+  throw new Problem('SNAPSHOT_CHANGED', { current: current?.version ?? 0 })
 }
 
 /** Before a megabyte is parsed: most that come too late can be told from their last bytes. */

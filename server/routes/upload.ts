@@ -22,6 +22,17 @@ const schema = {
     additionalProperties: false,
     properties: { repository: REPOSITORY },
   },
+  headers: {
+    type: 'object',
+    properties: {
+      'if-match': {
+        type: 'string',
+        pattern: '^"[0-9a-f]{64}"$',
+        description:
+          'ETag of the snapshot that the publisher saw: nothing is published where it is another one by now.',
+      },
+    },
+  },
   response: {
     200: {
       description: 'Published.',
@@ -57,6 +68,7 @@ const schema = {
       'DENIED',
       'TIMEOUT',
       'VERSION',
+      'SNAPSHOT_CHANGED',
       'TOO_LARGE',
       'UNSUPPORTED_MEDIA_TYPE',
       'TOO_MANY_REQUESTS',
@@ -78,7 +90,9 @@ export function postUpload(app: FastifyInstance, deps: AppDeps): void {
     const by = name === undefined ? {} : { by: name }
     const { versions, leftBehind, signed } = await withUpload(deps, request, async (upload) => {
       const stop = metrics.publishTimer()
-      const published = await publisher.publish({ repository, upload, request: request.id, ...by })
+      const ifMatch = request.headers['if-match']?.slice(1, -1)
+      const seen = ifMatch === undefined ? {} : { seenSnapshot: ifMatch }
+      const published = await publisher.publish({ repository, upload, request: request.id, ...by, ...seen })
       stop()
       return published
     })

@@ -41,7 +41,7 @@ await t.test('routes, statuses, bodies and parameters are the same on both sides
       t.ok(documented.delete(name), `${name} is documented`)
       const operation = document.paths[path]?.[each.toLowerCase()]
       t.same(Object.keys(operation?.responses ?? {}), Object.keys(schema?.response ?? {}), `${name}: statuses`)
-      const names = [schema?.params, schema?.querystring].flatMap((part) =>
+      const names = [schema?.params, schema?.querystring, schema?.headers].flatMap((part) =>
         Object.keys((part as { properties?: object } | undefined)?.properties ?? {}),
       )
       t.same(operation?.parameters?.map((parameter) => parameter.name) ?? [], names, `${name}: parameters`)

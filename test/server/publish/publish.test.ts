@@ -94,6 +94,26 @@ await t.test('the very upload again is acknowledged again and stored once', asyn
   t.same(await versions(server), { root: 1, targets: 2, snapshot: 2, timestamp: 2 })
 })
 
+await t.test('who names the snapshot it saw is published on top of that one alone', async (t) => {
+  const server = await openTestServer(t)
+  const owner = await server.create()
+  const etag = async () => String((await server.get(`/v2/${REPO}/_trust/tuf/snapshot.json`)).headers['etag'])
+  const seen = await etag()
+  setTag(owner, server.clock.now, 'x', 'x')
+  const first = await server.publish({ targets: await signTargets(owner) }, { headers: { 'if-match': seen } })
+  t.equal(first.statusCode, 200, first.body)
+  const before = await versions(server)
+  setTag(owner, server.clock.now, 'y', 'y')
+  const files = { targets: await signTargets(owner) }
+  const late = await server.publish(files, { headers: { 'if-match': seen } })
+  t.match([late.statusCode, late.json()], [412, { errors: [{ code: 'SNAPSHOT_CHANGED', detail: { current: 2 } }] }])
+  for (const header of ['*', 'W/"x"', `${seen}, ${seen}`]) {
+    t.equal((await server.publish(files, { headers: { 'if-match': header } })).statusCode, 400, header)
+  }
+  t.same(await versions(server), before, 'and nothing was stored')
+  t.equal((await server.publish(files, { headers: { 'if-match': await etag() } })).statusCode, 200)
+})
+
 await t.test('delegated roles publish by their own keys, without the owner', async (t) => {
   const server = await openTestServer(t)
   const owner = await server.create()
