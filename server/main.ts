@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError, Option } from 'commander'
+import facts from '../package.json' with { type: 'json' }
 import { isKeyError } from '../keys/errors.ts'
 import { ConfigError } from './config-error.ts'
 import { loadSettings } from './config.ts'
@@ -13,6 +14,7 @@ import { tokenCommand } from './token-command.ts'
 
 const { env } = process
 const out = (line: string) => void process.stdout.write(`${line}\n`)
+const note = (line: string) => void process.stderr.write(`note: ${line}\n`)
 
 // No top-level await: the published program is one CommonJS file (ADR 0012).
 const work = main(process.argv)
@@ -40,6 +42,7 @@ function isExpected(error: unknown): error is Error & { readonly code: string } 
 
 function program(): Command {
   return new Command('tagseal-server')
+    .version(facts.version, '-V, --version', 'print the version')
     .description('Serves and keeps fresh the signed metadata that says which digest an image tag means.')
     .option('--config <file>', 'settings as one JSON object')
     .option('--data <dir>', 'folder of the database and its key-encryption key')
@@ -59,7 +62,7 @@ function program(): Command {
       const { config, ...flags } = options
       await serve(flags, config)
     })
-    .addCommand(tokenCommand({ env, out, clock: Date.now }))
+    .addCommand(tokenCommand({ env, out, note, clock: Date.now }))
 }
 
 /** Resolves when the server has stopped. */

@@ -3,12 +3,14 @@ import { createToken, revokeToken } from './auth/tokens.ts'
 import { loadSettings } from './config.ts'
 import { Problem } from './problem.ts'
 import { tokenOf } from './routes/tokens.ts'
-import { openSqliteStore } from './storage/sqlite.ts'
+import { isStoreIn, openSqliteStore } from './storage/sqlite.ts'
 import type { Action, Store, TokenRecord } from './storage/store.ts'
 
 export type TokenCommandDeps = {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly out: (line: string) => void
+  /** What a person should know beside the answer. */
+  readonly note: (line: string) => void
   readonly clock: () => number
 }
 
@@ -80,9 +82,15 @@ function placeOf(command: Command): Place {
   return command.optsWithGlobals<Place>()
 }
 
-async function withStore<T>({ env }: TokenCommandDeps, options: Place, use: (store: Store) => Promise<T>): Promise<T> {
+async function withStore<T>(
+  { env, note }: TokenCommandDeps,
+  options: Place,
+  use: (store: Store) => Promise<T>,
+): Promise<T> {
   const { data, config } = options
   const settings = loadSettings({ flags: { data }, env, ...(config === undefined ? {} : { file: config }) })
+  if (!isStoreIn(settings.data))
+    note(`${settings.data} had no database, and has a new one now: does the server use it?`)
   const store = await openSqliteStore({ dir: settings.data })
   try {
     return await use(store)

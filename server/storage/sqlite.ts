@@ -1,5 +1,5 @@
 /** The one file that knows better-sqlite3 (ADR 0010): connections, their settings, their errors. */
-import { chmodSync, mkdirSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { StorageError } from './errors.ts'
@@ -22,9 +22,16 @@ export type SqliteOptions = {
 const BUSY_TIMEOUT_MS = 5_000
 const WAL_LIMIT_BYTES = 4 * 1024 * 1024
 
+/** Whether a folder has a database already. */
+export function isStoreIn(dir: string): boolean {
+  return existsSync(join(dir, DATABASE))
+}
+
+const DATABASE = 'tagseal.db'
+
 /** Opens DIR/tagseal.db, making or migrating it. Several processes may have it open; only one may be the server. */
 export async function openSqliteStore({ dir, maxBytes }: SqliteOptions): Promise<Store> {
-  const path = join(dir, 'tagseal.db')
+  const path = join(dir, DATABASE)
   const db = translating(path, () => openDatabase(dir, path, maxBytes))
   const sql = sqlOver(db, path)
   return {

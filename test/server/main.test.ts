@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import facts from '../../package.json' with { type: 'json' }
 import { makeCertificate, type TestCertificate } from '../support/tls.ts'
 import { REPO } from './support/app.ts'
 import { run, startProcess } from './support/process.ts'
@@ -29,15 +30,21 @@ await t.test('starts on a new folder, tells its address, drains on SIGTERM', asy
   t.equal(await server.stop(), 0)
 })
 
+await t.test('says which version it is', async (t) => {
+  t.match(await run(['--version']), { code: 0, stdout: `${facts.version}\n` })
+})
+
 await t.test('tokens are made before the first start and while it runs, and revoked at once', async (t) => {
   const data = folder(t)
   const create = ['token', 'create', '--data', data, '--repo', 'registry.example.com/team/*', '--allow', 'pull,push']
   const early = await run([...create, '--name', 'early'])
   t.match(early.stdout, /^tst_[A-Za-z0-9_-]{43}\n$/)
+  t.match(early.stderr, /^note: \S+ had no database/, 'a mistyped folder does not go unnoticed')
   const server = await startProcess(['--data', data, ...listen])
   t.teardown(() => server.stop())
   const late = await run([...create, '--name', 'late', '--days', '1', '--json'])
   const { token } = JSON.parse(late.stdout) as { token: string }
+  t.equal(late.stderr, '')
   const ask = async (bearer: string) =>
     (await fetch(server.url + KEY, { headers: { authorization: `Bearer ${bearer}` } })).status
   t.equal(await ask(early.stdout.trim()), 200)
