@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Certificate } from './certificate.ts'
@@ -62,7 +62,8 @@ export async function startOurs(dir: string, tls: Certificate | undefined): Prom
     async pause() {
       const state = join(home, 'state')
       for (const repository of await readdir(state)) {
-        for (const name of ['published', 'checked']) await rm(join(state, repository, name), { force: true })
+        await rm(join(state, repository, 'checked'), { force: true })
+        await age(join(state, repository, 'published'))
       }
     },
     async close() {
@@ -71,6 +72,12 @@ export async function startOurs(dir: string, tls: Certificate | undefined): Prom
       await ended
     },
   }
+}
+
+/** Its first word says when it was written. */
+async function age(file: string): Promise<void> {
+  const text = await readFile(file, 'latin1').catch(() => undefined) // not published to yet
+  if (text !== undefined) await writeFile(file, text.replace(/^\d+/, '1'), 'latin1')
 }
 
 export async function build(): Promise<void> {

@@ -37,7 +37,7 @@ const SENTENCE: { readonly [C in TrustCode]: (d: TrustFailures[C]) => string } =
   EXPIRED: (d) => `${d.role} expired at ${iso(d.expired)}, and it is now ${iso(d.now)}`,
   ROLLBACK: (d) => `${d.role} went back from version ${d.trusted} to ${d.got}`,
   ROLE_DISAPPEARED: (d) => `${d.role} was listed at version ${d.trusted} and is listed no more`,
-  THRESHOLD: (d) => `${d.role} needs ${d.need} valid signatures and has ${d.have}`,
+  THRESHOLD: (d) => `${d.role} needs ${d.need} valid ${d.need === 1 ? 'signature' : 'signatures'} and has ${d.have}`,
   VERSION_MISMATCH: (d) => `${d.role} should be version ${d.expected} and is ${d.got}`,
   HASH_MISMATCH: (d) => `${d.what} has ${d.algorithm} ${d.got} where ${d.expected} was signed`,
   NO_KNOWN_HASH: (d) => `${d.what} lists no hash that can be checked (${d.algorithms})`,

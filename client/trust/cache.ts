@@ -23,6 +23,9 @@ export type TrustCache = {
   readonly lock: <T>(work: () => Promise<T>) => Promise<T>
 }
 
+/** What was published from here, in one file (`learn.ts`). No suffix `.json`: it is no TUF metadata. */
+export const PUBLISHED = 'published'
+
 const TOP_LEVEL: ReadonlySet<string> = new Set(['root.json', 'timestamp.json', 'snapshot.json', 'targets.json'])
 /** File systems take 255 bytes; what is written beside the file needs some of them. */
 const LONGEST_NAME = 200

@@ -1,7 +1,7 @@
 /** What a publisher knows without asking: the files that it published itself a moment ago. */
 import { isTrustError, ROOT, TARGETS, timestampFile } from '../../tuf/index.ts'
 import type { RoleName } from '../../tuf/index.ts'
-import { delegatedName, topLevelName } from './cache.ts'
+import { delegatedName, PUBLISHED, topLevelName } from './cache.ts'
 import type { TrustCache } from './cache.ts'
 import { isClientError } from './errors.ts'
 import { refresh } from './refresh.ts'
@@ -16,8 +16,6 @@ export type Learned = {
 
 type Options = Omit<RefreshOptions, 'source'>
 
-/** One file for all of them: each that is made costs what a request does. No suffix `.json`: it is no TUF metadata. */
-const FILE = 'published'
 /** Who else publishes within such a time does so at the same moment, as far as anybody can tell afterwards. */
 const MOMENT_MS = 60_000
 
@@ -35,7 +33,7 @@ export async function learn({ cache, judge }: Options, { published, timestamp, s
   )
   files.set(topLevelName('snapshot'), snapshot).set(topLevelName('timestamp'), timestamp)
   try {
-    await cache.store(FILE, encodeBundle(judge.now, files))
+    await cache.store(PUBLISHED, encodeBundle(judge.now, files))
   } catch (error) {
     if (!isClientError(error)) throw error // what was published is published, whatever this disk says
   }
@@ -50,7 +48,7 @@ export async function remembered(
   options: Options,
 ): Promise<{ readonly trust: Refreshed; readonly cache: TrustCache } | undefined> {
   const { judge } = options
-  const bytes = await options.cache.load(FILE)
+  const bytes = await options.cache.load(PUBLISHED)
   const bundle = bytes && decodeBundle(bytes)
   if (bundle === undefined || bundle.at > judge.now || bundle.at + MOMENT_MS <= judge.now) return undefined
   const cache = laidOver(options.cache, bundle.files)
@@ -61,6 +59,16 @@ export async function remembered(
     if (isTrustError(error) || isClientError(error)) return undefined
     throw error
   }
+}
+
+/**
+ * The cache with what was published from here laid over it: a refresh need not fetch that again, however long ago it
+ * was. What is out of date or damaged is found out as in any cache.
+ */
+export async function withPublished(cache: TrustCache): Promise<TrustCache> {
+  const bytes = await cache.load(PUBLISHED)
+  const files = (bytes && decodeBundle(bytes))?.files
+  return files === undefined ? cache : { ...cache, load: async (name) => files.get(name) ?? (await cache.load(name)) }
 }
 
 /** The cache as it would be with these files; it is only read. */
@@ -79,7 +87,7 @@ function laidOver(cache: TrustCache, files: ReadonlyMap<string, Uint8Array>): Tr
 
 type Bundle = { readonly at: number; readonly files: ReadonlyMap<string, Uint8Array> }
 
-/** One line that says when, and how long each file is; then the files. */
+/** One file for all, for each that is made costs what a request does. One line that says when, and how long each file is; then the files. */
 function encodeBundle(at: number, files: ReadonlyMap<string, Uint8Array>): Uint8Array {
   const index = [...files].map(([name, { length }]) => `${name} ${length}`)
   return Buffer.concat([Buffer.from(`${[at, ...index].join(' ')}\n`), ...files.values()])
@@ -98,5 +106,7 @@ function decodeBundle(bytes: Uint8Array): Bundle | undefined {
     files.set(index[i] ?? '', bytes.subarray(start, start + length))
     start += length
   }
-  return /^\d+$/.test(at) && start === bytes.length ? { at: Number(at), files } : undefined
+  // A root would be started from.
+  const isWhole = /^\d+$/.test(at) && start === bytes.length && !files.has(topLevelName('root'))
+  return isWhole ? { at: Number(at), files } : undefined
 }

@@ -2,7 +2,7 @@ import { hash } from '../../keys/digest.ts'
 import { onlineKeys, TrustError } from '../../tuf/index.ts'
 import type { AfterSnapshot, AfterTimestamp, Instant, Root, Snapshot } from '../../tuf/index.ts'
 import type { KnownRoot } from './anchor.ts'
-import { topLevelName } from './cache.ts'
+import { PUBLISHED, topLevelName } from './cache.ts'
 import type { TrustCache } from './cache.ts'
 import { ClientError } from './errors.ts'
 import { decodeSeen, encodeSeen, isBehind, mergeSeen, nothingSeen } from './seen.ts'
@@ -141,6 +141,7 @@ async function store(cache: TrustCache, mine: Seen, forgets = false): Promise<vo
 export async function dropOnline(cache: TrustCache): Promise<void> {
   await cache.drop(topLevelName('timestamp'))
   await cache.drop(topLevelName('snapshot'))
+  await cache.drop(PUBLISHED) // it holds both as well
 }
 
 function isNews(before: Seen | undefined, mine: Seen): boolean {

@@ -11,7 +11,7 @@ import { downloadTarget } from './download.ts'
 import type { DownloadOptions } from './download.ts'
 import { ClientError } from './errors.ts'
 import { httpSource, metadataUrlOf } from './fetch.ts'
-import { learn, remembered } from './learn.ts'
+import { learn, remembered, withPublished } from './learn.ts'
 import type { Learned } from './learn.ts'
 import { refresh } from './refresh.ts'
 import type { Refreshed, Warning } from './refresh.ts'
@@ -121,8 +121,9 @@ export function openRepository(options: RepositoryOptions): Repository {
   }
 
   async function refreshNow(signal?: AbortSignal, toPublish = false): Promise<View> {
-    const trust = await refresh({ judge: judgeNow(), source, cache, anchor: pin, name, signal, warn, toPublish })
-    return { ...trust, ...delegatedRoles(trust, source, cache, repository) }
+    const kept = toPublish ? await withPublished(cache) : cache
+    const trust = await refresh({ judge: judgeNow(), source, cache: kept, anchor: pin, name, signal, warn, toPublish })
+    return { ...trust, ...delegatedRoles(trust, source, kept, repository) }
   }
 
   /** A refresh that failed is no answer to the next question. */

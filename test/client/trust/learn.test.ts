@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { TrustCache } from '../../../client/trust/cache.ts'
 import { ClientError } from '../../../client/trust/errors.ts'
-import { learn, remembered } from '../../../client/trust/learn.ts'
+import { learn, remembered, withPublished } from '../../../client/trust/learn.ts'
 import type { Learned } from '../../../client/trust/learn.ts'
 import { memoryCache } from '../../../client/trust/memory-cache.ts'
 import { refresh } from '../../../client/trust/refresh.ts'
@@ -91,6 +91,8 @@ for (const [name, spoil] of Object.entries({
   'is too long': (bytes: Uint8Array) => Buffer.concat([bytes, Buffer.from('x')]),
   'is empty': () => new Uint8Array(),
   'is something else': () => Buffer.from('x y z\n'),
+  'brings a root along': (bytes: Uint8Array) =>
+    Buffer.concat([Buffer.from(Buffer.from(bytes).toString().replace('\n', ' root.json 2\n')), Buffer.from('{}')]),
   'lies about lengths': (bytes: Uint8Array) =>
     Buffer.from(bytes.toString().replace(' snapshot.json ', ' snapshot.json -')),
 })) {
@@ -106,6 +108,19 @@ for (const [name, spoil] of Object.entries({
 await t.test('nothing is remembered by who never published', async (t) => {
   const { at } = await publisher()
   t.equal(await remembered(at(1)), undefined)
+})
+
+await t.test('later it still spares who publishes again the download of what was published', async (t) => {
+  const { simulator, at, cache } = await publisher()
+  simulator.sign({ new: targetOf('new') })
+  await learn(at(1), learnedFrom(simulator, TARGETS))
+  simulator.requests.length = 0
+  const trust = await refresh({ ...at(600), cache: await withPublished(cache), source: simulator })
+  t.ok(trust.targets.targets.has('new'))
+  t.strictSame(simulator.requests, ['2.root.json', 'timestamp.json'])
+  simulator.sign({ newer: targetOf('newer') })
+  const next = await refresh({ ...at(601), cache: await withPublished(cache), source: simulator })
+  t.ok(next.targets.targets.has('newer'), 'and never keeps anybody from what is newer')
 })
 
 await t.test('a root is walked to, never learned', async (t) => {
