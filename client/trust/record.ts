@@ -32,7 +32,8 @@ export type SeenRecord = {
   readonly known: KnownRoot | undefined
   /** The record itself was unreadable: what the cached files say is all that is left. */
   readonly damaged: boolean
-  readonly refuseClockBack: (now: Instant) => void
+  /** Throws CLOCK_WENT_BACK where it is `tolerance` milliseconds, and more, earlier than it was. */
+  readonly refuseClockBack: (now: Instant, tolerance?: number) => void
   /**
    * Before the first root under another pin is stored: takes the old pin's root away, and writes down whose word counts
    * now. What was seen stays until the new chain tells whether it is the same, however often that is tried in vain.
@@ -65,8 +66,8 @@ export async function openRecord(cache: TrustCache, anchor: string): Promise<See
     anchor: before?.anchor,
     known: before?.under === anchor && before.root > 0 ? { version: before.root, hash: before.rootHash } : undefined,
     damaged: bytes !== undefined && before === undefined,
-    refuseClockBack(now) {
-      if (now < time - TOLERANCE_MS) throw new ClientError('CLOCK_WENT_BACK', { now, seen: time })
+    refuseClockBack(now, tolerance = TOLERANCE_MS) {
+      if (now < time - tolerance) throw new ClientError('CLOCK_WENT_BACK', { now, seen: time })
     },
     async startAnew() {
       if (before?.anchor === anchor) return

@@ -46,6 +46,8 @@ export type RefreshOptions = {
    * may not, or a mirror that stands still could have an old state signed anew.
    */
   readonly toPublish?: boolean | undefined
+  /** How far the clock may have gone back, in milliseconds; five minutes where nothing is said. */
+  readonly clockTolerance?: number | undefined
   /** Writes down nothing of what it saw: for a look at what this machine has already. */
   readonly unrecorded?: boolean | undefined
   /** Told what a person should know although the refresh goes on. */
@@ -65,7 +67,7 @@ export type Refreshed = AfterTargets & { readonly files: ReadonlyMap<TopRole, Ui
  */
 export async function refresh(options: RefreshOptions): Promise<Refreshed> {
   const record = await openRecord(options.cache, fingerprint(options.anchor))
-  record.refuseClockBack(options.judge.now)
+  record.refuseClockBack(options.judge.now, options.clockTolerance)
   if (record.damaged) options.warn?.(damaged(options.cache))
   const run: Run = { ...options, record, kept: await loadKept(options.cache), files: new Map() }
   try {

@@ -43,6 +43,8 @@ export type RepositoryOptions = Place &
     readonly plainHttp?: ((host: string) => boolean) | undefined
     readonly patience?: Patience | undefined
     readonly clock?: (() => number) | undefined
+    /** How far the clock may have gone back since the last refresh, in milliseconds; five minutes where nothing is said. */
+    readonly clockTolerance?: number | undefined
     readonly limits?: Partial<Limits>
     readonly warn?: ((warning: Warning) => void) | undefined
   }
@@ -103,7 +105,7 @@ export type Repository = {
  * ```
  */
 export function openRepository(options: RepositoryOptions): Repository {
-  const { repository, pin, token, patience, warn, clock = Date.now } = options
+  const { repository, pin, token, patience, warn, clock = Date.now, clockTolerance } = options
   const http = options.http ?? openHttp(httpOptions(options))
   const transport = { http, token, patience }
   const source = urlsOf(options).map((url) => httpSource(url, transport))
@@ -122,7 +124,18 @@ export function openRepository(options: RepositoryOptions): Repository {
 
   async function refreshNow(signal?: AbortSignal, toPublish = false): Promise<View> {
     const kept = toPublish ? await withPublished(cache) : cache
-    const trust = await refresh({ judge: judgeNow(), source, cache: kept, anchor: pin, name, signal, warn, toPublish })
+    const judge = judgeNow()
+    const trust = await refresh({
+      judge,
+      source,
+      cache: kept,
+      anchor: pin,
+      name,
+      signal,
+      warn,
+      toPublish,
+      clockTolerance,
+    })
     return { ...trust, ...delegatedRoles(trust, source, kept, repository) }
   }
 

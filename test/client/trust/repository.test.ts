@@ -5,6 +5,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { isClientError, openRepository, stateFolder } from '../../../client/index.ts'
 import type { RepositoryOptions } from '../../../client/index.ts'
+import { memoryCache } from '../../../client/trust/memory-cache.ts'
 import { nativeSuite } from '../../../keys/native/suite.ts'
 import { instant, roleName, TARGETS } from '../../../tuf/index.ts'
 import { REPOSITORY_FIELD } from '../../../tuf/model/repository.ts'
@@ -62,6 +63,18 @@ await t.test('a tag resolves to the digest that was signed', async (t) => {
     ),
     'one refresh for all three',
   )
+})
+
+await t.test('a clock that went back is refused, by more than the tolerance that was asked for', async (t) => {
+  let now: number = NOW
+  const simulator = new Simulator()
+  const cache = memoryCache()
+  const open = async (more: object) => (await opened(t, simulator, { cache, clock: () => now, ...more })).repository
+  await (await open({})).refresh()
+  now = NOW - HOUR
+  await t.rejects((await open({})).refresh(), { code: 'CLOCK_WENT_BACK' })
+  await t.rejects((await open({ clockTolerance: HOUR - 1 })).refresh(), { code: 'CLOCK_WENT_BACK' })
+  await t.resolves((await open({ clockTolerance: HOUR })).refresh())
 })
 
 await t.test('a program that stays', async (t) => {

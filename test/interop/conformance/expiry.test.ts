@@ -30,6 +30,12 @@ const EXPIRY: Record<string, Case> = {
     t.equal(await client.refresh(), 0)
     t.equal(client.version('root'), 3)
   },
+  'a run may be earlier than the one before': async (t, { client, repository }) => {
+    for (const role of ['timestamp', 'snapshot', 'targets'] as const) repository.of(role).expires = inDays(60)
+    repository.publish('targets', 'snapshot', 'timestamp')
+    t.equal(await client.refresh(Date.now() + 18 * DAY), 0)
+    t.equal(await client.refresh(), 0)
+  },
   'an expired timestamp is not kept': async (t, { client, repository }) => {
     await client.refresh()
     repository.of('timestamp').expires = inDays(-5)
