@@ -2,13 +2,12 @@
 import { hash } from '../../keys/digest.ts'
 import type { TrustCache } from '../trust/cache.ts'
 import { isClientError } from '../trust/errors.ts'
+import { isMomentAgo } from '../trust/moment.ts'
 
 export type Checked = { readonly digest: string; readonly length: number }
 
 /** No suffix `.json`: everything with it in the folder is TUF metadata. */
 const FILE = 'checked'
-/** As long as nobody could tell a check from one that was made now. */
-const MOMENT_MS = 60_000
 
 type Memory = Pick<TrustCache, 'load' | 'store'>
 
@@ -27,7 +26,6 @@ export async function checkedNow(cache: Memory, now: number, digest: string): Pr
   const bytes = await cache.load(FILE)
   const [, sum, text = '', at, found, length] =
     /^([0-9a-f]{64}) ((\d{1,15}) (\S+) (\d{1,15}))$/.exec(Buffer.from(bytes ?? []).toString('latin1')) ?? []
-  const age = now - Number(at)
-  if (found !== digest || !(age >= 0 && age < MOMENT_MS) || sum !== hash('sha256', Buffer.from(text))) return undefined
+  if (found !== digest || !isMomentAgo(Number(at), now) || sum !== hash('sha256', Buffer.from(text))) return undefined
   return { digest, length: Number(length) }
 }

@@ -4,6 +4,7 @@ import type { RoleName } from '../../tuf/index.ts'
 import { delegatedName, PUBLISHED, topLevelName } from './cache.ts'
 import type { TrustCache } from './cache.ts'
 import { isClientError } from './errors.ts'
+import { isMomentAgo } from './moment.ts'
 import { refresh } from './refresh.ts'
 import type { Refreshed, RefreshOptions } from './refresh.ts'
 
@@ -15,9 +16,6 @@ export type Learned = {
 }
 
 type Options = Omit<RefreshOptions, 'source'>
-
-/** Who else publishes within such a time does so at the same moment, as far as anybody can tell afterwards. */
-const MOMENT_MS = 60_000
 
 /**
  * Keeps what was published for a next publish that comes at once. It is kept unverified, for nothing that comes out of
@@ -50,7 +48,7 @@ export async function remembered(
   const { judge } = options
   const bytes = await options.cache.load(PUBLISHED)
   const bundle = bytes && decodeBundle(bytes)
-  if (bundle === undefined || bundle.at > judge.now || bundle.at + MOMENT_MS <= judge.now) return undefined
+  if (bundle === undefined || !isMomentAgo(bundle.at, judge.now)) return undefined
   const cache = laidOver(options.cache, bundle.files)
   const get = async (name: string) => (name === timestampFile() ? bundle.files.get(name) : undefined)
   try {
