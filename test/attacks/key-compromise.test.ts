@@ -63,13 +63,7 @@ await refuseAll(t, {
       simulator.delegate(TARGETS, TEAM)
       simulator.sign({ 'x-1': targetOf('one') }, TEAM)
     },
-    attack: (simulator) => {
-      simulator.publishSnapshot((body) => ({
-        ...body,
-        meta: new Map([...body.meta].filter(([role]) => role !== TEAM)),
-      }))
-      simulator.publishTimestamp()
-    },
+    attack: (simulator) => simulator.unlist(TEAM),
     code: 'ROLE_DISAPPEARED',
     stores: ['timestamp.json'],
     libraryOnly: true,

@@ -136,7 +136,7 @@ await t.test('the command line takes no such name for an image', async (t) => {
 })
 
 const scope = { kind: 'paths' as const, paths: ['*'] }
-/** Plain words, which are as good a name as any: no file of ours is called so. */
+/** Legal names of roles: a role's file ends in `.json`, and `seen` and `lock`, which are ours, do not. */
 const PLAIN = new Set(['con', 'constructor', 'seen', 'lock'])
 const refusedNames = Object.entries(NAMES).filter(([, text]) => !PLAIN.has(text))
 await refuseUploads(

@@ -71,13 +71,7 @@ await refuseAll(t, {
       simulator.delegate(TARGETS, TEAM, { paths: ['team-*'] })
       simulator.sign({ 'team-1': targetOf('a') }, TEAM)
     },
-    attack: (simulator) => {
-      simulator.publishSnapshot((body) => ({
-        ...body,
-        meta: new Map([...body.meta].filter(([role]) => role !== TEAM)),
-      }))
-      simulator.publishTimestamp()
-    },
+    attack: (simulator) => simulator.unlist(TEAM),
     code: 'ROLE_DISAPPEARED',
     stores: ['timestamp.json'],
     libraryOnly: true,

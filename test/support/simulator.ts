@@ -175,6 +175,12 @@ export class Simulator {
     this.publishTimestamp()
   }
 
+  /** A snapshot that no longer names a role, and a timestamp over it. */
+  unlist(role: RoleName): void {
+    this.publishSnapshot((body) => ({ ...body, meta: new Map([...body.meta].filter(([name]) => name !== role)) }))
+    this.publishTimestamp()
+  }
+
   /** Puts targets into a role and releases that. */
   sign(targets: Readonly<Record<string, TargetFile>>, role: RoleName = TARGETS): void {
     this.publishTargets({ set: new Map(Object.entries(targets)) }, role)

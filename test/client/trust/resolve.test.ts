@@ -75,13 +75,7 @@ await t.test('what a role is refused for ends the search', async (t) => {
       code: 'THRESHOLD',
     },
     'the snapshot does not list it': {
-      spoil: (simulator) => {
-        simulator.publishSnapshot((body) => ({
-          ...body,
-          meta: new Map([...body.meta].filter(([role]) => role !== TEAM)),
-        }))
-        simulator.publishTimestamp()
-      },
+      spoil: (simulator) => simulator.unlist(TEAM),
       code: 'ROLE_NOT_LISTED',
     },
   }
