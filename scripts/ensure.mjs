@@ -5,7 +5,7 @@
  * missing, so it stands before every command that needs the packages.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -35,9 +35,29 @@ function isComplete() {
 function takeLock() {
   mkdirSync(dirname(LOCK), { recursive: true })
   for (const start = Date.now(); !createdLock(); sleep(200)) {
+    removeDeadLock()
+    if (Date.now() - start > PATIENCE_MS) fail(`another process installs for too long: see ${LOCK}`)
+  }
+}
+
+/**
+ * One at a time looks and removes: of two that saw the same dead owner, the slower one would remove the lock that the
+ * faster one took since. Looking takes no second, so who has looked for ten is dead as well.
+ */
+function removeDeadLock() {
+  const looking = `${LOCK}.looking`
+  try {
+    writeFileSync(looking, '', { flag: 'wx' })
+  } catch {
+    const since = statSync(looking, { throwIfNoEntry: false })?.mtimeMs
+    if (since !== undefined && Date.now() - since > 10_000) rmSync(looking, { force: true })
+    return
+  }
+  try {
     const owner = readIfThere(LOCK)
     if (owner !== undefined && !isRunning(Number(owner))) rmSync(LOCK, { force: true })
-    if (Date.now() - start > PATIENCE_MS) fail(`another process installs for too long: see ${LOCK}`)
+  } finally {
+    rmSync(looking, { force: true })
   }
 }
 
