@@ -111,6 +111,8 @@ export const der = {
   octets: (body: Uint8Array) => element(TAG.octets, body),
   bits: (body: Uint8Array) => element(TAG.bits, concat(Uint8Array.of(0), body)),
   none: () => element(TAG.none, new Uint8Array()),
+  /** What has no name here, by its tag. */
+  tagged: (tag: number, ...parts: readonly Uint8Array[]) => element(tag, concat(...parts)),
   /** From a magnitude: leading zeros are dropped, and one is put before a set top bit. */
   positive: (magnitude: Uint8Array) => {
     const start = magnitude.findIndex((byte) => byte !== 0)
