@@ -39,21 +39,25 @@ for (const algorithm of ['ecdsa-p256', 'ecdsa-p384'] as const) {
   })
 }
 
-await t.test('openssl reads the root certificate as notary makes it', { skip: (await whyNoOpenssl()) ?? false }, async (t) => {
-  const { der } = await made('ecdsa-p256', FACTS)
-  const file = join(t.testdir(), 'root.crt')
-  await writeFile(file, writePem('CERTIFICATE', der))
-  const { stdout } = await run('openssl', ['x509', '-in', file, '-noout', '-text'])
-  for (const words of [
-    'Version: 3 (0x2)',
-    'Signature Algorithm: ecdsa-with-SHA256',
-    /Key Usage: critical\s+Digital Signature, Key Encipherment\n/,
-    /Extended Key Usage: \n\s+Code Signing\n/,
-    /Basic Constraints: critical\s+CA:FALSE\n/,
-  ]) {
-    t.match(stdout, words)
-  }
-})
+await t.test(
+  'openssl reads the root certificate as notary makes it',
+  { skip: (await whyNoOpenssl()) ?? false },
+  async (t) => {
+    const { der } = await made('ecdsa-p256', FACTS)
+    const file = join(t.testdir(), 'root.crt')
+    await writeFile(file, writePem('CERTIFICATE', der))
+    const { stdout } = await run('openssl', ['x509', '-in', file, '-noout', '-text'])
+    for (const words of [
+      'Version: 3 (0x2)',
+      'Signature Algorithm: ecdsa-with-SHA256',
+      /Key Usage: critical\s+Digital Signature, Key Encipherment\n/,
+      /Extended Key Usage: \n\s+Code Signing\n/,
+      /Basic Constraints: critical\s+CA:FALSE\n/,
+    ]) {
+      t.match(stdout, words)
+    }
+  },
+)
 
 await t.test('a certificate for signing alone says so', async (t) => {
   const { der } = await made('ecdsa-p256', { ...FACTS, purpose: 'signing' })
