@@ -1,6 +1,6 @@
 /**
- * Installs the Debian packages that tests, demo and benchmark hold us against: a real registry, a real puller, the
- * program we replace. Only what is missing, only as root; elsewhere it says what is missing and goes on, because the
+ * Installs the Debian packages that tests, demo and benchmark hold us against: a real registry, real pullers, the
+ * programs we replace. Only what is missing, only as root; elsewhere it says what is missing and goes on, because the
  * tests that need it skip themselves in so many words.
  *
  * `node scripts/debian.mjs [PACKAGE]...`
@@ -18,6 +18,9 @@ const PROGRAMS = {
   age: 'age',
   wrk: 'wrk',
   openssl: 'openssl',
+  'docker.io': 'dockerd',
+  podman: 'podman',
+  'busybox-static': 'busybox',
 }
 
 const asked = process.argv.slice(2)

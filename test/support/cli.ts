@@ -1,9 +1,10 @@
-import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { runProgram } from './program.ts'
+import type { Ran } from './program.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../client/main.ts', import.meta.url))
 
-export type Ran = { readonly code: number | null; readonly stdout: string; readonly stderr: string }
+export type { Ran } from './program.ts'
 
 export type CliOptions = {
   readonly env?: Readonly<Record<string, string>>
@@ -21,18 +22,7 @@ const ENVIRONMENT = Object.fromEntries(
 export function tagseal(args: readonly string[], options: CliOptions = {}): Promise<Ran> {
   const command = [...(options.through ?? []), process.execPath, PROGRAM, ...args]
   const [program = process.execPath, ...rest] = command
-  const env = { ...ENVIRONMENT, ...options.env }
-  // A session of its own has no terminal to ask on, as in a pipeline.
-  const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'], env, cwd: options.cwd, detached: true })
-  const [out, err]: [Buffer[], Buffer[]] = [[], []]
-  child.stdout.on('data', (part: Buffer) => out.push(part))
-  child.stderr.on('data', (part: Buffer) => err.push(part))
-  return new Promise((resolve, reject) => {
-    child.on('error', reject)
-    child.on('close', (code) => {
-      resolve({ code, stdout: Buffer.concat(out).toString('utf8'), stderr: Buffer.concat(err).toString('utf8') })
-    })
-  })
+  return runProgram(program, rest, { env: { ...ENVIRONMENT, ...options.env }, cwd: options.cwd })
 }
 
 /** What `--json` printed. */

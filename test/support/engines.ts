@@ -1,0 +1,75 @@
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { findDockerClients } from './docker-client.ts'
+import { tryDockerd } from './dockerd.ts'
+import { runProgram } from './program.ts'
+import type { Ran } from './program.ts'
+
+/** A real docker or podman with an image store of its own. */
+export type TestEngine = {
+  readonly name: 'docker' | 'podman'
+  /** What `tagseal`, and the engine's own command line, need to reach it and nothing else. */
+  readonly env: Readonly<Record<string, string>>
+  readonly run: (...args: string[]) => Promise<Ran>
+  /** Removes every container and image. */
+  readonly empty: () => Promise<void>
+  readonly stop: () => Promise<void>
+}
+
+/** the docker client that a user would get, before a daemon of our own; or why there is none. */
+export async function tryDocker(): Promise<TestEngine | string> {
+  const [client] = await findDockerClients()
+  if (client === undefined) return 'SKIPPED: docker is not installed (apt-get install docker.io)'
+  const daemon = await tryDockerd()
+  if (typeof daemon === 'string') return daemon
+  const folder = await mkdtemp(join(tmpdir(), 'tagseal-docker-'))
+  await symlink(client.program, join(folder, 'docker'))
+  const env = { PATH: path(folder), DOCKER_HOST: daemon.host, DOCKER_CONFIG: join(folder, 'config') }
+  return {
+    name: 'docker',
+    env,
+    run: (...args) => runProgram('docker', args, { env }),
+    empty: daemon.empty,
+    async stop() {
+      await daemon.stop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** podman with its whole store in a folder of ours; or why that cannot be. */
+export async function tryPodman(): Promise<TestEngine | string> {
+  const { code } = await runProgram('podman', ['--version'])
+  if (code !== 0) return 'SKIPPED: podman is not installed (apt-get install podman)'
+  const folder = await mkdtemp(join(tmpdir(), 'tagseal-podman-'))
+  const env = { PATH: path(), HOME: folder, ...(await storageIn(folder)) }
+  const run = (...args: string[]) => runProgram('podman', args, { env })
+  const stop = async () => {
+    await run('system', 'reset', '--force')
+    await rm(folder, { recursive: true, force: true })
+  }
+  const info = await run('info')
+  if (info.code === 0) return { name: 'podman', env, run, empty: () => emptyPodman(run), stop }
+  await stop()
+  return `SKIPPED: podman does not work here: ${info.stderr.trim().split('\n').at(-1)}`
+}
+
+async function emptyPodman(run: (...args: string[]) => Promise<Ran>): Promise<void> {
+  await run('rm', '--all', '--force')
+  await run('image', 'rm', '--all', '--force')
+}
+
+async function storageIn(folder: string): Promise<Readonly<Record<string, string>>> {
+  const file = join(folder, 'storage.conf')
+  const [graph, runtime] = [join(folder, 'graph'), join(folder, 'run')]
+  await mkdir(runtime, { mode: 0o700 })
+  await writeFile(file, `[storage]\ndriver = "vfs"\ngraphroot = "${graph}"\nrunroot = "${join(runtime, 'root')}"\n`)
+  return { CONTAINERS_STORAGE_CONF: file, XDG_RUNTIME_DIR: runtime, TMPDIR: runtime }
+}
+
+/** Daemons and runtimes stand in folders that a user's path may lack. */
+function path(first?: string): string {
+  const usual = [process.env['PATH'] ?? '', '/usr/sbin', '/sbin']
+  return (first === undefined ? usual : [first, ...usual]).join(':')
+}
