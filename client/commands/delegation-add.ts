@@ -1,5 +1,4 @@
-import { nativeSuite } from '../../keys/native/suite.ts'
-import { newRoleName, refusePattern, tufCodec } from '../../tuf/index.ts'
+import { newRoleName, refusePattern } from '../../tuf/index.ts'
 import { planDelegation } from '../publish/delegating.ts'
 import type { WantedRole } from '../publish/delegating.ts'
 import { openDesk } from '../publish/desk.ts'
@@ -51,10 +50,7 @@ export const delegationAddCommand = defineCommand({
         canSign: desk.keyring.canSign,
         found: (wanted: WantedRole) => (now = wanted),
       }
-      const { published, unsigned } = await publish(
-        desk,
-        planDelegation(wish, { codec: tufCodec, suite: nativeSuite, clock: context.clock }),
-      )
+      const { published, unsigned } = await publish(desk, planDelegation(wish, context))
       sayUnsigned(context.terminal, unsigned)
       return answerFor(repository, now, published)
     } finally {

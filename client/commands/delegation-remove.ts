@@ -1,5 +1,3 @@
-import { nativeSuite } from '../../keys/native/suite.ts'
-import { tufCodec } from '../../tuf/index.ts'
 import { planUndelegation } from '../publish/delegating.ts'
 import { openDesk } from '../publish/desk.ts'
 import { publish } from '../publish/publish.ts'
@@ -18,10 +16,9 @@ export const delegationRemoveCommand = defineCommand({
     const desk = await openDesk(context, repository)
     let lost: readonly string[] = []
     try {
-      const making = { codec: tufCodec, suite: nativeSuite, clock: context.clock }
       await publish(
         desk,
-        planUndelegation(repository, role, making, (tags) => (lost = tags)),
+        planUndelegation(repository, role, context, (tags) => (lost = tags)),
       )
     } finally {
       desk.keyring.close()

@@ -113,7 +113,7 @@ async function found(context: Context, { repository, threshold }: Wishes, { root
   const keyring = await keyringOf(context, [])
   try {
     const edits = foundingEdits(plan, tufCodec, context.clock())
-    const outcome = await api.upload(await sign({ codec: tufCodec, keyring }, edits))
+    const outcome = await api.upload(await sign(tufCodec, keyring, edits))
     if (outcome.kind === 'conflict') {
       throw new CommandError('REPOSITORY_EXISTS', { repository, version: outcome.current ?? 1 })
     }

@@ -1,4 +1,3 @@
-import { tufCodec } from '../../tuf/index.ts'
 import type { RoleName } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { failureOf } from '../exit.ts'
@@ -58,7 +57,6 @@ async function revokeAll(
     )
     const plan = planRevoking({
       tags: new Set(images.map(({ tag }) => tag)),
-      codec: tufCodec,
       clock: context.clock,
       canSign: desk.keyring.canSign,
       told: (tag, roles, keeping) => {

@@ -113,7 +113,7 @@ async function rotateRole(context: Context, rotation: Rotation): Promise<Rotated
     for (const suspect of found) leftOut.set(suspect.tag, suspect)
     return new Set(found.map(({ tag }) => tag))
   }
-  const making = { codec: tufCodec, suite: nativeSuite, clock: context.clock, leaveOut }
+  const making = { clock: context.clock, leaveOut }
   try {
     const plan =
       top === undefined ? planDelegatedRotation(repository, role, after, making) : planTopRotation(top, after, making)

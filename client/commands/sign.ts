@@ -1,4 +1,3 @@
-import { tufCodec } from '../../tuf/index.ts'
 import type { RoleName, TargetFile } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { checkedNow, rememberChecked } from '../publish/checked.ts'
@@ -102,7 +101,6 @@ async function signRepository(
       repository,
       tags,
       role,
-      codec: tufCodec,
       clock: context.clock,
       canSign: desk.keyring.canSign,
       stillSo: async () => {

@@ -1,6 +1,6 @@
 /** Letting other keys sign some tags, as plans to publish. */
 import { withDelegation, withoutDelegation } from '../../tuf/index.ts'
-import type { Authority, Codec, DelegatedRole, PublicKey, RoleName, Suite, TargetFile } from '../../tuf/index.ts'
+import type { Authority, DelegatedRole, PublicKey, RoleName, Suite, TargetFile } from '../../tuf/index.ts'
 import { PublishError } from './errors.ts'
 import { BINS, coveredInBins, isOwner } from './layout.ts'
 import type { Edit, Plan } from './publish.ts'
@@ -8,7 +8,7 @@ import { allRoles } from './standing.ts'
 import type { HoldingRole } from './standing.ts'
 import { editOf } from './tags.ts'
 
-type Making = { readonly codec: Codec; readonly suite: Suite; readonly clock: () => number }
+type Making = { readonly clock: () => number }
 
 export type DelegationWish = {
   readonly repository: string
@@ -41,17 +41,18 @@ export function placeOf(roles: readonly HoldingRole[], name: RoleName): Delegate
   return { parent, entry: undefined }
 }
 
-export function planDelegation(wish: DelegationWish, making: Making): Plan {
+export function planDelegation(wish: DelegationWish, { clock }: Making): Plan {
   return async (standing) => {
+    const making = { codec: standing.codec, clock }
     const roles = await allRoles(standing)
     const { parent, entry } = placeOf(roles, wish.role)
-    const wanted = wantedRole(wish, parent, entry, making.suite)
+    const wanted = wantedRole(wish, parent, entry, standing.suite)
     wish.found(wanted)
     if (entry !== undefined && sameRole(entry, wanted)) return []
     const file = publishedOf(parent)
     const delegations = withDelegation(file.delegations, wanted, lastOf(file.delegations?.roles))
     const covered = isOwner(parent)
-      ? coveredInBins(roles, wanted.scope, making.suite)
+      ? coveredInBins(roles, wanted.scope, standing.suite)
       : new Map<HoldingRole, ReadonlyMap<string, TargetFile>>()
     const moved = new Map([...covered.values()].flatMap((tags) => [...tags]))
     const edit = editOf(parent, { delegations, set: moved }, making)
@@ -70,7 +71,7 @@ export function planDelegation(wish: DelegationWish, making: Making): Plan {
 export function planUndelegation(
   repository: string,
   role: RoleName,
-  making: Making,
+  { clock }: Making,
   found: (tags: readonly string[]) => void,
 ): Plan {
   let wasThere = false
@@ -84,9 +85,8 @@ export function planUndelegation(
     const { delegations } = publishedOf(parent)
     if (delegations === undefined) throw new Error('an entry was found in it')
     const rest = withoutDelegation(delegations, role)
-    return [
-      editOf(parent, { delegations: rest.roles.length === 0 && rest.succinct === undefined ? null : rest }, making),
-    ]
+    const left = rest.roles.length === 0 && rest.succinct === undefined ? null : rest
+    return [editOf(parent, { delegations: left }, { codec: standing.codec, clock })]
   }
 }
 

@@ -1,5 +1,5 @@
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises'
-import { TARGETS, tufCodec } from '../../tuf/index.ts'
+import { TARGETS } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { keyNameFor } from './found.ts'
 import { openKeyring } from './keyring.ts'
@@ -30,7 +30,6 @@ export async function openDesk(
   let prepared = known === undefined ? quietly(trusted.refreshToPublish(context.signal)) : undefined
   return {
     repository,
-    codec: tufCodec,
     server,
     keyring,
     known,

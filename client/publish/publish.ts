@@ -22,7 +22,6 @@ export type Plan = (standing: Standing) => Promise<readonly Edit[]>
 
 export type Desk = {
   readonly repository: string
-  readonly codec: Codec
   readonly server: ServerApi
   readonly keyring: Keyring
   /** What this machine published a moment ago: to go on from without a question, once. */
@@ -69,8 +68,9 @@ export async function publish(desk: Desk, plan: Plan): Promise<Published> {
 async function publishAhead(desk: Desk, plan: Plan): Promise<Published | undefined> {
   if (desk.known === undefined) return undefined
   try {
-    const edits = await plan(desk.known)
-    const outcome = edits.length === 0 ? undefined : await attempt(desk, edits, snapshotOf(desk.known))
+    const { known } = desk
+    const edits = await plan(known)
+    const outcome = edits.length === 0 ? undefined : await attempt(desk, known, edits, snapshotOf(known))
     return outcome === undefined || outcome instanceof Error || outcome.kind === 'conflict'
       ? undefined
       : stored(outcome, 1)
@@ -91,9 +91,10 @@ async function publishAsking(desk: Desk, plan: Plan): Promise<Published> {
   const start = patience.monotonic()
   let failures = 0
   for (let attempts = 0; ; attempts++) {
-    const edits = await plan(await desk.standing())
+    const standing = await desk.standing()
+    const edits = await plan(standing)
     if (edits.length === 0) return { published: attempts > 0, attempts, unsigned: [] }
-    const outcome = await attempt(desk, edits)
+    const outcome = await attempt(desk, standing, edits)
     if (!(outcome instanceof Error) && outcome.kind === 'stored') return stored(outcome, attempts + 1)
     failures = outcome instanceof Error ? failures + 1 : 0
     if (outcome instanceof Error && failures === MOST_FAILURES) throw outcome
@@ -118,7 +119,8 @@ export function named<E extends Edit>(edit: E, repository: string): E {
 
 /** The files of these edits, signed. */
 export async function sign(
-  { codec, keyring }: Pick<Desk, 'codec' | 'keyring'>,
+  codec: Codec,
+  keyring: Pick<Keyring, 'sign'>,
   edits: readonly Edit[],
 ): Promise<ReadonlyMap<RoleName, Uint8Array>> {
   const files = new Map<RoleName, Uint8Array>()
@@ -129,9 +131,15 @@ export async function sign(
 }
 
 /** An error here is one after which the update may or may not be in place. Every other one is thrown. */
-async function attempt(desk: Desk, edits: readonly Edit[], seen?: string): Promise<Upload | Error> {
+async function attempt(
+  desk: Desk,
+  { codec }: Standing,
+  edits: readonly Edit[],
+  seen?: string,
+): Promise<Upload | Error> {
   const files = await sign(
-    desk,
+    codec,
+    desk.keyring,
     edits.map((edit) => named(edit, desk.repository)),
   )
   try {

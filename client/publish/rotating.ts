@@ -1,17 +1,6 @@
 /** Replacing the keys of a role, as plans to publish. What the leaving keys signed is issued again in the same publish. */
 import { authorityOf, binNames, keySetOf, nextRoot, roleName, ROOT, TARGETS, withDelegation } from '../../tuf/index.ts'
-import type {
-  Authority,
-  Codec,
-  Delegations,
-  KeyId,
-  PublicKey,
-  Root,
-  RoleName,
-  Suite,
-  Targets,
-  TopRole,
-} from '../../tuf/index.ts'
+import type { Authority, Delegations, KeyId, PublicKey, Root, RoleName, Targets, TopRole } from '../../tuf/index.ts'
 import { authorityIn, placeOf, publishedOf } from './delegating.ts'
 import { PublishError } from './errors.ts'
 import { LIFETIME_MS } from './lifetimes.ts'
@@ -21,8 +10,6 @@ import type { HoldingRole, Standing } from './standing.ts'
 import { editOf } from './tags.ts'
 
 type Making = {
-  readonly codec: Codec
-  readonly suite: Suite
   readonly clock: () => number
   /** Of the tags in a file, those that are not to be signed again. `family` are the roles under the same keys. */
   readonly leaveOut: (file: Targets, family: ReadonlySet<RoleName>) => Promise<ReadonlySet<string>>
@@ -50,7 +37,11 @@ export function planTopRotation(role: TopRole, wanted: NewKeys, making: Making):
     const { root } = standing
     first ??= root.version
     if (root.version > first && sameKeys(keySetOf(root, roleName(role)).keys, wanted.keys)) return []
-    const next = nextRoot(root, { [role]: wanted }, { codec: making.codec, expires: making.clock() + LIFETIME_MS.root })
+    const next = nextRoot(
+      root,
+      { [role]: wanted },
+      { codec: standing.codec, expires: making.clock() + LIFETIME_MS.root },
+    )
     const edit: Edit = { role: ROOT, body: next, authorities: [authorityOf(root, ROOT), authorityOf(next, ROOT)] }
     return role === 'targets' ? [edit, ...(await reissued(standing, next, making))] : [edit]
   }
@@ -67,10 +58,11 @@ export function planDelegatedRotation(repository: string, role: RoleName, wanted
     const { version, delegations } = publishedOf(parent)
     first ??= version
     if (version > first && sameKeys(keysOf(held.authority), wanted.keys)) return []
-    const edit = editOf(parent, { delegations: withDelegation(delegations, { ...entry, ...wanted }) }, making)
+    const context = { codec: standing.codec, clock: making.clock }
+    const edit = editOf(parent, { delegations: withDelegation(delegations, { ...entry, ...wanted }) }, context)
     if (held.file === undefined) return [edit]
     const remove = await making.leaveOut(held.file, new Set([role]))
-    return [edit, editOf({ ...held, authority: authorityIn(edit, role) }, { remove }, making)]
+    return [edit, editOf({ ...held, authority: authorityIn(edit, role) }, { remove }, context)]
   }
 }
 
@@ -93,7 +85,7 @@ async function reissued(standing: Standing, next: Root, making: Making): Promise
     const authority = role.name === TARGETS ? authorityOf(next, TARGETS) : underKeys(role.authority, after)
     const remove = await making.leaveOut(role.file, family)
     const change = delegations === undefined ? {} : { delegations: rekeyed(delegations, before, after) }
-    edits.push(editOf({ ...role, authority }, { ...change, remove }, making))
+    edits.push(editOf({ ...role, authority }, { ...change, remove }, { codec: standing.codec, clock: making.clock }))
   }
   return edits
 }

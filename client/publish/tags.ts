@@ -1,6 +1,6 @@
 /** Putting tags in and taking them out, as plans to publish. */
 import { delegatedAuthority, firstTargets, nextTargets, version } from '../../tuf/index.ts'
-import type { Codec, RoleName, Suite, TargetFile, Targets } from '../../tuf/index.ts'
+import type { Codec, RoleName, TargetFile, Targets } from '../../tuf/index.ts'
 import { digestOf } from '../trust/repository.ts'
 import { PublishError } from './errors.ts'
 import { BINS, binToRenew, isOwner, keysOfOwner, spreadIfLarge } from './layout.ts'
@@ -16,7 +16,6 @@ export type SignWish = {
   readonly tags: ReadonlyMap<string, TargetFile>
   readonly role: RoleName | undefined
   readonly canSign: PlaceWish['canSign']
-  readonly codec: Codec
   readonly clock: () => number
   /** Throws where a tag is no longer what it was found to be. Asked last, before each attempt. */
   readonly stillSo: () => Promise<void>
@@ -44,7 +43,7 @@ export function planSigning(wish: SignWish): Plan {
     }
     if (changes.size === 0) return []
     await wish.stillSo()
-    const edits = [...changes.values()].flatMap(({ role, set }) => signingEdits(role, set, standing.suite, wish))
+    const edits = [...changes.values()].flatMap(({ role, set }) => signingEdits(role, set, standing, wish))
     return [...edits, ...(await renewal(standing, edits, wish))]
   }
 }
@@ -52,12 +51,12 @@ export function planSigning(wish: SignWish): Plan {
 function signingEdits(
   role: HoldingRole,
   set: ReadonlyMap<string, TargetFile>,
-  suite: Suite,
-  wish: SignWish,
+  { codec, suite }: Standing,
+  { clock }: SignWish,
 ): readonly Edit[] {
-  const edit = editOf(role, { set }, wish)
+  const edit = editOf(role, { set }, { codec, clock })
   if (!isOwner(role)) return [edit]
-  const context = { codec: wish.codec, expires: wish.clock() + LIFETIME_MS.targets }
+  const context = { codec, expires: clock() + LIFETIME_MS.targets }
   return spreadIfLarge(edit, keysOfOwner(role), suite, context)
 }
 
@@ -69,13 +68,13 @@ async function renewal(standing: Standing, edits: readonly Edit[], wish: SignWis
   if (role === undefined || edits.some((edit) => edit.role === role) || !wish.canSign(bins.authority)) return []
   const { file } = await standing.get({ role, delegator: bins.file })
   if (!isDue('targets', file.expires, wish.clock())) return []
-  return [editOf({ name: role, authority: delegatedAuthority(bins.file, role), file, version: file.version }, {}, wish)]
+  const held = { name: role, authority: delegatedAuthority(bins.file, role), file, version: file.version }
+  return [editOf(held, {}, { codec: standing.codec, clock: wish.clock })]
 }
 
 export type RevokeWish = {
   readonly tags: ReadonlySet<string>
   readonly canSign: PlaceWish['canSign']
-  readonly codec: Codec
   readonly clock: () => number
   /** Told, for the plan that is carried out, which roles give up a tag, and which keep it. */
   readonly told: (tag: string, from: readonly RoleName[], kept: readonly RoleName[]) => void
@@ -93,7 +92,8 @@ export function planRevoking(wish: RevokeWish): Plan {
       wish.told(tag, names(able), names(holders.filter((role) => !able.includes(role))))
       for (const role of able) changes.set(role, (changes.get(role) ?? new Set<string>()).add(tag))
     }
-    return [...changes].map(([role, remove]) => editOf(role, { remove }, wish))
+    const making = { codec: standing.codec, clock: wish.clock }
+    return [...changes].map(([role, remove]) => editOf(role, { remove }, making))
   }
 }
 
