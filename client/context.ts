@@ -12,6 +12,7 @@ import type { ServerApi } from './server-api.ts'
 import type { Terminal } from './terminal.ts'
 import type { Pin, PinRule } from './trust/pins.ts'
 import type { Repository } from './trust/repository.ts'
+import type { Verdicts } from './verdict/engine.ts'
 
 export type Context = {
   readonly terminal: Terminal
@@ -35,6 +36,8 @@ export type Context = {
   readonly pinOf: (repository: string) => Promise<PinRule>
   /** A repository under this machine's pin for it. The same one for the same name. */
   readonly repository: (repository: string) => Promise<Repository>
+  /** Which images this machine admits: by its pins. */
+  readonly verdicts: () => Promise<Verdicts>
   /** Its server: named for this run, or kept with the pin. Throws NO_SERVER. */
   readonly api: (repository: string) => Promise<ServerApi>
   /** The same for a repository under a pin that is not kept yet. */
@@ -124,6 +127,12 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     const { pin, pattern } = await pinOf(name)
     return await open(name, pin, !pattern.literal)
   })
+  const verdicts = once(async () => {
+    const { openVerdicts } = await import('./verdict/engine.ts')
+    const { policyOfPins } = await import('./verdict/rule.ts')
+    const policy = policyOfPins(await rules(), paths.trust)
+    return openVerdicts({ policy, open: repository, background: false, clock, monotonic, signal })
+  })
   const api = each(async (name: string) => {
     const { openServerApi } = await import('./server-api.ts')
     return openServerApi({
@@ -153,6 +162,7 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     registry,
     pinOf,
     repository,
+    verdicts,
     api,
     unpinned: (name, pin) => open(name, pin, false),
     close,

@@ -10,6 +10,7 @@ import type { HttpCode } from './http-errors.ts'
 import type { PublishCode } from './publish/errors.ts'
 import type { RegistryCode } from './registry/errors.ts'
 import type { ClientCode } from './trust/errors.ts'
+import type { VerdictCode } from './verdict/errors.ts'
 
 export type ExitCode = 0 | 1 | 2 | 3
 
@@ -139,10 +140,23 @@ const COMMAND = {
   IO: 3,
 } as const satisfies Record<CommandCode, ExitCode>
 
+/** This machine's rules say no. */
+const VERDICT = {
+  NO_RULE: 1,
+  REFUSED_BY_RULE: 1,
+  DIGEST_DIFFERS: 1,
+  DIGEST_NOT_SIGNED: 1,
+  ROLE_NOT_COUNTED: 1,
+  ROLE_REQUIRED: 1,
+  THRESHOLD_REQUIRED: 1,
+  FOREIGN_CONTENT: 1,
+} as const satisfies Record<VerdictCode, ExitCode>
+
 /** By the name of the error's class. */
 export const EXIT_CODES = {
   TrustError: TRUST,
   ClientError: CLIENT,
+  VerdictError: VERDICT,
   RegistryError: REGISTRY,
   KeyError: KEY,
   HttpError: HTTP,

@@ -28,7 +28,7 @@ export { acceptRoot, authorityOf, finishRoot, onlineKeys, openRoot } from './ver
 export { acceptTimestamp } from './verify/timestamp.ts'
 export { acceptSnapshot } from './verify/snapshot.ts'
 export { acceptDelegated, acceptTargets, delegatedAuthority, listedMeta } from './verify/targets.ts'
-export { binFor, binNames, delegatesFor, inScope, listedRoles } from './verify/delegations.ts'
+export { binFor, binNames, delegatesFor, delegationTo, inScope, listedRoles } from './verify/delegations.ts'
 export { matchesPath } from './verify/glob.ts'
 export { search } from './verify/search.ts'
 export { stillTrusted } from './verify/cached.ts'

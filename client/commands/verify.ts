@@ -5,7 +5,7 @@ import { failureDocument, tellFailure } from '../failure-text.ts'
 import { pinned } from '../registry/reference.ts'
 import { defineCommand, flag, many } from './declare.ts'
 import type { Answer } from './declare.ts'
-import { CommandError } from './errors.ts'
+import { usage } from './errors.ts'
 import { parseTagged } from './images.ts'
 import type { TaggedImage } from './images.ts'
 
@@ -39,15 +39,10 @@ type Verdict = Verified | { readonly image: TaggedImage; readonly failure: Failu
 
 /** The signed digest of one image. Throws where it is not signed, or not as the digest that was named. */
 export async function verifyImage(context: Context, image: TaggedImage): Promise<Verified> {
-  const repository = await context.repository(image.name)
-  const { digest, length, role } = await repository.resolve(image.tag, context.signal)
-  if (image.digest !== undefined && image.digest !== digest) {
-    throw new CommandError('DIGEST_DIFFERS', {
-      image: `${image.name}:${image.tag}`,
-      expected: image.digest,
-      signed: digest,
-    })
-  }
+  const verdict = await (await context.verdicts()).judge(image)
+  if (verdict.kind === 'unsigned')
+    throw usage(`${verdict.rule.where} lets ${image.text} pass unsigned: nothing to verify`)
+  const { digest, length, role } = verdict
   return { image, digest, length, role }
 }
 

@@ -1,0 +1,61 @@
+/** Why an image is not admitted although the metadata that speaks of it is sound: this machine's rules say no. */
+export type VerdictFailures = {
+  /** No rule of the policy matches: what nobody spoke of is refused. */
+  readonly NO_RULE: { readonly repository: string }
+  readonly REFUSED_BY_RULE: { readonly repository: string; readonly rule: string }
+  /** `expected` is what the caller named, `signed` what the signatures say. */
+  readonly DIGEST_DIFFERS: { readonly image: string; readonly expected: string; readonly signed: string }
+  /** No signed tag means it, and nothing that a signed tag means leads to it. */
+  readonly DIGEST_NOT_SIGNED: { readonly repository: string; readonly digest: string }
+  /** The role that signed it is none of those whose word counts here. */
+  readonly ROLE_NOT_COUNTED: { readonly image: string; readonly role: string; readonly counted: readonly string[] }
+  /** `found`: the digest that the role signed instead; undefined where it did not sign the tag at all. */
+  readonly ROLE_REQUIRED: { readonly image: string; readonly role: string; readonly found: string | undefined }
+  readonly THRESHOLD_REQUIRED: {
+    readonly image: string
+    readonly role: string
+    readonly need: number
+    readonly have: number
+  }
+  /** A layer that is to be fetched from elsewhere: whoever fetches it goes past this machine. */
+  readonly FOREIGN_CONTENT: { readonly what: string; readonly url: string }
+}
+export type VerdictCode = keyof VerdictFailures
+
+const SENTENCE: { readonly [C in VerdictCode]: (d: VerdictFailures[C]) => string } = {
+  NO_RULE: (d) => `no rule of the policy speaks of ${d.repository}`,
+  REFUSED_BY_RULE: (d) => `the rule for ${d.rule} refuses ${d.repository}`,
+  DIGEST_DIFFERS: (d) => `${d.image} is signed as ${d.signed}, not as ${d.expected}`,
+  DIGEST_NOT_SIGNED: (d) => `no signed tag of ${d.repository} leads to ${d.digest}`,
+  ROLE_NOT_COUNTED: (d) => `${d.image} is signed by ${d.role}, and here ${d.counted.join(', ')} count`,
+  ROLE_REQUIRED: (d) =>
+    d.found === undefined
+      ? `${d.image} is not signed by ${d.role}, which has to sign it as well`
+      : `${d.image} is signed by ${d.role} as ${d.found}, which is another image`,
+  THRESHOLD_REQUIRED: (d) => `${d.image} is signed by ${d.role}, which needs ${d.have} keys where ${d.need} are asked`,
+  FOREIGN_CONTENT: (d) => `${d.what} is to be fetched from ${d.url}, where nobody checks it`,
+}
+
+const HINT: { readonly [C in VerdictCode]?: (d: VerdictFailures[C]) => string } = {
+  NO_RULE: (d) => `tagseal policy test ${d.repository} shows the rules that were tried`,
+  REFUSED_BY_RULE: (d) => `tagseal policy test ${d.repository} shows the rule`,
+  DIGEST_DIFFERS: () => 'do not use the digest that was given, unless you know why it differs',
+  DIGEST_NOT_SIGNED: (d) => `tagseal list ${d.repository} shows what is signed`,
+}
+
+/** An image that is refused. Branch on `code`. */
+export class VerdictError<C extends VerdictCode = VerdictCode> extends Error {
+  override readonly name = 'VerdictError'
+  readonly code: C
+  readonly detail: VerdictFailures[C]
+  constructor(code: C, detail: VerdictFailures[C], options?: ErrorOptions) {
+    super(SENTENCE[code](detail), options)
+    this.code = code
+    this.detail = detail
+  }
+
+  /** What to do next, where there is something to do. */
+  get hint(): string | undefined {
+    return HINT[this.code]?.(this.detail) || undefined
+  }
+}

@@ -1,0 +1,103 @@
+import { delegatesFor, delegationTo, TARGETS, TrustError } from '../../tuf/index.ts'
+import type { RoleKeys, RoleName, TargetFile, Targets, Verified, Wanted } from '../../tuf/index.ts'
+import { ClientError } from '../trust/errors.ts'
+import { digestOf } from '../trust/repository.ts'
+import type { View } from '../trust/repository.ts'
+import { VerdictError } from './errors.ts'
+import type { SignedRule } from './rule.ts'
+
+/** A tag of a repository, by their full names. */
+export type Tagged = { readonly name: string; readonly tag: string }
+
+/** What stands behind an admitted tag. `length` in bytes. */
+export type Evidence = {
+  readonly digest: string
+  readonly length: number
+  /** Where the search found it first. */
+  readonly role: RoleName
+  readonly versions: { readonly root: number; readonly timestamp: number; readonly snapshot: number }
+}
+
+/** The digest that a refreshed state and a rule give a tag, or the reason why they give none. */
+export async function judgeTag(
+  view: View,
+  rule: SignedRule,
+  { name, tag }: Tagged,
+  signal?: AbortSignal,
+): Promise<Evidence> {
+  const found = await view.find(tag, signal)
+  if (found === undefined) throw new ClientError('TAG_NOT_SIGNED', { repository: name, tag })
+  const digest = checkedDigest(tag, found.target)
+  const image = `${name}:${tag}`
+  refuseOtherRole(rule, image, found.role)
+  if (rule.require.length > 0 || rule.threshold > 1) await refuseTooFew(view, rule, { name, tag }, found.role, digest)
+  const { root, timestamp, snapshot } = view
+  const versions = { root: root.version, timestamp: timestamp.version, snapshot: snapshot.version }
+  return { digest, length: found.target.length, role: found.role, versions }
+}
+
+/** Hex of another length was signed by mistake, and names nothing that could be pulled. */
+export function checkedDigest(path: string, target: TargetFile): string {
+  const digest = digestOf({ path, target })
+  if (DIGEST.test(digest)) return digest
+  throw new TrustError('NO_KNOWN_HASH', { what: path, algorithms: digest })
+}
+
+const DIGEST = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/
+
+/** The first role to list a tag decides what it means. Looking past one that does not count would let another decide. */
+function refuseOtherRole({ roles }: SignedRule, image: string, role: RoleName): void {
+  if (roles === undefined || roles.has(role)) return
+  throw new VerdictError('ROLE_NOT_COUNTED', { image, role, counted: [...roles] })
+}
+
+async function refuseTooFew(
+  view: View,
+  rule: SignedRule,
+  { name, tag }: Tagged,
+  role: RoleName,
+  digest: string,
+): Promise<void> {
+  const image = `${name}:${tag}`
+  const askedFor = new Set([role, ...rule.require])
+  const standing = new Map<string, Asked>()
+  for await (const asked of rolesFor(view, tag)) {
+    if (askedFor.has(asked.role) && !standing.has(asked.role)) standing.set(asked.role, asked)
+    if (standing.size === askedFor.size) break
+  }
+  for (const required of rule.require) {
+    const target = standing.get(required)?.file.targets.get(tag)
+    const found = target && digestOf({ path: tag, target })
+    if (found !== digest) throw new VerdictError('ROLE_REQUIRED', { image, role: required, found })
+  }
+  const have = standing.get(role)?.keys.threshold ?? 0
+  if (have < rule.threshold) throw new VerdictError('THRESHOLD_REQUIRED', { image, role, need: rule.threshold, have })
+}
+
+type Asked = { readonly role: RoleName; readonly file: Verified<Targets>; readonly keys: RoleKeys }
+
+/** Every role that is trusted for a tag, in the order of the search, which here does not end at the first that has it. */
+async function* rolesFor(view: View, tag: string): AsyncGenerator<Asked, void, undefined> {
+  const own = view.root.roles.get(TARGETS)
+  if (own !== undefined) yield { role: TARGETS, file: view.targets, keys: own }
+  const visited = new Set<string>([TARGETS])
+  let waiting = wantedFrom(view, view.targets, tag, [])
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    if (visited.has(next.role)) continue
+    if (visited.size > view.limits.delegatedRoles) {
+      throw new TrustError('TOO_MANY_ROLES', { target: tag, limit: view.limits.delegatedRoles })
+    }
+    visited.add(next.role)
+    const { file } = await view.get(next)
+    const keys = delegationTo(next.delegator, next.role)
+    if (keys !== undefined) yield { role: next.role, file, keys }
+    waiting = wantedFrom(view, file, tag, waiting)
+  }
+}
+
+/** Last first, for a stack. After a terminating role nobody else is trusted for the tag. */
+function wantedFrom({ suite }: View, delegator: Verified<Targets>, tag: string, waiting: readonly Wanted[]): Wanted[] {
+  const delegates = delegatesFor(delegator, tag, suite)
+  const own = delegates.map(({ role }) => ({ role, delegator })).toReversed()
+  return delegates.at(-1)?.terminating === true ? own : [...waiting, ...own]
+}
