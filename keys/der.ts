@@ -45,6 +45,12 @@ export class DerReader {
     return body.reduce((value, byte) => value * 256 + byte, 0)
   }
 
+  /** Passes over the number that a private key begins with: 0 or 1 (RFC 5958, RFC 5915, RFC 8017). */
+  version(): void {
+    const [value, ...more] = this.#take(TAG.integer, 'version')
+    if (more.length > 0 || (value !== 0 && value !== 1)) throw this.#malformed('its version is neither 0 nor 1')
+  }
+
   /** Passes over an optional integer that says nothing. */
   skipSmall(): void {
     if (this.#rest[0] === TAG.integer) this.small()
@@ -113,6 +119,7 @@ export const der = {
   none: () => element(TAG.none, new Uint8Array()),
   /** What has no name here, by its tag. */
   tagged: (tag: number, ...parts: readonly Uint8Array[]) => element(tag, concat(...parts)),
+  zero: () => element(TAG.integer, Uint8Array.of(0)),
   /** From a magnitude: leading zeros are dropped, and one is put before a set top bit. */
   positive: (magnitude: Uint8Array) => {
     const start = magnitude.findIndex((byte) => byte !== 0)

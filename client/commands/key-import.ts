@@ -1,33 +1,64 @@
-import { readUserFile } from '../files.ts'
-import { defineCommand, flag, one, text } from './declare.ts'
+import { inOrder } from '../../keys/keystore/known-passphrases.ts'
+import type { PassphraseSource } from '../../keys/keystore/passphrase.ts'
+import type { Context } from '../context.ts'
+import { failureDocument } from '../failure-text.ts'
+import { defineCommand, flag, many, text } from './declare.ts'
+import type { Answer } from './declare.ts'
+import { importKey, importKeys } from './import-keys.ts'
+import type { ImportedKeys, ImportWishes } from './import-keys.ts'
 import { keyDocument } from './key-document.ts'
-
-const MAX_PEM = 64 * 1024
+import { findPrivateKeys } from './private-files.ts'
+import type { FoundKey } from './private-files.ts'
 
 export const keyImportCommand = defineCommand({
-  operands: { FILE: one('PEM: PKCS#8 (encrypted or not), SEC1 or PKCS#1') },
+  operands: {
+    FILE: many('PEM: PKCS#8 (encrypted or not), SEC1, PKCS#1, or what notary and docker write; or a folder of those'),
+  },
   options: {
     name: text('NAME', 'a note to find it by'),
-    'old-passphrase-file': text('FILE', 'holds the passphrase that FILE is under now, if it is another one'),
+    'old-passphrase-file': text('FILE', 'holds the passphrases that the keys are under now, one a line'),
     'no-passphrase': flag('keep it readable to whoever reads the file'),
   },
-  examples: ['tagseal key import root.pem --name "root of team/app"'],
-  notes: 'The file is left as it is: delete it once the key is in, or keep it as the backup.',
+  examples: ['tagseal key import root.pem --name "root of team/app"', 'tagseal key import ~/.docker/trust/private'],
+  notes:
+    'The files are left as they are: delete them once the keys are in, or keep them as the backup. A key stays under ' +
+    'its passphrase, unless --passphrase-file names one for the keys here. NOTARY_ROOT_PASSPHRASE and the other ' +
+    'variables that notary and docker take passphrases from are tried too.',
   async run(context, input) {
-    const pem = Buffer.from(await readUserFile(input.one('FILE'), MAX_PEM))
-    const name = input.text('name')
-    const old = input.text('old-passphrase-file')
-    const keystore = await context.keystore()
-    try {
-      const key = await keystore.import({
-        pem: pem.toString('latin1'),
-        ...(name === undefined ? {} : { name }),
-        ...(old === undefined ? {} : { passphrase: await context.passphrasesFrom(old) }),
-        encrypted: !input.flag('no-passphrase'),
-      })
-      return { lines: [key.id], document: { key: keyDocument(key) } }
-    } finally {
-      pem.fill(0)
+    const { keys, bad } = await findPrivateKeys(input.many('FILE'))
+    const wishes: ImportWishes = {
+      name: input.text('name'),
+      encrypted: !input.flag('no-passphrase'),
+      passphrase: await openerOf(context, input.text('old-passphrase-file')),
     }
+    const [key, ...more] = keys
+    const [wrong] = bad
+    if (key === undefined && wrong !== undefined) throw wrong.error
+    if (key !== undefined && more.length === 0 && bad.length === 0) return await importOne(context, key, wishes)
+    return severalAnswer(await importKeys(context, { keys, bad }, wishes))
   },
 })
+
+/** Old passphrases first: those of this run are for the keys here. */
+async function openerOf(context: Context, old: string | undefined): Promise<PassphraseSource> {
+  const own = await context.passphrases()
+  return old === undefined ? own : inOrder([await context.passphrasesFrom(old), own])
+}
+
+async function importOne(context: Context, found: FoundKey, wishes: ImportWishes): Promise<Answer> {
+  const key = await importKey(context, found, wishes)
+  return { lines: [key.id], document: { key: keyDocument(key) } }
+}
+
+function severalAnswer({ imported, there, failed }: ImportedKeys): Answer {
+  const keys = [...imported, ...there]
+  return {
+    lines: keys.map(({ id }) => id),
+    document: {
+      keys: imported.map(keyDocument),
+      there: there.map(keyDocument),
+      failed: failed.map(({ file, key, failure }) => ({ file, key, error: failureDocument(failure) })),
+    },
+    ...(failed.length > 0 && { exit: 1 }),
+  }
+}

@@ -4,10 +4,11 @@ import { generateKey } from '../native/generate.ts'
 import { Secret } from '../native/secret.ts'
 import { writePem } from '../pem.ts'
 import { namesIn, readPrivateFile, removeFile, replaceFile, usePrivateFolder, writeNewFile } from './disk.ts'
+import { notaryKeyId } from '../notary/key-id.ts'
 import { readForeignKey } from './foreign.ts'
-import { type KeyFile, keyInfo, readEntry, readKeyFile, sameKey, writeKeyFile } from './key-file.ts'
+import { type KeyFacts, type KeyFile, keyInfo, readEntry, readKeyFile, sameKey, writeKeyFile } from './key-file.ts'
 import type { KeyInfo, Keystore } from './keystore.ts'
-import type { PassphraseSource } from './passphrase.ts'
+import type { Passphrase, PassphraseSource } from './passphrase.ts'
 import { encryptPkcs8 } from './pbes2.ts'
 import { unlock } from './unlock.ts'
 
@@ -45,8 +46,13 @@ export function openKeystore({ dir, passphrase, clock = Date.now }: FileKeystore
     find: async (wanted) => (await findFile(wanted)).info,
     open: async (wanted) => openFile(await findFile(wanted)),
     async import({ pem, name, encrypted, passphrase: theirs }) {
-      const foreign = await readForeignKey(pem, theirs ?? passphrase)
-      return closing(foreign, (secret) => store(secret, { ...(name !== undefined && { name }), encrypted }))
+      const foreign = typeof pem === 'string' ? readForeignKey(pem) : pem
+      const { role, gun } = foreign
+      const note = role === undefined ? {} : { notary: { role, ...(gun !== undefined && { gun }) } }
+      const opener = noting(theirs ?? passphrase)
+      return closing(await foreign.open(opener.source), (secret) =>
+        store(secret, { ...(name !== undefined && { name }), encrypted, ...note }, opener.last()),
+      )
     },
     exportPublic: async (wanted) => writePem('PUBLIC KEY', (await findFile(wanted)).info.public.spki),
     async exportPrivate(wanted, next) {
@@ -69,11 +75,13 @@ export function openKeystore({ dir, passphrase, clock = Date.now }: FileKeystore
     },
   }
 
-  async function store(secret: Secret, facts: { name?: string; encrypted: boolean }): Promise<KeyInfo> {
+  async function store(secret: Secret, facts: Omit<KeyFacts, 'now'>, before?: Passphrase): Promise<KeyInfo> {
     const info = keyInfo(secret.public, { ...facts, now: clock() })
     await usePrivateFolder(dir)
-    const der = await protect(secret, facts.encrypted ? passphrase : 'none', labelOf(info))
     const name = info.id + SUFFIX
+    // Before anybody is asked for a passphrase; whether it is still so, the writing itself sees.
+    if ((await readText(name)) !== undefined) throw new KeyError('KEY_EXISTS', { id: info.id, path: join(dir, name) })
+    const der = await protect(secret, facts.encrypted ? passphrase : 'none', labelOf(info), before)
     const stored = await writeNewFile(dir, name, encoded({ info, der }))
     if (!stored) throw new KeyError('KEY_EXISTS', { id: info.id, path: join(dir, name) })
     return info
@@ -83,7 +91,7 @@ export function openKeystore({ dir, passphrase, clock = Date.now }: FileKeystore
     await usePrivateFolder(dir)
     const exact = FILE_NAME.test(wanted + SUFFIX) ? await readOne(wanted + SUFFIX) : undefined
     if (exact !== undefined) return exact
-    const fits = (await readAll()).filter(({ info }) => info.name === wanted || isPrefix(wanted, info.id))
+    const fits = (await readAll()).filter(({ info }) => isMeant(wanted, info))
     const [found, ...others] = fits
     if (found === undefined) throw new KeyError('KEY_NOT_FOUND', { wanted, where: dir })
     if (others.length > 0) throw new KeyError('KEY_AMBIGUOUS', { wanted, ids: fits.map(({ info }) => info.id) })
@@ -133,14 +141,30 @@ async function closing<T>(secret: Secret, use: (secret: Secret) => Promise<T>): 
   }
 }
 
-async function protect(secret: Secret, passphrase: PassphraseSource | 'none', label: string): Promise<Uint8Array> {
+async function protect(
+  secret: Secret,
+  passphrase: PassphraseSource | 'none',
+  label: string,
+  before?: Passphrase,
+): Promise<Uint8Array> {
   if (passphrase === 'none') return secret.lend((pkcs8) => pkcs8.slice())
-  const chosen = await passphrase.choose(label)
+  const chosen = await passphrase.choose(label, before)
   return secret.lend((pkcs8) => encryptPkcs8(pkcs8, chosen))
 }
 
-function isPrefix(wanted: string, id: string): boolean {
-  return wanted.length >= MIN_PREFIX && id.startsWith(wanted)
+function isMeant(wanted: string, { id, name, public: material }: KeyInfo): boolean {
+  if (wanted === name) return true
+  return wanted.length >= MIN_PREFIX && (id.startsWith(wanted) || notaryKeyId(material).startsWith(wanted))
+}
+
+/** The same source, and which passphrase it gave last: the one that opened what asked for it. */
+function noting(source: PassphraseSource): {
+  readonly source: PassphraseSource
+  readonly last: () => Passphrase | undefined
+} {
+  let last: Passphrase | undefined
+  const unlock: PassphraseSource['unlock'] = async (key, tried) => (last = await source.unlock(key, tried))
+  return { source: { ...source, unlock }, last: () => last }
 }
 
 function labelOf({ id, name, algorithm }: KeyInfo): string {

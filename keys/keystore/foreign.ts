@@ -1,46 +1,79 @@
-import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { KeyError } from '../errors.ts'
-import { Secret } from '../native/secret.ts'
+import type { Secret } from '../native/secret.ts'
+import { legacyDecryption } from '../notary/legacy-pem.ts'
+import { type ForeignForm, openForeign } from '../notary/private-key.ts'
 import { type PemBlock, readPemBlocks } from '../pem.ts'
 import type { PassphraseSource } from './passphrase.ts'
-import { unlock } from './unlock.ts'
+import { decryptPkcs8 } from './pbes2.ts'
+import { type Locked, unlockAny } from './unlock.ts'
+
+/** A private key that another program wrote, as far as it can be told without its passphrase. */
+export type ForeignKey = {
+  /** For people. */
+  readonly label: string
+  /** What Notary wrote beside it: who signs with it, and for which repository. Nobody has checked either. */
+  readonly role?: string
+  readonly gun?: string
+  readonly encrypted: boolean
+  /** Once: what is not encrypted belongs to the key that is opened, and is wiped with it. */
+  readonly open: (passphrase: PassphraseSource) => Promise<Secret>
+}
+
+/** `notary key export` writes every key of a machine into one file. */
+const MAX_FILE = 1024 * 1024
+const MOST_KEYS = 1000
+
+const FORMS: ReadonlyMap<string, ForeignForm> = new Map([
+  ['ENCRYPTED PRIVATE KEY', 'pkcs8'],
+  ['PRIVATE KEY', 'pkcs8'],
+  ['EC PRIVATE KEY', 'sec1'],
+  ['RSA PRIVATE KEY', 'pkcs1'],
+  ['ED25519 PRIVATE KEY', 'ed25519'],
+] as const)
 
 /**
- * A private key that other programs wrote: PKCS#8, plain or encrypted, SEC1 (`EC PRIVATE KEY`) or PKCS#1
- * (`RSA PRIVATE KEY`). Other blocks (`EC PARAMETERS`, a certificate, a public key) are passed over.
+ * The private keys of a file: PKCS#8, plain or encrypted, SEC1 (`EC PRIVATE KEY`), PKCS#1 (`RSA PRIVATE KEY`), and what
+ * Notary and docker write, with their headers. Other blocks (`EC PARAMETERS`, a certificate, a public key) are passed over.
  */
-export async function readForeignKey(pem: string, passphrase: PassphraseSource): Promise<Secret> {
-  const blocks = readPemBlocks(pem, 'private key').filter(({ label }) => label.endsWith('PRIVATE KEY'))
-  const [block] = blocks
-  if (block === undefined || blocks.length > 1) throw malformed(`there are ${blocks.length} private keys in it`)
-  switch (block.label) {
-    case 'PRIVATE KEY':
-      return new Secret(block.der)
-    case 'ENCRYPTED PRIVATE KEY':
-      return unlock(block.der, passphrase, 'the imported key')
-    case 'EC PRIVATE KEY':
-      return converted(block, 'sec1')
-    case 'RSA PRIVATE KEY':
-      return converted(block, 'pkcs1')
-    default:
-      throw malformed(`a PEM block "${block.label}" is none of PKCS#8, SEC1 and PKCS#1`)
-  }
+export function readForeignKeys(pem: string): ForeignKey[] {
+  const blocks = readPemBlocks(pem, 'private key', MAX_FILE).filter(({ label }) => label.endsWith('PRIVATE KEY'))
+  if (blocks.length === 0) throw malformed('there are 0 private keys in it')
+  if (blocks.length > MOST_KEYS) throw malformed(`there are more than ${MOST_KEYS} private keys in it`)
+  return blocks.map((block) => foreignKey(block))
 }
 
-function converted({ der }: PemBlock, type: 'sec1' | 'pkcs1'): Secret {
-  const key = readWith(der, type)
-  return new Secret(key.export({ format: 'der', type: 'pkcs8' }))
+/** The only private key of a file. */
+export function readForeignKey(pem: string): ForeignKey {
+  const [key, ...more] = readForeignKeys(pem)
+  if (key === undefined || more.length > 0) throw malformed(`there are ${more.length + 1} private keys in it`)
+  return key
 }
 
-function readWith(der: Uint8Array, type: 'sec1' | 'pkcs1'): KeyObject {
-  const key = Buffer.from(der.buffer, der.byteOffset, der.length)
-  try {
-    return createPrivateKey({ key, format: 'der', type })
-  } catch {
-    throw malformed(`it is not ${type.toUpperCase()}`)
-  } finally {
-    der.fill(0)
-  }
+function foreignKey(block: PemBlock): ForeignKey {
+  const [role, gun] = [block.headers.get('role'), block.headers.get('gun')]
+  const key = labelOf(block)
+  const facts = { label: key, ...(role !== undefined && { role }), ...(gun !== undefined && { gun }) }
+  const form = FORMS.get(block.label)
+  if (form === undefined) throw malformed(`a PEM block "${block.label}" is none of PKCS#8, SEC1 and PKCS#1`)
+  const open = (der: Uint8Array) => openForeign(der, form)
+  const decrypt = decryptionOf(block)
+  return decrypt === undefined
+    ? { ...facts, encrypted: false, open: async () => open(block.der) }
+    : { ...facts, encrypted: true, open: (passphrase) => unlockAny({ key, form, decrypt, open }, passphrase) }
+}
+
+function decryptionOf({ label, headers, der }: PemBlock): Locked['decrypt'] | undefined {
+  if (label === 'ENCRYPTED PRIVATE KEY') return (passphrase) => decryptPkcs8(der, passphrase)
+  const decrypt = legacyDecryption(headers, der)
+  return decrypt && (async (passphrase) => decrypt(passphrase))
+}
+
+/** `the root key 03b940ba9118`: what Notary wrote beside it, as far as it can be printed. */
+function labelOf({ headers }: PemBlock): string {
+  const [role, gun, path = ''] = ['role', 'gun', 'path'].map((name) => headers.get(name))
+  if (role === undefined) return 'the imported key'
+  const id = /[0-9a-f]{64}/.exec(path)?.[0].slice(0, 12)
+  return [`the ${role} key`, ...(gun === undefined ? [] : [`of ${gun}`]), ...(id === undefined ? [] : [id])].join(' ')
 }
 
 function malformed(why: string): KeyError {

@@ -5,7 +5,7 @@ import { readPemBlocks, writePem } from '../pem.ts'
 import { publicMaterial } from '../schemes/table.ts'
 import type { PublicMaterial } from '../signer.ts'
 import { tufKeyObject } from '../tuf-key.ts'
-import type { KeyEntry, KeyInfo } from './keystore.ts'
+import type { KeyEntry, KeyInfo, NotaryNote } from './keystore.ts'
 
 /**
  * The text of one key file: a preamble that needs no passphrase, then PKCS#8 as PEM.
@@ -16,6 +16,8 @@ export type KeyFile = { readonly info: KeyInfo; readonly der: Uint8Array }
 
 const LABEL = { encrypted: 'ENCRYPTED PRIVATE KEY', plain: 'PRIVATE KEY' } as const
 const FIRST_LINE = 'tagseal key, format 1'
+/** What Notary wrote beside a key; a repository's name may be long. */
+const NOTE = /^[\x21-\x7e]{1,255}$/
 /** No control characters, no `-----`, nothing that a shell or a table would stumble over. */
 const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9 ._@:/+-]{0,126}[A-Za-z0-9._@:/+-])?$/
 
@@ -24,10 +26,16 @@ export function tufKeyId(material: PublicMaterial): string {
   return hash('sha256', tufKeyObject(material))
 }
 
+export type KeyFacts = {
+  readonly name?: string
+  readonly encrypted: boolean
+  readonly now: number
+  readonly notary?: NotaryNote
+}
+
 /** Everything about a new key but its secret. Throws KEY_MALFORMED for a name that cannot be kept. */
-export function keyInfo(material: PublicMaterial, facts: { name?: string; encrypted: boolean; now: number }): KeyInfo {
-  const { name, encrypted, now } = facts
-  if (name !== undefined && (!NAME.test(name) || name.includes('--'))) {
+export function keyInfo(material: PublicMaterial, { name, encrypted, now, notary }: KeyFacts): KeyInfo {
+  if (name !== undefined && !isKeyName(name)) {
     throw malformed('key name', 'give 1 to 128 letters, digits, blanks and ._@:/+-, with no blank at its ends')
   }
   return {
@@ -37,7 +45,18 @@ export function keyInfo(material: PublicMaterial, facts: { name?: string; encryp
     public: material,
     encrypted,
     createdAt: Math.floor(now / 1000) * 1000,
+    ...(notary !== undefined && isKept(notary) && { notary }),
   }
+}
+
+/** Whether a name can be kept with a key. */
+export function isKeyName(name: string): boolean {
+  return NAME.test(name) && !name.includes('--')
+}
+
+/** What does not fit into a line is no role or repository that anything would be signed for. */
+function isKept({ role, gun }: NotaryNote): boolean {
+  return NOTE.test(role) && (gun === undefined || NOTE.test(gun))
 }
 
 export function writeKeyFile({ info, der }: KeyFile): string {
@@ -47,6 +66,8 @@ export function writeKeyFile({ info, der }: KeyFile): string {
     `algorithm: ${info.algorithm}`,
     `created: ${new Date(info.createdAt).toISOString()}`,
     ...(info.name === undefined ? [] : [`name: ${info.name}`]),
+    ...(info.notary === undefined ? [] : [`notary-role: ${info.notary.role}`]),
+    ...(info.notary?.gun === undefined ? [] : [`notary-gun: ${info.notary.gun}`]),
     `public: ${toBase64(info.public.spki)}`,
   ]
   return `${preamble.join('\n')}\n${writePem(info.encrypted ? LABEL.encrypted : LABEL.plain, der)}`
@@ -61,7 +82,8 @@ export function readKeyFile(text: string, path: string): KeyFile {
   const created = Date.parse(/^created: (.*)$/m.exec(block.before)?.[1] ?? '')
   if (Number.isNaN(created)) throw malformed(path, 'it does not say when it was made')
   const encrypted = block.label === LABEL.encrypted
-  const info = keyInfo(material, { ...(name !== undefined && { name }), encrypted, now: created })
+  const facts = { encrypted, now: created, ...readNote(block.before) }
+  const info = keyInfo(material, { ...(name !== undefined && { name }), ...facts })
   const file = { info, der: block.der }
   if (writeKeyFile(file) !== text) throw malformed(path, 'it was changed since it was written')
   return file
@@ -71,6 +93,11 @@ export function readKeyFile(text: string, path: string): KeyFile {
 export function readEntry(id: string, text: string): KeyEntry {
   const name = /^name: (.*)$/m.exec(text)?.[1]
   return { id, ...(name !== undefined && { name }), encrypted: text.includes(`-----BEGIN ${LABEL.encrypted}-----`) }
+}
+
+function readNote(preamble: string): Pick<KeyFacts, 'notary'> {
+  const [role, gun] = [/^notary-role: (.*)$/m.exec(preamble)?.[1], /^notary-gun: (.*)$/m.exec(preamble)?.[1]]
+  return role === undefined ? {} : { notary: { role, ...(gun !== undefined && { gun }) } }
 }
 
 function readPublicLine(preamble: string, path: string): PublicMaterial {

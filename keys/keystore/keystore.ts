@@ -1,4 +1,5 @@
 import type { Algorithm, PublicMaterial, Signer } from '../signer.ts'
+import type { ForeignKey } from './foreign.ts'
 import type { PassphraseSource } from './passphrase.ts'
 
 /** What is known of a stored key without its passphrase. */
@@ -12,7 +13,11 @@ export type KeyInfo = {
   readonly encrypted: boolean
   /** Milliseconds since 1970, whole seconds. */
   readonly createdAt: number
+  /** What Notary, where the key comes from, wrote beside it: for what it signs. A note that nobody has checked. */
+  readonly notary?: NotaryNote
 }
+
+export type NotaryNote = { readonly role: string; readonly gun?: string }
 
 /** What a key file says of itself, which nobody has checked yet: enough to choose one, and `open` checks the rest. */
 export type KeyEntry = Pick<KeyInfo, 'id' | 'name' | 'encrypted'>
@@ -25,15 +30,15 @@ export type NewKey = {
 }
 
 export type ImportedKey = Omit<NewKey, 'algorithm'> & {
-  /** PKCS#8, SEC1 or PKCS#1 as PEM. */
-  readonly pem: string
-  /** Opens the PEM, where it is encrypted; what the keystore writes is under its own passphrase. */
+  /** As PEM PKCS#8, SEC1, PKCS#1 or what Notary writes; or one key that was read from such a file. */
+  readonly pem: string | ForeignKey
+  /** Opens it, where it is encrypted. What the keystore writes is under its own passphrase; where none is named, this one. */
   readonly passphrase?: PassphraseSource
 }
 
 /**
- * Custody of private keys. `wanted` is a key id, the beginning of one (four characters and more), or a name;
- * one that fits none is KEY_NOT_FOUND, one that fits several KEY_AMBIGUOUS.
+ * Custody of private keys. `wanted` is a key id, TUF's or Notary's (canonical), the beginning of one (four characters and
+ * more), or a name; one that fits none is KEY_NOT_FOUND, one that fits several KEY_AMBIGUOUS.
  *
  * Every method that stores is atomic and durable when it returns, and none replaces another key.
  */

@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import { sameBytes } from '../bytes.ts'
-import { KeyError } from '../errors.ts'
+import { isKeyError, KeyError } from '../errors.ts'
 import { readSmallFile } from './disk.ts'
+import { inOrder, knownPassphrases, passphrasesFromEnvironment, passphrasesIn } from './known-passphrases.ts'
 import type { Passphrase, PassphraseSource } from './passphrase.ts'
 import { openTerminal, type Terminal } from './terminal.ts'
 
@@ -22,13 +23,18 @@ const ATTEMPTS = 3
 /**
  * The passphrases of this run, in this order: the file named, `TAGSEAL_PASSPHRASE_FILE`, the systemd credential
  * `tagseal-passphrase`, a person at the terminal. Nothing is read and nobody asked before a passphrase is needed.
+ * What the environment holds for `notary` and `docker` is tried before somebody is asked, and chosen for no new key.
  */
 export function openPassphrases(options: PassphraseOptions): PassphraseSource {
   const { file, env, warn = () => undefined } = options
   const named = file ?? notEmpty(env['TAGSEAL_PASSPHRASE_FILE'])
-  if (named !== undefined) return fromFile(named, warn)
+  const inherited = knownPassphrases(passphrasesFromEnvironment(env), 'the environment')
+  if (named !== undefined) {
+    const file = fromFile(named, warn)
+    return inOrder([file, inherited], file)
+  }
   const credentials = notEmpty(env['CREDENTIALS_DIRECTORY'])
-  const typed = fromTerminal(options.terminal ?? openTerminal)
+  const typed = inOrder([inherited, fromTerminal(options.terminal ?? openTerminal)])
   // Whether the unit was given the credential shows when it is needed; one without it may still have a terminal.
   return credentials === undefined ? typed : fromFile(join(credentials, 'tagseal-passphrase'), warn, typed)
 }
@@ -48,7 +54,7 @@ function fromFile(path: string, warn: (sentence: string) => void, otherwise?: Pa
   const source = (): Promise<PassphraseSource> => (opened ??= open())
   return {
     unlock: async (key, tried) => (await source()).unlock(key, tried),
-    choose: async (key) => (await source()).choose(key),
+    choose: async (key, before) => (await source()).choose(key, before),
     close() {
       otherwise?.close()
       opened?.then((inner) => inner.close()).catch(() => undefined) // it failed where it was needed
@@ -62,7 +68,7 @@ function fromFile(path: string, warn: (sentence: string) => void, otherwise?: Pa
     if (found.mode & 0o007) warn(`${path} holds a passphrase and everybody may read it: chmod 400 ${path}`)
     const bytes = withoutNewline(found.bytes)
     if (bytes.length === 0) throw unusable(path, 'it is empty')
-    return fixedPassphrase(bytes)
+    return knownPassphrases(passphrasesIn(bytes, path), path)
   }
 }
 
@@ -80,8 +86,9 @@ function fromTerminal(openOne: () => Terminal | undefined): PassphraseSource {
   let queue: Promise<unknown> = Promise.resolve()
 
   return {
-    unlock: (key, tried) => inTurn(async () => given.find((passphrase) => !tried.has(passphrase)) ?? askAgain(key)),
-    choose: (key) => inTurn(async () => given.at(-1) ?? remember(await withTerminal(open, key, askTwice))),
+    unlock: (key, tried) => inTurn(async () => given.find((one) => !tried.has(one)) ?? askAgain(key, tried.size > 0)),
+    choose: (key, before) =>
+      inTurn(async () => before ?? given.at(-1) ?? remember(await withTerminal(open, key, askTwice))),
     close() {
       held?.close()
       for (const { bytes } of given) bytes.fill(0)
@@ -96,12 +103,18 @@ function fromTerminal(openOne: () => Terminal | undefined): PassphraseSource {
     return turn
   }
 
-  async function askAgain(key: string): Promise<Passphrase | undefined> {
+  async function askAgain(key: string, others: boolean): Promise<Passphrase | undefined> {
     const before = asked.get(key) ?? 0
     if (before === ATTEMPTS) return undefined
     asked.set(key, before + 1)
     const question = `${before === 0 ? '' : 'that passphrase does not fit; '}passphrase for ${key}: `
-    return remember(await withTerminal(open, key, (terminal) => terminal.ask(question)))
+    try {
+      return remember(await withTerminal(open, key, (terminal) => terminal.ask(question)))
+    } catch (error) {
+      // What was given elsewhere does not fit, which says more than that nobody can be asked.
+      if (others && isKeyError(error) && error.code === 'PASSPHRASE_MISSING') return undefined
+      throw error
+    }
   }
 
   function remember(bytes: Uint8Array): Passphrase {
@@ -111,7 +124,7 @@ function fromTerminal(openOne: () => Terminal | undefined): PassphraseSource {
   }
 }
 
-/** The terminal is held only while somebody is asked. */
+/** The terminal is held only while somebody is asked. Throws PASSPHRASE_MISSING where there is none. */
 async function withTerminal<T>(
   open: () => Terminal | undefined,
   key: string,

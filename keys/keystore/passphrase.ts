@@ -11,8 +11,11 @@ export type PassphraseSource = {
    * What was given for one key is offered for the next before anybody is asked again.
    */
   readonly unlock: (key: string, tried: ReadonlySet<Passphrase>) => Promise<Passphrase | undefined>
-  /** The passphrase for a new key; asked twice where a person types it. */
-  readonly choose: (key: string) => Promise<Passphrase>
+  /**
+   * The passphrase for a new key; asked twice where a person types it. `before` is what the key was under elsewhere,
+   * and stays so where nobody names another.
+   */
+  readonly choose: (key: string, before?: Passphrase) => Promise<Passphrase>
   /** Wipes what it read, and gives back a terminal on which somebody is still being asked. */
   readonly close: () => void
 }

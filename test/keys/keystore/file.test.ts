@@ -114,6 +114,22 @@ const FOREIGN: Record<string, { make: (file: string) => void; algorithm: string;
     algorithm: 'ed25519',
     encrypted: true,
   },
+  "SEC1 in OpenSSL's old encryption": {
+    make: (f) => oldEncryption(f, '-aes128'),
+    algorithm: 'ecdsa-p256',
+    encrypted: true,
+  },
+  'SEC1 under triple DES': { make: (f) => oldEncryption(f, '-des3'), algorithm: 'ecdsa-p256', encrypted: true },
+  'PKCS#1 under AES-192': {
+    make: (f) => openssl(['genrsa', '-traditional', '-aes192', '-passout', 'pass:theirs', '-out', f, '2048']),
+    algorithm: 'rsa-pss',
+    encrypted: true,
+  },
+}
+
+function oldEncryption(file: string, cipher: string): void {
+  const plain = openssl(['ecparam', '-name', 'prime256v1', '-genkey', '-noout'])
+  openssl(['ec', cipher, '-passout', 'pass:theirs', '-out', file], plain)
 }
 
 function encryptedBy(file: string, how: readonly string[]): void {
@@ -150,14 +166,6 @@ const NO_IMPORT: Record<string, { pem: () => string; code: string }> = {
     code: 'KEY_MALFORMED',
   },
   'an RSA key of 1024 bits': { pem: () => openssl(['genrsa', '1024']), code: 'KEY_WEAK' },
-  "a key in OpenSSL's old encryption": {
-    pem: () =>
-      openssl(
-        ['ec', '-aes128', '-passout', 'pass:theirs'],
-        openssl(['ecparam', '-name', 'prime256v1', '-genkey', '-noout']),
-      ),
-    code: 'KEY_MALFORMED',
-  },
   'a key of OpenSSH': {
     pem: () => '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n',
     code: 'KEY_MALFORMED',

@@ -4,6 +4,7 @@ import t from 'tap'
 import { KeyError } from '../../../keys/errors.ts'
 import { openKeystore } from '../../../keys/keystore/file.ts'
 import { openPassphrases, type PassphraseOptions } from '../../../keys/keystore/passphrase-source.ts'
+import type { Passphrase } from '../../../keys/keystore/passphrase.ts'
 import type { Terminal } from '../../../keys/keystore/terminal.ts'
 import { privateFolder } from '../../support/secrets.ts'
 
@@ -192,4 +193,75 @@ await t.test('whoever stops while somebody is asked gives the terminal back', as
   await new Promise(setImmediate)
   source.close()
   t.equal(closed, 1)
+})
+
+async function everyOne(options: PassphraseOptions): Promise<string[]> {
+  const source = openPassphrases(options)
+  const tried = new Set<Passphrase>()
+  while (true) {
+    const found = await source.unlock('a key', tried)
+    if (found === undefined) return [...tried].map(({ bytes }) => Buffer.from(bytes).toString())
+    tried.add(found)
+  }
+}
+
+const SEVERAL: Record<string, { content: string; gives: string[] }> = {
+  'one a line': { content: 'one\ntwo\r\n\nthree\n', gives: ['one', 'two', 'three', 'one\ntwo\r\n\nthree'] },
+  'with their roles': {
+    content: 'root: one\nNOTARY_TARGETS_PASSPHRASE=two\n',
+    gives: ['root: one', 'one', 'NOTARY_TARGETS_PASSPHRASE=two', 'two', 'root: one\nNOTARY_TARGETS_PASSPHRASE=two'],
+  },
+  'that begin like a role and are one line': { content: 'root: one\n', gives: ['root: one'] },
+}
+for (const [name, { content, gives }] of Object.entries(SEVERAL)) {
+  await t.test(`tries each passphrase of a file ${name}`, async (t) => {
+    const file = join(privateFolder(t), 'passphrases')
+    writeFileSync(file, content, { mode: 0o400 })
+    t.strictSame(await everyOne({ file, env: {} }), gives)
+  })
+}
+
+await t.test('a file of several names none for a new key, and keeps what a key was under elsewhere', async (t) => {
+  const file = join(privateFolder(t), 'passphrases')
+  writeFileSync(file, 'one\ntwo\n', { mode: 0o400 })
+  const source = openPassphrases({ file, env: {} })
+  await t.rejects(source.choose('a key'), { code: 'PASSPHRASE_UNUSABLE', detail: { source: file } })
+  const two = { bytes: Buffer.from('two'), origin: 'typed' } as const
+  t.equal(await source.choose('a key', two), two)
+})
+
+await t.test('a file of more lines than anybody has roles is refused', async (t) => {
+  const file = join(privateFolder(t), 'passphrases')
+  writeFileSync(file, 'x\n'.repeat(33), { mode: 0o400 })
+  await t.rejects(read({ file, env: {} }), { code: 'PASSPHRASE_UNUSABLE' })
+})
+
+await t.test(
+  'tries what the environment holds for notary and docker, once each, before anybody is asked',
+  async (t) => {
+    const env = {
+      NOTARY_ROOT_PASSPHRASE: 'root',
+      NOTARY_TARGETS_PASSPHRASE: 'same',
+      NOTARY_SNAPSHOT_PASSPHRASE: 'same',
+      NOTARY_DELEGATION_PASSPHRASE: '',
+      DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE: 'docker root',
+      DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE: 'docker repository',
+    }
+    const known = ['root', 'same', 'docker root', 'docker repository']
+    t.strictSame(await everyOne({ env, terminal: nobody }), known, 'and there is nobody to ask')
+    const { terminal, prompts } = person('typed', 'and again', 'and once more')
+    t.strictSame(await everyOne({ env, terminal }), [...known, 'typed', 'and again', 'and once more'])
+    t.equal(prompts.length, 3)
+    const file = join(privateFolder(t), 'passphrase')
+    writeFileSync(file, 'named', { mode: 0o400 })
+    t.strictSame(await everyOne({ file, env, terminal: nobody }), ['named', ...known], 'after the file that is named')
+  },
+)
+
+await t.test('what the environment holds for others is chosen for no new key', async (t) => {
+  const env = { NOTARY_ROOT_PASSPHRASE: 'root' }
+  await t.rejects(openPassphrases({ env, terminal: nobody }).choose('a key'), { code: 'PASSPHRASE_MISSING' })
+  const { terminal } = person('typed', 'typed')
+  const chosen = await openPassphrases({ env, terminal }).choose('a key')
+  t.equal(Buffer.from(chosen.bytes).toString(), 'typed')
 })
