@@ -6,7 +6,7 @@ export type ProgramOptions = {
   readonly env?: NodeJS.ProcessEnv
   readonly cwd?: string | undefined
   /** What it reads on stdin; nothing otherwise. */
-  readonly input?: string
+  readonly input?: string | undefined
 }
 
 /** Runs a program to its end. `code` is null where a signal ended it, and 127 where there is none of that name. */
