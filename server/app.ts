@@ -11,6 +11,7 @@ import type {
 import { createServer } from 'node:http'
 import type { IncomingMessage, RequestListener, Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
+import { challengeOf } from './auth/challenge.ts'
 import { withoutTokens } from './auth/tokens.ts'
 import type { Settings } from './config.ts'
 import { Problem, bodyOf, problemOf } from './problem.ts'
@@ -20,6 +21,7 @@ import { healthRoutes } from './routes/health.ts'
 import { getMetadata } from './routes/metadata.ts'
 import { onlineKeyRoutes } from './routes/online-key.ts'
 import { repositoryRoutes } from './routes/repositories.ts'
+import { tokenAuthRoutes } from './routes/token-auth.ts'
 import { tokenRoutes } from './routes/tokens.ts'
 import { postUpload } from './routes/upload.ts'
 import { refuseBrokenRequests } from './serve/broken-requests.ts'
@@ -47,6 +49,7 @@ export function buildApp(deps: AppDeps, tls?: TlsFiles): FastifyInstance {
   postUpload(app, deps)
   repositoryRoutes(app, deps)
   tokenRoutes(app, deps)
+  tokenAuthRoutes(app, deps)
   return app
 }
 
@@ -160,15 +163,20 @@ function useProblems(app: FastifyInstance, deps: AppDeps): void {
 }
 
 /** What nobody foresaw is logged whole under the request's id, and the caller is told that id and nothing else. */
-function answerError({ logger, metrics }: AppDeps, error: unknown, request: FastifyRequest, reply: FastifyReply) {
+function answerError(
+  { logger, metrics, settings }: AppDeps,
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+) {
   const problem = problemOf(error) ?? fromFastify(error)
   if (problem?.code === 'VERSION' || problem?.code === 'SNAPSHOT_CHANGED') metrics.conflict()
   if (problem === undefined || problem.status >= 500) logger.error({ request: request.id, err: error }, 'failed')
+  if (problem?.code === 'UNAUTHORIZED') void reply.header('www-authenticate', challengeOf(settings, request, problem))
   return answer(reply, problem ?? new Problem('INTERNAL', { request: request.id }))
 }
 
 function answer(reply: FastifyReply, problem: Problem): FastifyReply {
-  if (problem.code === 'UNAUTHORIZED') void reply.header('www-authenticate', 'Bearer realm="tagseal"')
   if (problem.code === 'TOO_MANY_REQUESTS') void reply.header('retry-after', '1')
   return reply
     .code(problem.status)

@@ -1,6 +1,7 @@
 /** The settings: one table, from which the file, the environment and `docs` follow. */
 import { readFileSync } from 'node:fs'
 import { DEFAULT_LIMITS } from '../tuf/index.ts'
+import { parseServices } from './auth/services.ts'
 import { ConfigError } from './config-error.ts'
 import { nearest } from './nearest.ts'
 
@@ -27,6 +28,8 @@ const seconds = (value: number, about: string, min = 1) =>
   ({ kind: 'number', about: `${about}, in seconds`, default: value, min, max: 10 * 365 * DAY }) as const
 const bytes = (value: number, about: string, min = 1024) =>
   ({ kind: 'number', about: `${about}, in bytes`, default: value, min, max: 2 ** 50 }) as const
+const lifetime = (value: number, about: string) =>
+  ({ kind: 'number', about: `${about}, in seconds`, default: value, min: 60, max: DAY }) as const
 const count = (value: number, about: string) =>
   ({ kind: 'number', about, default: value, min: 1, max: 1_000_000 }) as const
 
@@ -39,6 +42,12 @@ export const SETTINGS = {
   open: flag('ask for no tokens; loopback only'),
   private: flag('reading trust metadata needs a token that allows pull'),
   kekFile: text('file with the key-encryption key'),
+  tokenRealm: text('where docker and notary get access tokens; without it /token under the name they reached us by'),
+  tokenService: { ...text('the name of this server in access tokens'), default: 'tagseal-server' },
+  tokenIssuer: { ...text('the name of whoever issues access tokens; this server without'), default: 'tagseal-server' },
+  tokenLifetime: lifetime(300, 'how long an access token is valid'),
+  tokenServices: text('other services we issue access tokens for: NAME, or NAME=HOST of a registry, with commas'),
+  tokenPublicServices: text('those of them from which anybody may pull'),
   logLevel: {
     ...text('what is logged'),
     default: 'info',
@@ -179,6 +188,7 @@ function refuseNonsense(settings: Settings): Settings {
     const [name, other] = tlsCert === undefined ? ['tlsCert', 'tlsKey'] : ['tlsKey', 'tlsCert']
     throw new ConfigError('SETTING_MISSING', { name, because: `${other} is given` })
   }
+  refuseTokenNonsense(settings)
   const { host } = hostPort(settings.listen)
   if (isLoopback(host)) return settings
   if (settings.open) throw new ConfigError('OPEN_BEYOND_LOOPBACK', { listen: settings.listen })
@@ -186,6 +196,23 @@ function refuseNonsense(settings: Settings): Settings {
     throw new ConfigError('PLAIN_HTTP_REFUSED', { listen: settings.listen })
   }
   return settings
+}
+
+function refuseTokenNonsense({ tokenRealm, tokenService, tokenServices = '' }: Settings): void {
+  if (tokenRealm !== undefined && !isRealm(tokenRealm)) {
+    const wanted = 'an https address; http on loopback alone'
+    throw new ConfigError('SETTING_INVALID', { name: 'tokenRealm', got: tokenRealm, wanted })
+  }
+  for (const [name, got] of Object.entries({ tokenService, tokenServices })) {
+    if (parseServices(got) !== undefined) continue
+    throw new ConfigError('SETTING_INVALID', { name, got, wanted: 'names without blanks and quotes' })
+  }
+}
+
+function isRealm(text: string): boolean {
+  const url = URL.parse(text)
+  if (url === null || /["\\\s]/.test(text) || url.username !== '' || url.hash !== '') return false
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname.replace(/^\[(.*)\]$/, '$1')))
 }
 
 /** `127.0.0.1:4480`, `[::1]:4480`, `:4480` for every address. */

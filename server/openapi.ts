@@ -27,6 +27,7 @@ const TAGS = [
   { name: 'trust', description: 'Signed metadata, as clients fetch and publish it.' },
   { name: 'repositories', description: 'What is signed, and what was.' },
   { name: 'tokens', description: 'Who may publish, read and administer.' },
+  { name: 'access', description: 'Access tokens, as docker and notary ask for them.' },
   { name: 'operation', description: 'For those who run the server.' },
 ]
 
@@ -59,7 +60,12 @@ export function openApiDocument(routes: readonly RouteOptions[], version: string
         RequestId: { description: "The request's id, as the log has it.", schema: { type: 'string' } },
       },
       securitySchemes: {
-        token: { type: 'http', scheme: 'bearer', description: 'Made by `tagseal-server token create`.' },
+        token: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'Made by `tagseal-server token create`, or an access token from `/token`.',
+        },
+        basic: { type: 'http', scheme: 'basic', description: 'Any user name, and a token as the password.' },
       },
     },
     paths: Object.fromEntries([...paths].map(([path, operations]) => [path, Object.fromEntries(operations)])),
@@ -107,11 +113,15 @@ function fieldsOf(where: 'path' | 'query' | 'header', fields: Fields | undefined
 
 /** Multipart bodies are read by their route, so no schema of Fastify's describes them. */
 function bodyOf({ body, consumes }: Described): object | undefined {
-  if (body !== undefined) return { required: true, content: { 'application/json': { schema: body } } }
+  if (body !== undefined) return { required: true, content: contentOf(consumes ?? ['application/json'], body) }
   if (consumes === undefined) return undefined
   const file = { type: 'string', contentMediaType: 'application/json' }
   const schema = { type: 'object', required: ['files'], properties: { files: { type: 'array', items: file } } }
-  return { required: true, content: Object.fromEntries(consumes.map((type) => [type, { schema }])) }
+  return { required: true, content: contentOf(consumes, schema) }
+}
+
+function contentOf(types: readonly string[], schema: object): object {
+  return Object.fromEntries(types.map((type) => [type, { schema }]))
 }
 
 function responsesOf(method: string, { response = {}, produces }: Described): object {

@@ -18,7 +18,8 @@ export type UpdateFailures = {
 }
 
 export type ProblemFailures = {
-  readonly UNAUTHORIZED: { readonly reason: string }
+  /** `fault`, in the words of RFC 6750: another access token of the same issuer may help. */
+  readonly UNAUTHORIZED: { readonly reason: string; readonly fault?: 'invalid_token' | 'insufficient_scope' }
   readonly DENIED: { readonly action: string; readonly repository?: string }
   readonly METADATA_NOT_FOUND: { readonly repository: string; readonly file: string }
   readonly NOT_FOUND: { readonly what: string }

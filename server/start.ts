@@ -10,6 +10,7 @@ import type { Judge, Limits, Root } from '../tuf/index.ts'
 import { buildApp } from './app.ts'
 import type { TlsFiles } from './app.ts'
 import { makeAuthenticator } from './auth/authenticate.ts'
+import { issuerOf } from './auth/issuer.ts'
 import { ConfigError } from './config-error.ts'
 import { hostPort } from './config.ts'
 import type { Settings } from './config.ts'
@@ -105,7 +106,15 @@ async function assemble(
   }
   const publisher = makePublisher({ ...common, store })
   const freshness = makeFreshness({ ...common, metadata, report: metrics, logger, random })
-  const auth = makeAuthenticator({ store, clock, open: settings.open })
+  const issuer = issuerOf(settings, { store, kek, clock })
+  const auth = makeAuthenticator({
+    store,
+    clock,
+    open: settings.open,
+    private: settings.private,
+    check: issuer.check,
+    own: true,
+  })
   let draining = false
   const deps: AppDeps = {
     settings,
@@ -114,6 +123,7 @@ async function assemble(
     publisher,
     online,
     auth,
+    issuer,
     metrics,
     logger,
     clock,

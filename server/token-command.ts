@@ -1,6 +1,9 @@
 import { Command } from 'commander'
+import { issuerOf } from './auth/issuer.ts'
 import { createToken, revokeToken } from './auth/tokens.ts'
 import { loadSettings } from './config.ts'
+import type { Settings } from './config.ts'
+import { openKek } from './kek.ts'
 import { Problem } from './problem.ts'
 import { tokenOf } from './routes/tokens.ts'
 import { isStoreIn, openSqliteStore } from './storage/sqlite.ts'
@@ -62,13 +65,20 @@ export function tokenCommand(deps: TokenCommandDeps): Command {
       )
       out(`revoked ${record.name} (${record.id})`)
     })
+
+  place(token.command('certificate').description('print the certificate by which others know our access tokens (PEM)'))
+    .option('--kek-file <file>', 'key-encryption key of this folder')
+    .addHelpText('after', '\nExample:\n  tagseal-server token certificate --data /var/lib/tagseal > tagseal-tokens.pem')
+    .action(async (_options: object, command: Command) => {
+      out(await withStore(deps, placeOf(command), (store, settings) => certificateOf(deps, store, settings)))
+    })
   return token
 }
 
 const EXAMPLE =
   '\nExample:\n  tagseal-server token create --data /var/lib/tagseal --name ci --repo "registry.example.com/team/*" --allow pull,push'
 
-type Place = { readonly data?: string; readonly config?: string }
+type Place = { readonly data?: string; readonly config?: string; readonly kekFile?: string }
 
 function place(command: Command): Command {
   return command
@@ -85,17 +95,27 @@ function placeOf(command: Command): Place {
 async function withStore<T>(
   { env, note }: TokenCommandDeps,
   options: Place,
-  use: (store: Store) => Promise<T>,
+  use: (store: Store, settings: Settings) => Promise<T>,
 ): Promise<T> {
-  const { data, config } = options
-  const settings = loadSettings({ flags: { data }, env, ...(config === undefined ? {} : { file: config }) })
+  const { data, kekFile, config } = options
+  const settings = loadSettings({ flags: { data, kekFile }, env, ...(config === undefined ? {} : { file: config }) })
   if (!isStoreIn(settings.data))
     note(`${settings.data} had no database, and has a new one now: does the server use it?`)
   const store = await openSqliteStore({ dir: settings.data })
   try {
-    return await use(store)
+    return await use(store, settings)
   } finally {
     await store.close()
+  }
+}
+
+async function certificateOf({ env, clock }: TokenCommandDeps, store: Store, settings: Settings): Promise<string> {
+  const { data, kekFile } = settings
+  const kek = await openKek(store, { data, env, ...(kekFile === undefined ? {} : { file: kekFile }) })
+  try {
+    return (await issuerOf(settings, { store, kek, clock }).certificate()).trimEnd()
+  } finally {
+    kek.close()
   }
 }
 

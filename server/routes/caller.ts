@@ -7,8 +7,12 @@ const NAMES = new WeakMap<object, string>()
 /** Who asks. Throws UNAUTHORIZED for a token that is not known, has expired or was revoked. */
 export async function callerOf(auth: Authenticator, request: FastifyRequest): Promise<Caller> {
   const caller = await auth.authenticate(request.headers.authorization)
-  if (caller.name !== undefined) NAMES.set(request, caller.name)
+  if (caller.name !== undefined) noteCaller(request, caller.name)
   return caller
+}
+
+export function noteCaller(request: object, name: string): void {
+  NAMES.set(request, name)
 }
 
 export function nameOfCaller(request: object): string | undefined {

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Root } from '../../tuf/index.ts'
 import type { Authenticator } from '../auth/authenticate.ts'
+import type { Issuer } from '../auth/issuer.ts'
 import type { Settings } from '../config.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Publisher } from '../publish/publisher.ts'
@@ -17,6 +18,7 @@ export type AppDeps = {
   readonly publisher: Publisher
   readonly online: OnlineKeys
   readonly auth: Authenticator
+  readonly issuer: Issuer
   readonly budget: UploadBudget
   readonly metrics: Metrics
   readonly logger: Logger

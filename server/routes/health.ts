@@ -1,7 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { requireAction } from '../auth/authenticate.ts'
 import { Problem } from '../problem.ts'
-import { callerOf } from './caller.ts'
 import type { AppDeps } from './deps.ts'
 import { problems } from './schema.ts'
 
@@ -11,15 +9,7 @@ const OK = {
   additionalProperties: false,
   properties: { status: { type: 'string', enum: ['ok'] } },
 } as const
-const EMPTY = { type: 'object', additionalProperties: false, properties: {} } as const
 
-const ping = {
-  operationId: 'ping',
-  tags: ['trust'],
-  summary: 'That this is a registry-style server, and whether reading needs a token.',
-  security: [{}, { token: [] }],
-  response: { 200: { description: 'Yes.', ...EMPTY }, ...problems('UNAUTHORIZED', 'DENIED') },
-} as const
 const healthz = {
   operationId: 'alive',
   tags: ['operation'],
@@ -43,13 +33,8 @@ const metricsSchema = {
   response: { 200: { description: 'The figures.', type: 'string' }, ...problems() },
 } as const
 
-/** `GET /v2/`, `/healthz`, `/readyz`, `/metrics`. */
-export function healthRoutes(app: FastifyInstance, { auth, settings, notReady, metrics }: AppDeps): void {
-  app.get('/v2/', { schema: ping }, async (request, reply) => {
-    const caller = await callerOf(auth, request)
-    if (settings.private && caller.name === undefined && !settings.open) requireAction(caller, 'pull')
-    return reply.header('cache-control', 'no-store').send({})
-  })
+/** `GET /healthz`, `/readyz`, `/metrics`. */
+export function healthRoutes(app: FastifyInstance, { notReady, metrics }: AppDeps): void {
   app.get('/healthz', { schema: healthz }, async (_request, reply) =>
     reply.header('cache-control', 'no-store').send({ status: 'ok' }),
   )

@@ -19,7 +19,8 @@ const params = {
 const list = {
   operationId: 'listRepositories',
   tags: ['repositories'],
-  summary: 'The repositories that the token administers, in the order of their names.',
+  summary:
+    'The repositories that the token administers, in the order of their names; all, for one with `registry:catalog:*`.',
   security: [{ token: [] }],
   querystring: {
     type: 'object',
@@ -152,7 +153,7 @@ export function repositoryRoutes(app: FastifyInstance, deps: AppDeps): void {
     async (request, reply) => {
       const caller = await callerOf(auth, request)
       const [limit, from] = [limitOf(request.query.limit), request.query.after]
-      requireSomewhere(caller, 'admin')
+      if (!caller.allowsCatalogue) requireSomewhere(caller, 'admin')
       const { shown, next } = await pageOf(metadata, caller, limit, from)
       return reply.header('cache-control', 'no-store').send({
         repositories: shown.map(({ name, createdAt }) => ({ name, createdAt: iso(createdAt) })),
@@ -196,7 +197,7 @@ async function pageOf(metadata: MetadataStore, caller: Caller, limit: number, fr
   const shown: RepositorySummary[] = []
   for (let after = from; shown.length <= limit; ) {
     const names = await metadata.repositories({ limit: READ_AT_ONCE, ...(after === undefined ? {} : { from: after }) })
-    shown.push(...names.filter(({ name }) => caller.allows('admin', name)))
+    shown.push(...names.filter(({ name }) => caller.allowsCatalogue || caller.allows('admin', name)))
     after = names.at(-1)?.name
     if (names.length < READ_AT_ONCE) break
     await yieldToOthers()

@@ -24,6 +24,7 @@ export function tokensIn(sql: Sql): TokenStore {
      ON CONFLICT DO NOTHING`,
   )
   const byHash = sql.prepare<[string], Row>(`SELECT ${COLUMNS} FROM token WHERE hash = ?`)
+  const byId = sql.prepare<[string], Row>(`SELECT ${COLUMNS} FROM token WHERE id = ?`)
   const all = sql.prepare<[], Row>(`SELECT ${COLUMNS} FROM token ORDER BY created_at, rowid`)
   // A live token before a revoked one of the same name.
   const find = sql.prepare<[string, string], Row>(
@@ -51,6 +52,10 @@ export function tokensIn(sql: Sql): TokenStore {
     },
     async byHash(hash) {
       const row = sql.run(() => byHash.get(hash))
+      return row && tokenOf(row)
+    },
+    async byId(id) {
+      const row = sql.run(() => byId.get(id))
       return row && tokenOf(row)
     },
     async list() {

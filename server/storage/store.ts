@@ -133,6 +133,7 @@ export type TokenStore = {
   /** False where a live token has that name already. */
   readonly add: (token: TokenRecord, audit: NewAuditEntry) => Promise<boolean>
   readonly byHash: (hash: string) => Promise<TokenRecord | undefined>
+  readonly byId: (id: string) => Promise<TokenRecord | undefined>
   readonly list: () => Promise<readonly TokenRecord[]>
   /** By id, or by the name of a live token. Undefined where there is none; a token revoked before stays as it was. */
   readonly revoke: (idOrName: string, at: number, audit: NewAuditEntry) => Promise<TokenRecord | undefined>

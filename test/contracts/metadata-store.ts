@@ -254,12 +254,14 @@ async function tokenContract(t: Test, { open }: Adapter): Promise<void> {
     ...more,
   })
 
-  await t.test('are found by hash and listed, whole', async (t) => {
+  await t.test('are found by hash and by id and listed, whole', async (t) => {
     const { tokens } = await open(t)
     const kept = token('ci', { expiresAt: 99 })
     t.equal(await tokens.add(kept, audit), true)
     t.same(await tokens.byHash(kept.hash), kept)
     t.equal(await tokens.byHash(token('other').hash), undefined)
+    t.same(await tokens.byId(kept.id), kept)
+    t.equal(await tokens.byId('ci'), undefined, 'a name is no id')
     t.same(await tokens.list(), [kept])
   })
 
