@@ -11,7 +11,7 @@ const LAST_WITH_TRUST = 28
 const clients = (await findDockerClients()).filter(({ major }) => major <= LAST_WITH_TRUST)
 const [client] = clients
 if (client === undefined) {
-  await t.test('docker with trust on', { skip: 'SKIPPED: no docker up to 28 is installed (apt-get install docker.io)' })
+  t.pass('SKIPPED: no docker up to 28 is installed (apt-get install docker.io)', { skip: true })
 } else {
   const daemon =
     (await whyNoRegistry()) ?? (await whyNoNotaryServer()) ?? (await whyNoBusybox()) ?? (await tryDockerd())
