@@ -6,7 +6,19 @@ import { KeyError } from './errors.ts'
  *
  * Only definite, shortest lengths and one-byte tags: a key or a signature must not have two encodings.
  */
-const TAG = { integer: 0x02, bits: 0x03, octets: 0x04, none: 0x05, oid: 0x06, sequence: 0x30 } as const
+const TAG = {
+  boolean: 0x01,
+  integer: 0x02,
+  bits: 0x03,
+  octets: 0x04,
+  none: 0x05,
+  oid: 0x06,
+  sequence: 0x30,
+  set: 0x31,
+} as const
+
+/** One element whatever it is: its tag, its content, and the whole of it as it is encoded. */
+export type DerElement = { readonly tag: number; readonly body: Uint8Array; readonly whole: Uint8Array }
 
 /** Reads one level of DER from front to back. Every method throws KEY_MALFORMED on anything else than it names. */
 export class DerReader {
@@ -25,6 +37,36 @@ export class DerReader {
 
   sequence(): DerReader {
     return new DerReader(this.#take(TAG.sequence, 'sequence'), this.#what)
+  }
+
+  set(): DerReader {
+    return new DerReader(this.#take(TAG.set, 'set'), this.#what)
+  }
+
+  /** What stands within an element of that tag, where the next one is of it. */
+  optional(tag: number): DerReader | undefined {
+    return this.#rest[0] === tag ? new DerReader(this.any().body, this.#what) : undefined
+  }
+
+  /** A boolean where one comes next, else what its absence means. DER knows 0 and 255 alone. */
+  boolean(absent: boolean): boolean {
+    if (this.#rest[0] !== TAG.boolean) return absent
+    const [value, ...more] = this.#take(TAG.boolean, 'boolean')
+    if ((value !== 0 && value !== 255) || more.length > 0) throw this.#malformed('a boolean is neither true nor false')
+    return value === 255
+  }
+
+  any(): DerElement {
+    const [tag] = this.#rest
+    if (tag === undefined || (tag & 0x1f) === 0x1f) throw this.#malformed('no element where one belongs')
+    const before = this.#rest
+    const body = this.#take(tag, 'element')
+    return { tag, body, whole: before.subarray(0, before.length - this.#rest.length) }
+  }
+
+  /** An integer of either sign, as it is encoded. */
+  integer(): Uint8Array {
+    return this.#take(TAG.integer, 'integer')
   }
 
   /** The magnitude of an integer above zero, big-endian, without leading zeros. */
@@ -49,6 +91,13 @@ export class DerReader {
   version(): void {
     const [value, ...more] = this.#take(TAG.integer, 'version')
     if (more.length > 0 || (value !== 0 && value !== 1)) throw this.#malformed('its version is neither 0 nor 1')
+  }
+
+  /** An integer of 0 to 2^31 - 1. */
+  smallOrZero(): number {
+    if (this.#rest[0] !== TAG.integer || this.#rest[1] !== 1 || this.#rest[2] !== 0) return this.small()
+    this.integer()
+    return 0
   }
 
   /** Passes over an optional integer that says nothing. */

@@ -23,6 +23,8 @@ export { decodeJson, encodeCanonical, encodeText, encodeWire } from './codec/jso
 export { compareCodePoints } from './codec/order.ts'
 export { decodeHex, encodeHex } from './codec/hex.ts'
 export { SPEC_VERSION } from './codec/tuf-bodies.ts'
+export { codecOf } from './codec/dialect.ts'
+export { notaryCodec } from './codec/notary.ts'
 export { tufCodec, tufCodecWith } from './codec/tuf.ts'
 export { acceptRoot, authorityOf, finishRoot, onlineKeys, openRoot } from './verify/root.ts'
 export { acceptTimestamp } from './verify/timestamp.ts'

@@ -1,7 +1,8 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
 import { KeyError } from '../errors.ts'
+import { NOTARY_SIGNATURES } from '../schemes/notary-signatures.ts'
 import { publicMaterial } from '../schemes/table.ts'
-import type { Algorithm, PublicMaterial, Signer } from '../signer.ts'
+import type { Algorithm, PublicMaterial, SignatureForm, Signer } from '../signer.ts'
 import { OPENSSL } from './openssl.ts'
 
 /**
@@ -36,8 +37,10 @@ export class Secret implements Signer {
     return this.#public
   }
 
-  async sign(payload: Uint8Array): Promise<Uint8Array> {
-    return OPENSSL[this.algorithm].sign(payload, this.#open())
+  async sign(payload: Uint8Array, form: SignatureForm = 'tuf-1.0'): Promise<Uint8Array> {
+    if (form === 'tuf-1.0') return OPENSSL[this.algorithm].sign(payload, this.#open())
+    const { computation, write } = NOTARY_SIGNATURES[this.algorithm]
+    return write(OPENSSL[computation].sign(payload, this.#open()))
   }
 
   /** Lends the PKCS#8 DER for as long as `use` runs; whoever copies it wipes the copy. */

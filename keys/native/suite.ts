@@ -1,6 +1,6 @@
 import { createPublicKey } from 'node:crypto'
 import type { Suite } from '../../tuf/model/suite.ts'
-import type { Algorithm } from '../signer.ts'
+import type { Computation } from '../signer.ts'
 import { type Arithmetic, makeSuite } from '../suite.ts'
 import { hash, hasher } from './hash.ts'
 import { OPENSSL } from './openssl.ts'
@@ -13,13 +13,15 @@ export const nativeSuite: Suite = makeSuite({
     ed25519: openssl('ed25519'),
     'ecdsa-p256': openssl('ecdsa-p256'),
     'ecdsa-p384': openssl('ecdsa-p384'),
+    'ecdsa-p384-sha256': openssl('ecdsa-p384-sha256'),
     'rsa-pss': openssl('rsa-pss'),
+    'rsa-pss-salt-32': openssl('rsa-pss-salt-32'),
   },
 })
 
-function openssl(algorithm: Algorithm): Arithmetic {
+function openssl(computation: Computation): Arithmetic {
   return (spki) => {
     const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' })
-    return (payload, signature) => OPENSSL[algorithm].verify(payload, key, signature)
+    return (payload, signature) => OPENSSL[computation].verify(payload, key, signature)
   }
 }

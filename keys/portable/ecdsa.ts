@@ -1,13 +1,19 @@
 import type { ECDSA } from '@noble/curves/abstract/weierstrass.js'
 import { p256, p384 } from '@noble/curves/nist.js'
+import { sha256 } from '@noble/hashes/sha2.js'
 import { ecPoint, readEcdsaSignature } from '../schemes/ecdsa.ts'
 import type { Arithmetic } from '../suite.ts'
 
 export const ecdsaP256: Arithmetic = arithmetic(p256, 32)
 export const ecdsaP384: Arithmetic = arithmetic(p384, 48)
+/** As Notary v1 signs. */
+export const ecdsaP384Sha256: Arithmetic = arithmetic(p384, 48, sha256)
 
-/** noble hashes with the curve's own SHA-2. `lowS: false`: either s is accepted (`schemes/ecdsa.ts`). */
-function arithmetic(curve: ECDSA, size: 32 | 48): Arithmetic {
+/**
+ * noble hashes with the curve's own SHA-2 unless another hash is named. `lowS: false`: either s is accepted
+ * (`schemes/ecdsa.ts`).
+ */
+function arithmetic(curve: ECDSA, size: 32 | 48, hash?: (bytes: Uint8Array) => Uint8Array): Arithmetic {
   return (spki) => {
     const point = ecPoint(spki, size)
     return (payload, signature) => {
@@ -16,7 +22,8 @@ function arithmetic(curve: ECDSA, size: 32 | 48): Arithmetic {
       const compact = new Uint8Array(2 * size)
       compact.set(numbers.r, size - numbers.r.length)
       compact.set(numbers.s, 2 * size - numbers.s.length)
-      return curve.verify(compact, payload, point, { lowS: false })
+      if (hash === undefined) return curve.verify(compact, payload, point, { lowS: false })
+      return curve.verify(compact, hash(payload), point, { lowS: false, prehash: false })
     }
   }
 }

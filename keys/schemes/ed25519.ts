@@ -42,7 +42,7 @@ export const ed25519: Scheme = {
   readPublic(text) {
     const key = fromHex(text)
     if (key === undefined) throw malformed('it is not lower-case hex')
-    return concat(SPKI_PREFIX, key)
+    return ed25519Spki(key)
   },
   writePublic: (spki) => toHex(ed25519Point(spki)),
   // RFC 8032 5.1.7 step 1: S as an integer below L, or the signature would have a twin at S + L.
@@ -55,6 +55,11 @@ export const ed25519: Scheme = {
 /** The 32 bytes of the point in a canonical SPKI. */
 export function ed25519Point(spki: Uint8Array): Uint8Array {
   return spki.subarray(SPKI_PREFIX.length)
+}
+
+/** The SPKI of these bytes, a key or not. */
+export function ed25519Spki(point: Uint8Array): Uint8Array {
+  return concat(SPKI_PREFIX, point)
 }
 
 function refusePoint(key: Uint8Array): void {

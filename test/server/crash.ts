@@ -171,7 +171,8 @@ async function refresh(url: string, subject: Subject, signal?: AbortSignal): Pro
   }
   const { seen } = subject
   const judge = { codec: tufCodec, suite: nativeSuite, limits: DEFAULT_LIMITS, now: instant(Date.now()) }
-  let trust = seen === undefined ? openRoot(judge, subject.firstRoot) : { ...judge, root: seen.root }
+  let trust =
+    seen === undefined ? openRoot(judge, subject.firstRoot) : { ...judge, root: seen.root, rootBytes: seen.rootBytes }
   for (;;) {
     const next = await get(url, subject.name, `${trust.root.version + 1}.root.json`, signal)
     if (next === undefined) break

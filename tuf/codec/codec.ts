@@ -13,8 +13,10 @@ export type DecodeContext = { readonly suite: Suite; readonly limits: Limits }
  */
 export type Codec = {
   readonly dialect: 'tuf-1.0' | 'notary-v1'
+  /** The snapshot says which root it goes with, by length and hashes. */
+  readonly snapshotListsRoot: boolean
   readonly decode: <T extends TopRole>(type: T, bytes: Uint8Array, context: DecodeContext) => Signed<MetadataOf<T>>
-  /** The bytes to sign. `decode(assemble(encode(m)))` gives `m` again. */
+  /** The bytes to sign. `decode(assemble(m))` gives `m` again. */
   readonly encode: (body: Metadata) => Uint8Array
   /** The file: what `encode` gave and its signatures. */
   readonly assemble: (body: Metadata, signatures: readonly Signature[]) => Uint8Array

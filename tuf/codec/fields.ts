@@ -58,9 +58,9 @@ export function lengthIn(parent: JsonObject, name: string, place: string): numbe
   return integerIn(parent, name, place, 0, Number.MAX_SAFE_INTEGER)
 }
 
-export function dateIn(parent: JsonObject, name: string, place: string): Instant {
+export function dateIn(parent: JsonObject, name: string, place: string, parse = parseDate): Instant {
   const text = stringIn(parent, name, place)
-  const milliseconds = parseDate(text)
+  const milliseconds = parse(text)
   if (milliseconds === undefined) throw malformed(`${place}.${name}`, text, 'a date as 2030-12-31T23:59:59Z')
   return instant(milliseconds)
 }

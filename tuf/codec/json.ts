@@ -22,18 +22,23 @@ export function decodeJson(bytes: Uint8Array, limits: ReadLimits): Json {
   return quick !== undefined && encodeWire(quick) === text ? quick : readStrictly(text, limits)
 }
 
+/** How a dialect puts a file together of its two members, each written in order already. */
+export type Layout = (signed: string, signatures: string) => string
+
 /**
  * Reads a signed file, and gives the canonical bytes of its member `signed` as they were received.
  * The same shortcut, the signed part written once for the comparison and for the payload.
  */
-export function decodeSigned(bytes: Uint8Array, limits: ReadLimits): { value: Json; payload: Uint8Array } {
+export function decodeSigned(
+  bytes: Uint8Array,
+  limits: ReadLimits,
+  layout: Layout,
+): { value: Json; payload: Uint8Array } {
   const text = decodeText(bytes, limits.what)
   const quick = parseNatively(text, limits.depth)
-  if (isJsonObject(quick) && Object.keys(quick).join() === 'signatures,signed') {
-    const before = `{"signatures":${encodeWire(member(quick, 'signatures') ?? null)},"signed":`
+  if (isJsonObject(quick) && Object.keys(quick).length === 2) {
     const signed = encodeWire(member(quick, 'signed') ?? null)
-    const same = text.length === before.length + signed.length + 1
-    if (same && text.startsWith(before) && text.startsWith(signed, before.length) && text.endsWith('}')) {
+    if (layout(signed, encodeWire(member(quick, 'signatures') ?? null)) === text) {
       return { value: quick, payload: ENCODER.encode(canonicalText(signed)) }
     }
   }

@@ -65,8 +65,18 @@ function decodeRole(role: JsonObject, place: string): DelegatedRole {
 
 function encodeRole(role: DelegatedRole): JsonObject {
   const { name, scope, terminating } = role
-  const paths = scope.kind === 'paths' ? { paths: scope.paths } : { path_hash_prefixes: scope.prefixes }
-  return encodeRoleKeys(role, { name, terminating, ...paths })
+  return encodeRoleKeys(role, { name, terminating, ...encodeScope(scope, name) })
+}
+
+function encodeScope(scope: Scope, name: string): JsonObject {
+  switch (scope.kind) {
+    case 'paths':
+      return { paths: scope.paths }
+    case 'hash-prefixes':
+      return { path_hash_prefixes: scope.prefixes }
+    case 'path-prefixes':
+      throw malformed(`targets.delegations.${name}`, scope.kind, 'patterns or hash prefixes')
+  }
 }
 
 function decodeScope(role: JsonObject, place: string): Scope {

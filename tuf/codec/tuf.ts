@@ -4,18 +4,17 @@
  * What is refused here can never become trusted: wrong types, key ids that are not their key's, role names listed
  * twice, both or neither kind of path. What is merely not understood is kept, for it was signed (ADR 0008).
  */
-import { TrustError } from '../errors.ts'
 import { keyId } from '../model/ids.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { MetadataOf, Signature, Signed, TopRole } from '../model/metadata.ts'
 import type { Codec, DecodeContext } from './codec.ts'
-import { printDate } from './date.ts'
 import { brandIn, build, listIn, malformed, objectIn, objectOf, stringIn, unknownIn } from './fields.ts'
 import { decodeHex, encodeHex } from './hex.ts'
 import { decodeJson, decodeSigned, encodeCanonical, encodeText, encodeWire } from './json.ts'
 import { decodeBody, encodeBody } from './tuf-bodies.ts'
 import { withId } from './tuf-keys.ts'
 import type { KeyIdExceptions } from './tuf-keys.ts'
+import { writeDate } from './write-date.ts'
 
 /** The dialect, with no exceptions. */
 export const tufCodec: Codec = tufCodecWith(new Map())
@@ -27,6 +26,7 @@ export const tufCodec: Codec = tufCodecWith(new Map())
 export function tufCodecWith(exceptions: KeyIdExceptions): Codec {
   return {
     dialect: 'tuf-1.0',
+    snapshotListsRoot: false,
     decode: (type, bytes, context) => decode(type, bytes, context, exceptions),
     encode: (body) => encodeCanonical(encodeBody(body)),
     assemble: (body, signatures) => envelope(build({ signed: encodeBody(body) }), signatures),
@@ -35,7 +35,7 @@ export function tufCodecWith(exceptions: KeyIdExceptions): Codec {
       return envelope(received, signatures)
     },
     key: (fields, suite) => withId({ ...fields, unknown: new Map(), unknownKeyval: new Map() }, suite),
-    date: encodeDate,
+    date: writeDate,
   }
 }
 
@@ -45,7 +45,7 @@ function decode<T extends TopRole>(
   { suite, limits }: DecodeContext,
   exceptions: KeyIdExceptions,
 ): Signed<MetadataOf<T>> {
-  const { value, payload } = decodeSigned(bytes, { depth: limits.jsonDepth, what: type })
+  const { value, payload } = decodeSigned(bytes, { depth: limits.jsonDepth, what: type }, layout)
   const file = objectOf(value, type)
   return {
     body: decodeBody(type, objectIn(file, 'signed', type), { suite, exceptions }),
@@ -53,6 +53,10 @@ function decode<T extends TopRole>(
     signatures: decodeSignatures(listIn(file, 'signatures', type), type, limits.signatures),
     unknown: unknownIn(file, ['signed', 'signatures']),
   }
+}
+
+function layout(signed: string, signatures: string): string {
+  return `{"signatures":${signatures},"signed":${signed}}`
 }
 
 /** Each key id once (4.2.1). A file that lists one twice is refused whole, though a threshold would count it once. */
@@ -78,10 +82,4 @@ function decodeSignature(value: Json, place: string): Signature {
 function envelope(file: JsonObject, signatures: readonly Signature[]): Uint8Array {
   const listed = signatures.map(({ keyid, sig, unknown }) => build({ keyid, sig: encodeHex(sig) }, unknown))
   return encodeText(encodeWire(build({ signatures: listed }, unknownIn(file, ['signatures']))))
-}
-
-function encodeDate(milliseconds: number): string {
-  const text = printDate(milliseconds)
-  if (text === undefined) throw new TrustError('MALFORMED', { what: 'date', got: `${milliseconds} ms since 1970` })
-  return text
 }

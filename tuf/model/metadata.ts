@@ -64,10 +64,11 @@ export type Targets = Common & {
   readonly delegations?: Delegations
 }
 
-/** Which targets a delegation is trusted for. Exactly one of the two forms (specification 4.5). */
+/** Which targets a delegation is trusted for: patterns or hash prefixes in TUF 1.0, plain prefixes in Notary v1. */
 export type Scope =
   | { readonly kind: 'paths'; readonly paths: readonly string[] }
   | { readonly kind: 'hash-prefixes'; readonly prefixes: readonly string[] }
+  | { readonly kind: 'path-prefixes'; readonly prefixes: readonly string[] }
 
 export type DelegatedRole = RoleKeys & {
   readonly name: RoleName
@@ -93,6 +94,8 @@ export type MetadataOf<T extends TopRole> = Extract<Metadata, { readonly type: T
 export type Signature = {
   readonly keyid: KeyId
   readonly sig: Uint8Array
+  /** What it says it was made with, where the dialect has it say so; it counts only if that is its key's scheme. */
+  readonly scheme?: string
   readonly unknown: Unknown
 }
 

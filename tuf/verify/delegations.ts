@@ -34,6 +34,7 @@ export function delegationTo({ delegations }: Targets, name: RoleName): RoleKeys
 /** Whether a role is trusted for a target. An empty list of paths is trusted for none. */
 export function inScope(scope: Scope, path: string, suite: Suite): boolean {
   if (scope.kind === 'paths') return scope.paths.some((pattern) => matchesPath(pattern, path))
+  if (scope.kind === 'path-prefixes') return scope.prefixes.some((prefix) => path.startsWith(prefix))
   const digest = suite.hash('sha256', encodeText(path))
   return scope.prefixes.some((prefix) => prefix !== '' && digest.startsWith(prefix))
 }

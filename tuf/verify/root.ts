@@ -10,7 +10,8 @@ import type { Authority } from './threshold.ts'
 /** The root to start from: signed by itself. Its expiry does not matter yet (5.2, 5.3.6). */
 export function openRoot(judge: Judge, bytes: Uint8Array): WalkingRoot {
   const candidate = decodeRoot(judge, bytes)
-  return { ...judge, root: verifyThreshold(authorityOf(candidate.body, ROOT), candidate, judge.suite) }
+  const root = verifyThreshold(authorityOf(candidate.body, ROOT), candidate, judge.suite)
+  return { ...judge, root, rootBytes: bytes }
 }
 
 /** The next link of the chain: exactly one version up, and signed as both the old and the new root demand. */
@@ -19,7 +20,7 @@ export function acceptRoot(trust: WalkingRoot, bytes: Uint8Array): WalkingRoot {
   verifyThreshold(authorityOf(trust.root, ROOT), candidate, trust.suite) // 5.3.4, the old threshold
   const root = verifyThreshold(authorityOf(candidate.body, ROOT), candidate, trust.suite) // 5.3.4, the new one
   refuseOtherVersion(trust.root.version + 1, root.version) // 5.3.5
-  return { ...trust, root }
+  return { ...trust, root, rootBytes: bytes }
 }
 
 /** The chain ends here, so this root must be alive (5.3.10). */

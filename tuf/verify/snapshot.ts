@@ -1,5 +1,5 @@
 import { TrustError } from '../errors.ts'
-import { SNAPSHOT } from '../model/ids.ts'
+import { ROOT, SNAPSHOT } from '../model/ids.ts'
 import type { Snapshot, Verified } from '../model/metadata.ts'
 import { allowedBytes, refuseExpired, refuseLarger, refuseMismatch, refuseRollback } from './checks.ts'
 import { authorityOf } from './root.ts'
@@ -18,6 +18,7 @@ export function acceptSnapshot(trust: AfterTimestamp, bytes: Uint8Array, previou
   const snapshot = verifyThreshold(authorityOf(trust.root, SNAPSHOT), candidate, trust.suite) // 5.5.3
   refuseOtherVersion(announced.version, snapshot.version) // 5.5.4
   if (previous !== undefined) refuseRolesBack(previous, snapshot) // 5.5.5
+  if (trust.codec.snapshotListsRoot) refuseOtherRoot(trust, snapshot)
   refuseExpired(SNAPSHOT, snapshot.expires, trust.now) // 5.5.6
   return { ...trust, snapshot }
 }
@@ -26,6 +27,13 @@ export function acceptSnapshot(trust: AfterTimestamp, bytes: Uint8Array, previou
 function refuseOtherVersion(expected: number | undefined, got: number): void {
   if (expected === undefined || expected === got) return
   throw new TrustError('VERSION_MISMATCH', { role: SNAPSHOT, expected, got })
+}
+
+/** Who signs such a snapshot says which root it goes with: signatures that the root could do without count here. */
+function refuseOtherRoot({ rootBytes, suite }: AfterTimestamp, { meta }: Snapshot): void {
+  const listed = meta.get(ROOT)
+  if (listed === undefined) throw new TrustError('ROLE_NOT_LISTED', { role: ROOT })
+  refuseMismatch(ROOT, listed, rootBytes, suite)
 }
 
 function refuseRolesBack(trusted: Snapshot, got: Snapshot): void {

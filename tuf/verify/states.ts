@@ -13,7 +13,11 @@ export type Judge = {
 }
 
 /** On the root chain: the root is signed, its expiry not yet looked at (5.3.6). */
-export type WalkingRoot = Judge & { readonly root: Verified<Root> }
+export type WalkingRoot = Judge & {
+  readonly root: Verified<Root>
+  /** Its file: a dialect may have the snapshot list it. */
+  readonly rootBytes: Uint8Array
+}
 /** The chain's end was reached and is unexpired (5.3.10). */
 export type AfterRoot = WalkingRoot & { readonly rootIsFinal: true }
 export type AfterTimestamp = AfterRoot & { readonly timestamp: Verified<Timestamp> }

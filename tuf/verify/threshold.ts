@@ -32,8 +32,9 @@ export function verifyThreshold<M extends Metadata>(
 export function signersOf(authority: Authority, signed: Signed<Metadata>, suite: Suite): ReadonlyMap<string, KeyId> {
   const trusted = new Set(authority.role.keyids)
   const signers = new Map<string, KeyId>()
-  for (const { keyid, sig } of signed.signatures) {
+  for (const { keyid, sig, scheme } of signed.signatures) {
     const key = trusted.has(keyid) ? authority.keys.get(keyid) : undefined
+    if (scheme !== undefined && scheme !== key?.scheme) continue
     // An empty signature is a place kept free for somebody who has not signed yet.
     const verifier = key === undefined || sig.length === 0 ? undefined : suite.open(key)
     if (verifier === undefined || signers.has(verifier.identity)) continue
