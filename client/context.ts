@@ -1,4 +1,5 @@
 /** What a command works with. Each part is opened when it is first asked for, and all of them are closed at the end. */
+import { existsSync } from 'node:fs'
 import type { Keystore } from '../keys/keystore/keystore.ts'
 import type { PassphraseSource } from '../keys/keystore/passphrase.ts'
 import { CommandError } from './commands/errors.ts'
@@ -12,7 +13,9 @@ import type { ServerApi } from './server-api.ts'
 import type { Terminal } from './terminal.ts'
 import type { Pin, PinRule } from './trust/pins.ts'
 import type { Repository } from './trust/repository.ts'
+import type { FilePolicy } from './policy/policy.ts'
 import type { Verdicts } from './verdict/engine.ts'
+import type { SignedRule } from './verdict/rule.ts'
 
 export type Context = {
   readonly terminal: Terminal
@@ -36,8 +39,12 @@ export type Context = {
   readonly pinOf: (repository: string) => Promise<PinRule>
   /** A repository under this machine's pin for it. The same one for the same name. */
   readonly repository: (repository: string) => Promise<Repository>
-  /** Which images this machine admits: by its pins. */
-  readonly verdicts: () => Promise<Verdicts>
+  /** The policy of a file, or of the one that this machine keeps beside its pins; undefined where neither is. */
+  readonly policy: (file: string | undefined) => Promise<FilePolicy | undefined>
+  /** Which images this machine admits: by such a policy, or by its pins alone. */
+  readonly verdicts: (file: string | undefined) => Promise<Verdicts>
+  /** Goes on refreshing what it is asked for, until the run ends. */
+  readonly warmVerdicts: (policy: FilePolicy, failed: (repository: string, error: unknown) => void) => Promise<Verdicts>
   /** Its server: named for this run, or kept with the pin. Throws NO_SERVER. */
   readonly api: (repository: string) => Promise<ServerApi>
   /** The same for a repository under a pin that is not kept yet. */
@@ -108,14 +115,15 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     if (server === undefined) throw new CommandError('NO_SERVER', { repository })
     return server
   }
-  const open = async (repository: string, pin: Pin, sharedPin: boolean) => {
+  const open = async (repository: string, pin: Pin, sharedPin: boolean, server: string | undefined) => {
     const { openRepository } = await import('./trust/repository.ts')
     const secret = await token()
+    if (server === undefined) throw new CommandError('NO_SERVER', { repository })
     return openRepository({
       repository,
       pin,
       sharedPin,
-      server: await serverOf(repository),
+      server,
       stateDir: paths.state,
       http: await http(),
       clock,
@@ -125,14 +133,29 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
   }
   const repository = each(async (name: string) => {
     const { pin, pattern } = await pinOf(name)
-    return await open(name, pin, !pattern.literal)
+    return await open(name, pin, !pattern.literal, await serverOf(name))
   })
-  const verdicts = once(async () => {
+  const policy = async (file: string | undefined) => {
+    const path = file ?? (env['TAGSEAL_POLICY'] || (existsSync(paths.policy) ? paths.policy : undefined))
+    if (path === undefined) return undefined
+    const { loadPins } = await import('./trust/pins.ts')
+    const { loadPolicy } = await import('./policy/policy.ts')
+    return loadPolicy(path, await loadPins(paths.trust))
+  }
+  const openByRule = async (name: string, { pin, sharedPin, server }: SignedRule) =>
+    await open(name, pin, sharedPin, settings.server ?? server)
+  const verdicts = each(async (file: string | undefined) => {
     const { openVerdicts } = await import('./verdict/engine.ts')
     const { policyOfPins } = await import('./verdict/rule.ts')
-    const policy = policyOfPins(await rules(), paths.trust)
-    return openVerdicts({ policy, open: repository, background: false, clock, monotonic, signal })
+    const written = (await policy(file)) ?? policyOfPins(await rules(), paths.trust)
+    return openVerdicts({ policy: written, open: openByRule, background: false, clock, monotonic, signal })
   })
+  const warmVerdicts = async (written: FilePolicy, failed: (repository: string, error: unknown) => void) => {
+    const { openVerdicts } = await import('./verdict/engine.ts')
+    const warm = openVerdicts({ policy: written, open: openByRule, background: true, clock, monotonic, signal, failed })
+    closing.push(warm.close)
+    return warm
+  }
   const api = each(async (name: string) => {
     const { openServerApi } = await import('./server-api.ts')
     return openServerApi({
@@ -162,9 +185,11 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     registry,
     pinOf,
     repository,
+    policy,
     verdicts,
+    warmVerdicts,
     api,
-    unpinned: (name, pin) => open(name, pin, false),
+    unpinned: async (name, pin) => await open(name, pin, false, await serverOf(name)),
     close,
   }
 }
@@ -194,8 +219,8 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
   return () => (made ??= make())
 }
 
-function each<T>(make: (name: string) => Promise<T>): (name: string) => Promise<T> {
-  const made = new Map<string, Promise<T>>()
+function each<N, T>(make: (name: N) => Promise<T>): (name: N) => Promise<T> {
+  const made = new Map<N, Promise<T>>()
   return (name) => {
     const known = made.get(name) ?? make(name)
     made.set(name, known)

@@ -7,6 +7,7 @@ import type { KeyCode, KeyFailures } from '../keys/errors.ts'
 import type { TrustCode } from '../tuf/errors.ts'
 import type { CommandCode } from './commands/errors.ts'
 import type { HttpCode } from './http-errors.ts'
+import type { PolicyCode } from './policy/errors.ts'
 import type { PublishCode } from './publish/errors.ts'
 import type { RegistryCode } from './registry/errors.ts'
 import type { ClientCode } from './trust/errors.ts'
@@ -152,11 +153,17 @@ const VERDICT = {
   FOREIGN_CONTENT: 1,
 } as const satisfies Record<VerdictCode, ExitCode>
 
+const POLICY = {
+  POLICY_MALFORMED: 2,
+  POLICY_UNUSABLE: 3,
+} as const satisfies Record<PolicyCode, ExitCode>
+
 /** By the name of the error's class. */
 export const EXIT_CODES = {
   TrustError: TRUST,
   ClientError: CLIENT,
   VerdictError: VERDICT,
+  PolicyError: POLICY,
   RegistryError: REGISTRY,
   KeyError: KEY,
   HttpError: HTTP,

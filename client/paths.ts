@@ -2,13 +2,18 @@ import { join } from 'node:path'
 import { usage } from './commands/errors.ts'
 import type { Environment } from './settings.ts'
 
-/** Where this user's keys, pins and memory are. */
-export type Paths = { readonly keys: string; readonly trust: string; readonly state: string }
+/** Where this user's keys, pins, rules and memory are. */
+export type Paths = { readonly keys: string; readonly trust: string; readonly policy: string; readonly state: string }
 
 /** Everything below one folder where one is named; else the folders of the XDG base directory specification. Throws USAGE. */
 export function pathsFor(home: string | undefined, env: Environment, homeDirectory: string | undefined): Paths {
   if (home !== undefined)
-    return { keys: join(home, 'keys'), trust: join(home, 'trust.json'), state: join(home, 'state') }
+    return {
+      keys: join(home, 'keys'),
+      trust: join(home, 'trust.json'),
+      policy: join(home, 'policy.yaml'),
+      state: join(home, 'state'),
+    }
   const folder = (variable: string, otherwise: string) => {
     const named = env[variable]
     // The specification has relative paths ignored.
@@ -19,6 +24,7 @@ export function pathsFor(home: string | undefined, env: Environment, homeDirecto
   return {
     keys: join(folder('XDG_DATA_HOME', '.local/share'), 'keys'),
     trust: join(folder('XDG_CONFIG_HOME', '.config'), 'trust.json'),
+    policy: join(folder('XDG_CONFIG_HOME', '.config'), 'policy.yaml'),
     state: folder('XDG_STATE_HOME', '.local/state'),
   }
 }

@@ -7,6 +7,7 @@ import type { EngineName } from './engines.ts'
 import { CommandError, usage } from './errors.ts'
 import { parseTagged } from './images.ts'
 import type { TaggedImage } from './images.ts'
+import { POLICY_OPTION } from './policy-option.ts'
 import { verifyImage } from './verify.ts'
 
 const ENGINES = ['docker', 'podman', 'skopeo'] as const satisfies readonly EngineName[]
@@ -16,6 +17,7 @@ export const pullCommand = defineCommand({
   options: {
     engine: text('NAME', `${ENGINES.join(', ')}; the first that is installed where none is named`),
     output: text('DIR', 'have skopeo write an OCI layout there'),
+    policy: POLICY_OPTION,
   },
   examples: [
     'tagseal pull registry.example.com/team/app:1.4',
@@ -26,7 +28,7 @@ export const pullCommand = defineCommand({
     const image = parseTagged(input.one('IMAGE'))
     const output = input.text('output')
     const engine = openEngine(await chooseEngine(context, input.text('engine'), output), context.env)
-    const { digest, role } = await verifyImage(context, image)
+    const { digest, role } = await verifyImage(context, image, input.text('policy'))
     context.terminal.detail(`${engine.name} pulls ${pinned(image, digest)}`)
     const { name, tag } = image
     const { signal } = context

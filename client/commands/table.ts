@@ -112,4 +112,14 @@ export const COMMANDS: Readonly<Record<string, Entry | Group>> = {
     summary: 'replace the keys of a role',
     load: async () => (await import('./rotate.ts')).rotateCommand,
   },
+  policy: {
+    summary: 'which images this machine admits',
+    example: 'tagseal policy test registry.example.com/team/app:1.4',
+    commands: {
+      test: {
+        summary: 'check a policy file, and say what it decides of images and why',
+        load: async () => (await import('./policy.ts')).policyTestCommand,
+      },
+    },
+  },
 }

@@ -3,15 +3,19 @@ import { failureOf } from '../exit.ts'
 import type { Failure } from '../exit.ts'
 import { failureDocument, tellFailure } from '../failure-text.ts'
 import { pinned } from '../registry/reference.ts'
+import { ClientError } from '../trust/errors.ts'
 import { defineCommand, flag, many } from './declare.ts'
 import type { Answer } from './declare.ts'
-import { usage } from './errors.ts'
 import { parseTagged } from './images.ts'
+import { POLICY_OPTION } from './policy-option.ts'
 import type { TaggedImage } from './images.ts'
 
 export const verifyCommand = defineCommand({
   operands: { IMAGE: many('REPO:TAG, or REPO:TAG@sha256:... to have that digest confirmed') },
-  options: { deep: flag('fetch every manifest and blob from the registry and check it as well') },
+  options: {
+    deep: flag('fetch every manifest and blob from the registry and check it as well'),
+    policy: POLICY_OPTION,
+  },
   examples: [
     'tagseal verify registry.example.com/team/app:1.4',
     'docker pull "$(tagseal verify registry.example.com/team/app:1.4)"',
@@ -19,7 +23,7 @@ export const verifyCommand = defineCommand({
   notes: 'Nothing is printed on stdout unless every image passes.',
   async run(context, input) {
     const images = input.many('IMAGE').map(parseTagged)
-    const verdicts = await Promise.all(images.map((image) => judge(context, image)))
+    const verdicts = await Promise.all(images.map((image) => judge(context, image, input.text('policy'))))
     // One after the other: side by side, large layers would keep small manifests waiting beyond all patience.
     for (const [i, verdict] of input.flag('deep') ? verdicts.entries() : []) {
       if ('digest' in verdict) verdicts[i] = await judgeContent(context, verdict)
@@ -38,10 +42,9 @@ export type Verified = {
 type Verdict = Verified | { readonly image: TaggedImage; readonly failure: Failure; readonly error: unknown }
 
 /** The signed digest of one image. Throws where it is not signed, or not as the digest that was named. */
-export async function verifyImage(context: Context, image: TaggedImage): Promise<Verified> {
-  const verdict = await (await context.verdicts()).judge(image)
-  if (verdict.kind === 'unsigned')
-    throw usage(`${verdict.rule.where} lets ${image.text} pass unsigned: nothing to verify`)
+export async function verifyImage(context: Context, image: TaggedImage, policy: string | undefined): Promise<Verified> {
+  const verdict = await (await context.verdicts(policy)).judge(image)
+  if (verdict.kind === 'unsigned') throw new ClientError('TAG_NOT_SIGNED', { repository: image.name, tag: image.tag })
   const { digest, length, role } = verdict
   return { image, digest, length, role }
 }
@@ -68,9 +71,9 @@ async function judgeContent(context: Context, verified: Verified): Promise<Verdi
   }
 }
 
-async function judge(context: Context, image: TaggedImage): Promise<Verdict> {
+async function judge(context: Context, image: TaggedImage, policy: string | undefined): Promise<Verdict> {
   try {
-    return await verifyImage(context, image)
+    return await verifyImage(context, image, policy)
   } catch (error) {
     return { image, failure: failureOf(error), error }
   }

@@ -1,0 +1,117 @@
+import type { Context } from '../context.ts'
+import { failureOf } from '../exit.ts'
+import type { Failure } from '../exit.ts'
+import { failureDocument } from '../failure-text.ts'
+import type { FilePolicy } from '../policy/policy.ts'
+import { pinned } from '../registry/reference.ts'
+import type { PolicyRule } from '../policy/policy.ts'
+import type { Verdict } from '../verdict/engine.ts'
+import { VerdictError } from '../verdict/errors.ts'
+import { any, defineCommand, flag } from './declare.ts'
+import type { Answer } from './declare.ts'
+import { usage } from './errors.ts'
+import { parseTagged } from './images.ts'
+import type { TaggedImage } from './images.ts'
+import { POLICY_OPTION } from './policy-option.ts'
+
+export const policyTestCommand = defineCommand({
+  operands: { IMAGE: any('REPO:TAG; with none the file alone is checked') },
+  options: { policy: POLICY_OPTION, rules: flag('say which rule decides, and ask no trust server') },
+  examples: [
+    'tagseal policy test --policy policy.yaml',
+    'tagseal policy test --policy policy.yaml registry.example.com/team/app:1.4',
+  ],
+  notes: 'Exits with 1 where an image would be refused.',
+  async run(context, input) {
+    const images = input.many('IMAGE').map(parseTagged)
+    const policy = await context.policy(input.text('policy'))
+    if (policy === undefined) throw usage(`there is no policy in ${context.paths.policy}`, 'name one: --policy FILE')
+    if (images.length === 0) {
+      const line = `${policy.path}: ${policy.rules} rules, nothing wrong with it`
+      return { lines: [line], document: { policy: policy.path, rules: policy.rules, images: [] } }
+    }
+    const verdicts = await context.verdicts(input.text('policy'))
+    const judge = input.flag('rules') ? undefined : verdicts.judge
+    return answerOf(policy, await Promise.all(images.map((image) => explain(context, policy, image, judge))))
+  },
+})
+
+type Explained = {
+  readonly image: TaggedImage
+  readonly matching: ReturnType<FilePolicy['matching']>
+  readonly rule: PolicyRule | undefined
+  readonly outcome: Verdict | Failure | undefined
+}
+type Judge = (image: TaggedImage) => Promise<Verdict>
+
+/** What decides, and then what it decides. */
+async function explain(
+  { terminal }: Context,
+  policy: FilePolicy,
+  image: TaggedImage,
+  judge: Judge | undefined,
+): Promise<Explained> {
+  const matching = policy.matching(image.name)
+  let rule: PolicyRule | undefined
+  try {
+    rule = policy.ruleFor(image.name)
+    if (judge === undefined && rule.kind !== 'refuse') return { image, matching, rule, outcome: undefined }
+    terminal.detail(`${image.text}: asking ${rule.kind === 'signed' ? (rule.server ?? 'the trust server') : 'nobody'}`)
+    return { image, matching, rule, outcome: judge === undefined ? refusedBy(image, rule) : await judge(image) }
+  } catch (error) {
+    return { image, matching, rule, outcome: failureOf(error) }
+  }
+}
+
+function refusedBy({ name }: TaggedImage, { pattern }: PolicyRule): Failure {
+  return failureOf(new VerdictError('REFUSED_BY_RULE', { repository: name, rule: pattern }))
+}
+
+function answerOf({ path }: FilePolicy, explained: readonly Explained[]): Answer {
+  const failures = explained.flatMap(({ outcome }) => (outcome !== undefined && 'exit' in outcome ? [outcome] : []))
+  const exit = failures.length === 0 ? 0 : failures.some((failure) => failure.exit !== 3) ? 1 : 3
+  return {
+    lines: explained.flatMap(linesOf),
+    document: { policy: path, images: explained.map(documentOf) },
+    exit,
+  }
+}
+
+function linesOf({ image, matching, rule, outcome }: Explained): readonly string[] {
+  const [decides, ...others] = matching
+  return [
+    `${image.text}: ${outcomeText(image, rule, outcome)}`,
+    ...(decides === undefined
+      ? ['  no rule matches']
+      : [`  ${decides.where} decides: ${decides.pattern} is the most specific pattern that matches`]),
+    ...(rule?.kind === 'signed' ? [`  ${termsOf(rule)}`] : []),
+    ...others.map(({ pattern, where }) => `  ${where} matches as well and is less specific: ${pattern}`),
+  ]
+}
+
+function outcomeText(image: TaggedImage, rule: PolicyRule | undefined, outcome: Explained['outcome']): string {
+  if (outcome === undefined) return rule?.kind === 'unsigned' ? 'admitted unsigned' : 'has to be signed'
+  if ('exit' in outcome) return `refused: ${outcome.message} (${outcome.code})`
+  if (outcome.kind === 'unsigned') return 'admitted unsigned: the rule asks for no signature'
+  return `admitted as ${pinned(image, outcome.digest)}, signed by ${outcome.role}`
+}
+
+function termsOf({ pin, server, roles, require, threshold, maxAge }: PolicyRule & { readonly kind: 'signed' }): string {
+  const keys = pin.kind === 'keys' ? `${pin.threshold} of ${pin.keyids.length} pinned keys` : `a pinned ${pin.kind}`
+  return [
+    `trusts ${keys} at ${server ?? 'the server of this run'}`,
+    roles === undefined ? 'every role counts' : `${[...roles].join(', ')} count`,
+    ...(require.length === 0 ? [] : [`${require.join(', ')} must have signed as well`]),
+    ...(threshold === 1 ? [] : [`by roles that need ${threshold} keys`]),
+    `no older than ${maxAge / 1000} s`,
+  ].join('; ')
+}
+
+function documentOf({ image, matching, rule, outcome }: Explained): object {
+  const named = { image: image.text, repository: image.name, tag: image.tag, rules: matching }
+  if (outcome === undefined) return { ...named, kind: rule?.kind }
+  if ('exit' in outcome) return { ...named, admitted: false, error: failureDocument(outcome) }
+  if (outcome.kind === 'unsigned') return { ...named, admitted: true, kind: 'unsigned' }
+  const { digest, role, versions, goodUntil } = outcome
+  return { ...named, admitted: true, kind: 'signed', digest, role, versions, goodUntil }
+}

@@ -1,0 +1,142 @@
+/** A policy file, read and ready: which rule speaks of a repository. */
+import { readFileSync } from 'node:fs'
+import { basename, dirname, resolve } from 'node:path'
+import { reasonOf } from '../files.ts'
+import { bySpecificity } from '../trust/pattern.ts'
+import { pinFor } from '../trust/pins.ts'
+import type { Pin, PinRule } from '../trust/pins.ts'
+import { VerdictError } from '../verdict/errors.ts'
+import type { Rule } from '../verdict/rule.ts'
+import { PolicyError } from './errors.ts'
+import { readDocument } from './reader.ts'
+import { readPolicy } from './rules.ts'
+import type { Upstream, WrittenPin, WrittenRule } from './rules.ts'
+
+/** What a rule says beside whom to trust: for those who fetch. */
+export type PolicyRule = Rule & {
+  readonly upstream: Upstream
+  /** Tags that nobody signed are shown in lists as well. */
+  readonly allTags: boolean
+  /** A digest that was signed stays admissible after its tag moved on, until it is revoked. */
+  readonly signedOnce: boolean
+}
+
+export type FilePolicy = {
+  readonly path: string
+  readonly rules: number
+  readonly ruleFor: (repository: string) => PolicyRule
+  /** Every rule that matches, the one that decides first. */
+  readonly matching: (repository: string) => readonly { readonly pattern: string; readonly where: string }[]
+  /** The only registries that may be asked for anything. */
+  readonly registries: ReadonlySet<string>
+  readonly defaultRegistry: string | undefined
+  /** The files that were read for it. */
+  readonly files: readonly string[]
+}
+
+const MAX_POLICY = 1024 * 1024
+const MAX_ROOT = 512 * 1024
+/** Names that were looked up; whoever asks for more starts over. */
+const MOST_KNOWN = 8192
+
+/** `pins` are this machine's, for the rules that name none. Throws POLICY_MALFORMED and POLICY_UNUSABLE. */
+export function loadPolicy(path: string, pins: readonly PinRule[]): FilePolicy {
+  const text = textOf(path, readCapped(path, MAX_POLICY))
+  const written = readPolicy(readDocument(text, basename(path)))
+  const files = [path]
+  const folder = dirname(resolve(path))
+  const roots = new Map<WrittenRule, Pin>()
+  for (const rule of written.rules) {
+    const pin = rule.kind === 'signed' ? readPin(rule.pin, folder, files) : undefined
+    if (pin !== undefined) roots.set(rule, pin)
+  }
+  const known = new Map<string, PolicyRule>()
+  const matching = (repository: string) =>
+    written.rules
+      .filter(({ pattern }) => pattern.matches(repository))
+      .toSorted((a, b) => bySpecificity(a.pattern, b.pattern))
+
+  function find(repository: string): PolicyRule {
+    const [best] = matching(repository)
+    if (best === undefined) throw new VerdictError('NO_RULE', { repository })
+    return ready(best, roots.get(best), pins, repository, folder)
+  }
+
+  return {
+    path,
+    rules: written.rules.length,
+    files,
+    registries: new Set([...written.registries, ...written.rules.flatMap(hostOf)]),
+    defaultRegistry: written.defaultRegistry,
+    matching: (repository) => matching(repository).map(({ pattern, where }) => ({ pattern: pattern.text, where })),
+    ruleFor(repository) {
+      const found = known.get(repository) ?? find(repository)
+      if (known.size >= MOST_KNOWN) known.clear()
+      known.set(repository, found)
+      return found
+    },
+  }
+}
+
+/** A host with a wildcard is none that anybody agreed to ask: it is listed under `registries`, or not asked. */
+function hostOf({ pattern }: WrittenRule): readonly string[] {
+  const [host = ''] = pattern.text.split('/')
+  return host.includes('*') ? [] : [host]
+}
+
+function ready(
+  written: WrittenRule,
+  own: Pin | undefined,
+  pins: readonly PinRule[],
+  repository: string,
+  folder: string,
+): PolicyRule {
+  const upstream = inFolder(written.upstream, folder)
+  const common = { pattern: written.pattern.text, where: written.where, upstream, allTags: written.allTags }
+  if (written.kind !== 'signed') return { ...common, kind: written.kind, signedOnce: false }
+  const { server, roles, require, threshold, maxAge, signedOnce } = written
+  const rest = { ...common, kind: 'signed', roles, require, threshold, maxAge, signedOnce } as const
+  if (own !== undefined) return { ...rest, pin: own, sharedPin: !written.pattern.literal, server }
+  const { pin, pattern, server: kept } = pinFor(pins, repository)
+  return { ...rest, pin, sharedPin: !pattern.literal, server: server ?? kept }
+}
+
+/** Files are named from where the policy stands. */
+function inFolder({ ca, login, ...rest }: Upstream, folder: string): Upstream {
+  return {
+    ...rest,
+    ca: ca === undefined ? undefined : resolve(folder, ca),
+    login: login.kind === 'basic' ? { ...login, passwordFile: resolve(folder, login.passwordFile) } : login,
+  }
+}
+
+function readPin(pin: WrittenPin | undefined, folder: string, files: string[]): Pin | undefined {
+  if (pin?.kind !== 'root-file') return pin
+  const path = resolve(folder, pin.place.text())
+  try {
+    const bytes = readCapped(path, MAX_ROOT)
+    files.push(path)
+    return { kind: 'root', bytes }
+  } catch (error) {
+    if (error instanceof PolicyError) return pin.place.refuse(error.message)
+    throw error
+  }
+}
+
+function readCapped(path: string, most: number): Uint8Array {
+  try {
+    const bytes = readFileSync(path)
+    if (bytes.length <= most) return bytes
+  } catch (cause) {
+    throw new PolicyError('POLICY_UNUSABLE', { path, why: reasonOf(cause) }, { cause })
+  }
+  throw new PolicyError('POLICY_UNUSABLE', { path, why: `it is larger than ${most} bytes` })
+}
+
+function textOf(path: string, bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (cause) {
+    throw new PolicyError('POLICY_UNUSABLE', { path, why: 'it is no UTF-8' }, { cause })
+  }
+}

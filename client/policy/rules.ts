@@ -1,0 +1,223 @@
+/** What a policy file says, member by member. */
+import { keyId } from '../../tuf/index.ts'
+import { baseUrl } from '../trust/fetch.ts'
+import { isClientError } from '../trust/errors.ts'
+import { parsePattern } from '../trust/pattern.ts'
+import type { Pattern } from '../trust/pattern.ts'
+import type { Pin } from '../trust/pins.ts'
+import type { Place } from './reader.ts'
+
+/** Where the content of the repositories of a rule is fetched. */
+export type Upstream = {
+  /** Instead of the registry that is in their name. */
+  readonly registry: string | undefined
+  readonly plainHttp: boolean
+  /** PEM file of the authorities to trust. */
+  readonly ca: string | undefined
+  readonly login: Login
+}
+export type Login =
+  | { readonly kind: 'docker' }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'basic'; readonly username: string; readonly passwordFile: string }
+
+type Common = {
+  readonly pattern: Pattern
+  readonly where: string
+  readonly upstream: Upstream
+  readonly allTags: boolean
+}
+export type WrittenRule =
+  | (Common & { readonly kind: 'unsigned' | 'refuse' })
+  | (Common & {
+      readonly kind: 'signed'
+      /** undefined: what `tagseal trust add` keeps on this machine. */
+      readonly pin: WrittenPin | undefined
+      readonly server: string | undefined
+      readonly roles: ReadonlySet<string> | undefined
+      readonly require: readonly string[]
+      readonly threshold: number
+      readonly maxAge: number
+      readonly signedOnce: boolean
+    })
+/** A root is named by its file, which is read by whoever may read files. */
+export type WrittenPin = Exclude<Pin, { kind: 'root' | 'tofu' }> | { readonly kind: 'root-file'; readonly place: Place }
+
+export type WrittenPolicy = {
+  readonly rules: readonly WrittenRule[]
+  /** Registries that may be asked beside those that the patterns name. */
+  readonly registries: ReadonlySet<string>
+  readonly defaultRegistry: string | undefined
+}
+
+const RULE = [
+  'pattern',
+  'pin',
+  'server',
+  'roles',
+  'require',
+  'maxAge',
+  'signedOnce',
+  'unsigned',
+  'refuse',
+  'tags',
+  'upstream',
+] as const
+const SIGNED_ONLY = ['pin', 'server', 'roles', 'require', 'maxAge', 'signedOnce'] as const
+const DEFAULT_MAX_AGE = 3_600_000
+const LOGIN_OF_DOCKER: Login = { kind: 'docker' }
+
+export function readPolicy(file: Place): WrittenPolicy {
+  const members = file.members(['version', 'rules', 'registries', 'defaultRegistry'])
+  const version = members.get('version') ?? file.refuse('it says no version; write "version: 1" first')
+  if (version.number() !== 1) version.refuse('only 1 is known')
+  const rules = (members.get('rules') ?? file.refuse('it has no rules')).list().map(readRule)
+  refuseRepeated(rules, file)
+  return {
+    rules,
+    registries: new Set(members.get('registries')?.list().map(readHost) ?? []),
+    defaultRegistry: optional(members.get('defaultRegistry'), readHost),
+  }
+}
+
+function readRule(place: Place): WrittenRule {
+  const members = place.members(RULE)
+  const [unsigned, refuse] = (['unsigned', 'refuse'] as const).map((name) => members.get(name)?.flag() === true)
+  if (unsigned === true && refuse === true) place.refuse('it is either unsigned or refused')
+  const common = {
+    pattern: readPattern(members.get('pattern') ?? place.refuse('it has no pattern')),
+    where: place.where,
+    upstream: readUpstream(members.get('upstream')),
+    allTags: optional(members.get('tags'), (tags) => oneOf(tags, ['signed', 'all'])) === 'all' || unsigned === true,
+  }
+  if (unsigned === true || refuse === true) {
+    const kind = unsigned === true ? 'unsigned' : 'refuse'
+    for (const name of SIGNED_ONLY) members.get(name)?.refuse(`it means nothing in a rule that says ${kind}: true`)
+    return { ...common, kind }
+  }
+  const { roles: require = [], threshold = 1 } = optional(members.get('require'), readRequired) ?? {}
+  return {
+    ...common,
+    kind: 'signed',
+    pin: optional(members.get('pin'), readPin),
+    server: optional(members.get('server'), readServer),
+    roles: optional(members.get('roles'), (roles) => new Set(readRoles(roles))),
+    require,
+    threshold,
+    maxAge: optional(members.get('maxAge'), readDuration) ?? DEFAULT_MAX_AGE,
+    signedOnce: members.get('signedOnce')?.flag() ?? false,
+  }
+}
+
+function readPattern(place: Place): Pattern {
+  const pattern = parsePattern(place.text())
+  if (pattern === undefined) return place.refuse('it is no pattern: one * a segment, or /** at the end')
+  const [host = ''] = pattern.text.split('/')
+  if (pattern.text !== '**' && !/[.:*]/.test(host) && host !== 'localhost') {
+    place.refuse(`it begins with no registry: write docker.io/${pattern.text} for Docker Hub`)
+  }
+  return pattern
+}
+
+function readPin(place: Place): WrittenPin {
+  const members = place.members(['root', 'keys', 'threshold'])
+  const [root, keys] = [members.get('root'), members.get('keys')]
+  if ((root === undefined) === (keys === undefined)) place.refuse('give exactly one of root and keys')
+  if (root !== undefined) {
+    members.get('threshold')?.refuse('it goes with keys only')
+    root.text()
+    return { kind: 'root-file', place: root }
+  }
+  const keyids = keys?.list().map(readKeyId) ?? []
+  if (new Set(keyids).size !== keyids.length) keys?.refuse('a key is named twice')
+  const need = optional(members.get('threshold'), readCount) ?? 1
+  if (need > keyids.length) (members.get('threshold') ?? place).refuse('it is more than there are keys')
+  return { kind: 'keys', keyids, threshold: need }
+}
+
+function readKeyId(place: Place) {
+  const text = place.text()
+  return /^[0-9a-f]{64}$/.test(text) ? keyId(text) : place.refuse('a key id is 64 digits, 0 to 9 and a to f')
+}
+
+function readServer(place: Place): string {
+  try {
+    return baseUrl(place.text())
+  } catch (error) {
+    if (isClientError(error)) return place.refuse(error.message)
+    throw error
+  }
+}
+
+function readRequired(place: Place): { readonly roles: readonly string[]; readonly threshold: number } {
+  const members = place.members(['roles', 'threshold'])
+  return {
+    roles: optional(members.get('roles'), readRoles) ?? [],
+    threshold: optional(members.get('threshold'), readCount) ?? 1,
+  }
+}
+
+/** An empty list of roles would be a rule that nothing can meet, or everything. */
+function readRoles(place: Place): readonly string[] {
+  const roles = place.list().map((role) => role.text())
+  if (roles.length === 0) place.refuse('it names no role')
+  return roles
+}
+
+function readUpstream(place: Place | undefined): Upstream {
+  const members = place?.members(['registry', 'plainHttp', 'ca', 'login'])
+  return {
+    registry: optional(members?.get('registry'), readHost),
+    plainHttp: members?.get('plainHttp')?.flag() ?? false,
+    ca: members?.get('ca')?.text(),
+    login: optional(members?.get('login'), readLogin) ?? LOGIN_OF_DOCKER,
+  }
+}
+
+function readLogin(place: Place): Login {
+  if (!place.isMap) return { kind: oneOf(place, ['docker', 'none']) }
+  const members = place.members(['username', 'passwordFile'])
+  const username = members.get('username') ?? place.refuse('it has no username')
+  const password = members.get('passwordFile') ?? place.refuse('it has no passwordFile')
+  return { kind: 'basic', username: username.text(), passwordFile: password.text() }
+}
+
+/** The one spelling of a registry that names have. */
+function readHost(place: Place): string {
+  const text = place.text()
+  const isHost = /^(?:\[[0-9a-f:]+\]|[a-z0-9]+(?:[.-][a-z0-9]+)*)(?::[1-9][0-9]{0,4})?$/.test(text)
+  return isHost && URL.canParse(`http://${text}/`)
+    ? text
+    : place.refuse('it is no host: write registry.example.com or 10.0.0.5:5000')
+}
+
+const UNITS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+function readDuration(place: Place): number {
+  const [, count = '', unit] = /^([1-9][0-9]{0,5})([smhd])$/.exec(place.isText ? place.text() : '') ?? []
+  if (unit === 's' || unit === 'm' || unit === 'h' || unit === 'd') return Number(count) * UNITS[unit]
+  return place.refuse('a duration is a number with s, m, h or d: 10m')
+}
+
+function readCount(place: Place): number {
+  const value = place.number()
+  return Number.isSafeInteger(value) && value >= 1 ? value : place.refuse('a whole number of at least 1 is meant')
+}
+
+function oneOf<const K extends string>(place: Place, known: readonly K[]): K {
+  const text = place.text()
+  return known.find((one) => one === text) ?? place.refuse(`it is one of ${known.join(', ')}`)
+}
+
+function optional<T>(place: Place | undefined, read: (place: Place) => T): T | undefined {
+  return place === undefined ? undefined : read(place)
+}
+
+function refuseRepeated(rules: readonly WrittenRule[], file: Place): void {
+  const known = new Map<string, string>()
+  for (const { pattern, where } of rules) {
+    const before = known.get(pattern.text)
+    if (before !== undefined) file.refuse(`${pattern.text} has a rule at ${before} and another at ${where}`)
+    known.set(pattern.text, where)
+  }
+}

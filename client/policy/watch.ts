@@ -1,0 +1,68 @@
+/** Follows a policy file while a service runs by it. */
+import { statSync } from 'node:fs'
+import { reasonOf } from '../files.ts'
+import type { FilePolicy } from './policy.ts'
+
+export type WatchOptions = {
+  readonly load: () => Promise<FilePolicy>
+  /** Files beside those of the policy whose change counts: this machine's pins. */
+  readonly also: readonly string[]
+  readonly adopted: (policy: FilePolicy) => void
+  /** The new file is broken and the old one stays; told again every minute as long as that is so. */
+  readonly broken: (error: unknown) => void
+  readonly intervalMs?: number | undefined
+}
+
+const INTERVAL_MS = 1000
+const REMIND_MS = 60_000
+
+/** Looks once a second: notices of the kernel do not come through every mount and link, and a look costs microseconds. */
+export function watchPolicy(first: FilePolicy, options: WatchOptions): { readonly close: () => void } {
+  const interval = options.intervalMs ?? INTERVAL_MS
+  let policy = first
+  let seen = stamp([...policy.files, ...options.also])
+  let failure: { readonly error: unknown; told: number } | undefined
+  let busy = false
+
+  async function look(): Promise<void> {
+    const now = stamp([...policy.files, ...options.also])
+    if (now === seen) return remind()
+    seen = now
+    try {
+      policy = await options.load() // where it names other files now, the next look loads it once more
+      failure = undefined
+      options.adopted(policy)
+    } catch (error) {
+      failure = { error, told: Date.now() }
+      options.broken(error)
+    }
+  }
+
+  function remind(): void {
+    if (failure === undefined || Date.now() - failure.told < REMIND_MS) return
+    failure.told = Date.now()
+    options.broken(failure.error)
+  }
+
+  const timer = setInterval(() => {
+    if (busy) return
+    busy = true
+    void look().finally(() => (busy = false))
+  }, interval)
+  timer.unref()
+  return { close: () => clearInterval(timer) }
+}
+
+function stamp(files: readonly string[]): string {
+  return files.map(stampOf).join('\n')
+}
+
+/** Another file under the name, or another content: an editor writes a new one, a configuration map swaps a link. */
+function stampOf(path: string): string {
+  try {
+    const stat = statSync(path, { bigint: true })
+    return `${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs}`
+  } catch (error) {
+    return reasonOf(error)
+  }
+}

@@ -1,0 +1,92 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { openLab, REPOSITORY } from '../../support/attack-lab.ts'
+import { codeOf, documentOf, tagseal } from '../../support/cli.ts'
+import { targetOf } from '../../support/simulator.ts'
+
+const lab = await openLab()
+t.teardown(lab.close)
+const home = join(lab.folder, 'home')
+const env = { TAGSEAL_HOME: home, HOME: lab.folder }
+const run = (args: readonly string[]) => tagseal(args, { env })
+const image = `${REPOSITORY}:1.0`
+const digest = `sha256:${targetOf('one').hashes.get('sha256')}`
+
+await mkdir(home, { recursive: true })
+await writeFile(join(lab.folder, 'root.json'), lab.simulator.anchor())
+const policy = join(lab.folder, 'policy.yaml')
+const write = async (more = '', path = policy) =>
+  await writeFile(
+    path,
+    `version: 1
+rules:
+  - pattern: registry.example.com/**
+    refuse: true
+  - pattern: ${REPOSITORY}
+    pin: { root: ${join(lab.folder, 'root.json')} }
+    server: ${lab.url}
+${more}  - pattern: docker.io/library/*
+    unsigned: true
+`,
+  )
+await write()
+
+await t.test('policy test says which rule decides, and what it decides', async (t) => {
+  const ran = await run(['policy', 'test', '--policy', policy, image])
+  t.equal(ran.code, 0, ran.stderr)
+  const [first, second, third, fourth] = ran.stdout.split('\n')
+  t.equal(first, `${image}: admitted as ${REPOSITORY}@${digest}, signed by targets`)
+  t.equal(second, `  policy.yaml:5:5 decides: ${REPOSITORY} is the most specific pattern that matches`)
+  t.match(third, /^ {2}trusts a pinned root at http:.*; every role counts; no older than 3600 s$/)
+  t.equal(fourth, '  policy.yaml:3:5 matches as well and is less specific: registry.example.com/**')
+})
+
+await t.test('policy test exits with 1 where one of the images is refused', async (t) => {
+  const images = ['alpine:3', 'registry.example.com/other:1', 'quay.io/x/y:1']
+  const ran = await run(['policy', 'test', '--policy', policy, '--json', ...images])
+  t.equal(ran.code, 1)
+  t.match(documentOf(ran), {
+    images: [
+      { image: 'alpine:3', admitted: true, kind: 'unsigned' },
+      { admitted: false, error: { code: 'REFUSED_BY_RULE' } },
+      { admitted: false, error: { code: 'NO_RULE' }, rules: [] },
+    ],
+  })
+})
+
+await t.test('policy test --rules asks no trust server', async (t) => {
+  const ran = await run(['policy', 'test', '--policy', policy, '--rules', `${REPOSITORY}:none`])
+  t.same([ran.code, ran.stdout.split('\n')[0]], [0, `${REPOSITORY}:none: has to be signed`])
+})
+
+await t.test('policy test without an image checks the file', async (t) => {
+  t.equal((await run(['policy', 'test', '--policy', policy])).code, 0)
+  const none = await run(['policy', 'test'])
+  t.same([none.code, codeOf(none)], [2, 'USAGE'])
+  await write('    colour: red\n')
+  const ran = await run(['policy', 'test', '--policy', policy])
+  t.same([ran.code, codeOf(ran)], [2, 'POLICY_MALFORMED'])
+  t.match(ran.stderr, /policy\.yaml:8:5: rules\[1\]: "colour" means nothing here/)
+  t.notMatch(ran.stderr, /\n\s+at /)
+  await write()
+})
+
+await t.test(
+  'verify goes by the policy that is named, by none where there is none, and by the one beside the pins',
+  async (t) => {
+    t.equal(codeOf(await run(['verify', image])), 'NOT_PINNED')
+    const named = await run(['verify', '--policy', policy, image])
+    t.same([named.code, named.stdout], [0, `${REPOSITORY}@${digest}\n`])
+    await write('    roles: [releases]\n')
+    t.equal(codeOf(await run(['verify', '--policy', policy, image])), 'ROLE_NOT_COUNTED')
+    await write('', join(home, 'policy.yaml'))
+    t.same((await run(['verify', image])).code, 0)
+    const unsigned = await run(['verify', 'alpine:3'])
+    t.same(
+      [unsigned.code, codeOf(unsigned), unsigned.stdout],
+      [1, 'TAG_NOT_SIGNED', ''],
+      'what needs no signature has none',
+    )
+  },
+)

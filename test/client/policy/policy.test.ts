@@ -1,0 +1,192 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import type { Test } from 'tap'
+import { loadPolicy } from '../../../client/policy/policy.ts'
+import { parsePattern } from '../../../client/trust/pattern.ts'
+import type { PinRule } from '../../../client/trust/pins.ts'
+import { keyId } from '../../../tuf/index.ts'
+
+const [KEY, OTHER] = ['a'.repeat(64), 'b'.repeat(64)]
+const PINNED = `pin: { keys: [${KEY}] }`
+
+function load(t: Test, text: string, pins: readonly PinRule[] = []) {
+  const path = join(t.testdir({ 'root.json': 'a root' }), 'policy.yaml')
+  writeFileSync(path, text)
+  return loadPolicy(path, pins)
+}
+
+const FULL = `version: 1
+defaultRegistry: docker.io
+registries: [mirror.example.com]
+rules:
+  - pattern: registry.example.com/team/**
+    pin: { keys: [${KEY}, ${OTHER}], threshold: 2 }
+    server: https://trust.example.com
+    roles: [releases, targets]
+    require: { roles: [qa], threshold: 2 }
+    maxAge: 10m
+    signedOnce: true
+    tags: all
+    upstream: { registry: 10.0.0.5:5000, plainHttp: true, ca: ca.pem, login: { username: ci, passwordFile: pw } }
+  - pattern: registry.example.com/team/app
+    pin: { root: root.json }
+  - pattern: "*.example.org/**"
+    unsigned: true
+  - pattern: docker.io/evil/*
+    refuse: true
+`
+
+await t.test('a policy says of each repository what its most specific rule says', (t) => {
+  const policy = load(t, FULL)
+  const folder = policy.path.replace('/policy.yaml', '')
+  t.match(policy.ruleFor('registry.example.com/team/web'), {
+    kind: 'signed',
+    pattern: 'registry.example.com/team/**',
+    where: 'policy.yaml:5:5',
+    pin: { kind: 'keys', keyids: [KEY, OTHER], threshold: 2 },
+    sharedPin: true,
+    server: 'https://trust.example.com/',
+    require: ['qa'],
+    threshold: 2,
+    maxAge: 600_000,
+    signedOnce: true,
+    allTags: true,
+    upstream: {
+      registry: '10.0.0.5:5000',
+      plainHttp: true,
+      ca: join(folder, 'ca.pem'),
+      login: { kind: 'basic', username: 'ci', passwordFile: join(folder, 'pw') },
+    },
+  })
+  t.match(policy.ruleFor('registry.example.com/team/app'), {
+    pin: { kind: 'root', bytes: Buffer.from('a root') },
+    sharedPin: false,
+    maxAge: 3_600_000,
+    allTags: false,
+    upstream: { registry: undefined, plainHttp: false, login: { kind: 'docker' } },
+  })
+  t.match(policy.ruleFor('a.example.org/x'), { kind: 'unsigned', allTags: true })
+  t.match(policy.ruleFor('docker.io/evil/x'), { kind: 'refuse' })
+  t.throws(() => policy.ruleFor('docker.io/library/alpine'), { code: 'NO_RULE' })
+  t.same(
+    policy.matching('registry.example.com/team/app').map(({ pattern }) => pattern),
+    ['registry.example.com/team/app', 'registry.example.com/team/**'],
+  )
+  t.same([...policy.registries].toSorted(), ['docker.io', 'mirror.example.com', 'registry.example.com'])
+  t.equal(policy.files.length, 2, 'its roots are followed as well')
+  t.end()
+})
+
+await t.test('a rule without a pin goes by the pins of this machine, and refuses where there is none', (t) => {
+  const pattern = parsePattern('a.io/x')
+  if (pattern === undefined) throw new Error('no pattern')
+  const pin = { kind: 'keys', keyids: [keyId(KEY)], threshold: 1 } as const
+  const policy = load(t, 'version: 1\nrules: [{ pattern: a.io/** }]\n', [{ pattern, pin, server: 'https://t.io/' }])
+  t.match(policy.ruleFor('a.io/x'), { pin, sharedPin: false, server: 'https://t.io/' })
+  t.throws(() => policy.ruleFor('a.io/y'), { code: 'NOT_PINNED' })
+  t.end()
+})
+
+await t.test('a JSON file is a policy too', (t) => {
+  const json = JSON.stringify({ version: 1, rules: [{ pattern: 'a.io/**', pin: { keys: [KEY] } }] }, null, '\t')
+  t.match(load(t, json).ruleFor('a.io/x'), { pin: { keyids: [KEY] } })
+  t.end()
+})
+
+const rule = (more: string) => `version: 1\nrules:\n  - pattern: a.io/**\n    ${PINNED}\n    ${more}\n`
+const MISTAKES: Record<string, { text: string; at: string; why: RegExp }> = {
+  'an empty file': { text: '', at: '1:1', why: /should be an object/ },
+  'a file without a version': { text: 'rules: []\n', at: '1:1', why: /version/ },
+  'another version': { text: 'version: 2\nrules: []\n', at: '1:10', why: /only 1 is known/ },
+  'a file without rules': { text: 'version: 1\n', at: '1:1', why: /no rules/ },
+  'a misspelt member': { text: rule('max-age: 1m'), at: '5:5', why: /did you mean maxAge/ },
+  'a member that means nothing': { text: rule('colour: red'), at: '5:5', why: /"colour" means nothing here/ },
+  'a member that is there twice': { text: rule('maxAge: 1m\n    maxAge: 2m'), at: '6:5', why: /unique/ },
+  'an age without a unit': { text: rule('maxAge: 60'), at: '5:13', why: /rules\[0\]\.maxAge: a duration/ },
+  'an age of nothing': { text: rule('maxAge: 0s'), at: '5:13', why: /a duration/ },
+  'a flag in words': { text: rule('signedOnce: "yes"'), at: '5:17', why: /true or false/ },
+  'a threshold of nothing': { text: rule('require: { threshold: 0 }'), at: '5:27', why: /at least 1/ },
+  'a list of no roles': { text: rule('roles: []'), at: '5:12', why: /names no role/ },
+  'a server that is no URL': { text: rule('server: trust'), at: '5:13', why: /no URL/ },
+  'an upstream that is a URL': { text: rule('upstream: { registry: "https://x" }'), at: '5:27', why: /no host/ },
+  'an upstream with a path': { text: rule('upstream: { registry: x.io/a }'), at: '5:27', why: /no host/ },
+  'a login in the clear': {
+    text: rule('upstream: { login: { username: a, password: b } }'),
+    at: '5:39',
+    why: /"password" means nothing/,
+  },
+  'tags of another kind': { text: rule('tags: some'), at: '5:11', why: /one of signed, all/ },
+  'a rule that is both': {
+    text: 'version: 1\nrules:\n  - { pattern: a.io/x, unsigned: true, refuse: true }\n',
+    at: '3:5',
+    why: /either/,
+  },
+  'a pin in an unsigned rule': { text: rule('unsigned: true'), at: '4:10', why: /means nothing in a rule/ },
+  'a pattern without a registry': {
+    text: 'version: 1\nrules:\n  - pattern: library/alpine\n',
+    at: '3:14',
+    why: /docker\.io\/library\/alpine/,
+  },
+  'a pattern that is none': { text: 'version: 1\nrules:\n  - pattern: a.io/**/b\n', at: '3:14', why: /no pattern/ },
+  'the same pattern twice': {
+    text: 'version: 1\nrules:\n  - { pattern: a.io/x, unsigned: true }\n  - { pattern: a.io/x, refuse: true }\n',
+    at: '1:1',
+    why: /policy\.yaml:3:5 and another at policy\.yaml:4:5/,
+  },
+  'a short key id': {
+    text: 'version: 1\nrules:\n  - pattern: a.io/x\n    pin: { keys: [abc] }\n',
+    at: '4:19',
+    why: /64 digits/,
+  },
+  'a key that is named twice': {
+    text: `version: 1\nrules:\n  - pattern: a.io/x\n    pin: { keys: [${KEY}, ${KEY}] }\n`,
+    at: '4:18',
+    why: /twice/,
+  },
+  'more signatures than keys': {
+    text: `version: 1\nrules:\n  - pattern: a.io/x\n    pin: { keys: [${KEY}], threshold: 2 }\n`,
+    at: '4:97',
+    why: /more than/,
+  },
+  'a root that is not there': {
+    text: 'version: 1\nrules:\n  - pattern: a.io/x\n    pin: { root: none.json }\n',
+    at: '4:18',
+    why: /no such file/,
+  },
+  'text that is no YAML': { text: 'version: 1\nrules: [\n', at: '3:1', why: /./ },
+  'an alias': { text: 'version: 1\nrules: &all []\nregistries: *all\n', at: '2:13', why: /anchors and aliases/ },
+  'a type of somebody': { text: 'version: !!js/function 1\nrules: []\n', at: '1:10', why: /./ },
+  'a deep nest': { text: `version: 1\nrules: ${'['.repeat(60)}${']'.repeat(60)}\n`, at: '2:22', why: /too deeply/ },
+  'a nest that is deeper than the stack': { text: '['.repeat(5000), at: '1:[0-9]+', why: /too deeply/ },
+  'two documents in one': { text: 'version: 1\nrules: []\n---\nversion: 1\nrules: []\n', at: '3:1', why: /document/ },
+}
+
+for (const [name, { text, at, why }] of Object.entries(MISTAKES)) {
+  await t.test(`refuses ${name}, and says where`, (t) => {
+    let error: unknown
+    try {
+      load(t, text)
+    } catch (thrown) {
+      error = thrown
+    }
+    t.match(error, { name: 'PolicyError', code: 'POLICY_MALFORMED' })
+    t.match(String(error), new RegExp(`policy\\.yaml:${at}: `))
+    t.match(String(error), why)
+    t.end()
+  })
+}
+
+const UNUSABLE: Record<string, (path: string) => void> = {
+  'a file that is not there': () => {},
+  'a file of more than a megabyte': (path) => writeFileSync(path, ' '.repeat(1024 * 1024 + 1)),
+  'a file that is no text': (path) => writeFileSync(path, Buffer.from([0xff, 0xfe, 0x00])),
+}
+for (const [name, write] of Object.entries(UNUSABLE)) {
+  await t.test(`refuses ${name}`, (t) => {
+    const path = join(t.testdir(), 'policy.yaml')
+    write(path)
+    t.throws(() => loadPolicy(path, []), { code: 'POLICY_UNUSABLE' })
+    t.end()
+  })
+}
