@@ -4,6 +4,8 @@ export type CommandFailures = {
   readonly USAGE: { readonly why: string; readonly next?: string }
   readonly NO_SERVER: { readonly repository: string }
   readonly FILE_UNREADABLE: { readonly path: string; readonly why: string }
+  /** Something is there that would be overwritten. */
+  readonly FILE_EXISTS: { readonly path: string }
   readonly FILE_MALFORMED: { readonly path: string; readonly why: string }
   readonly REPOSITORY_EXISTS: { readonly repository: string; readonly version: number }
   /** `expected` is what the caller named, `signed` what the signatures say. */
@@ -22,6 +24,7 @@ const SENTENCE: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string
   USAGE: (d) => d.why,
   NO_SERVER: (d) => `no trust server is named for ${d.repository}`,
   FILE_UNREADABLE: (d) => `${d.path} cannot be read: ${d.why}`,
+  FILE_EXISTS: (d) => `${d.path} is there already, and is not overwritten`,
   FILE_MALFORMED: (d) => `${d.path} cannot be used: ${d.why}`,
   REPOSITORY_EXISTS: (d) => `${d.repository} already has trust data (root version ${d.version})`,
   DIGEST_DIFFERS: (d) => `${d.image} is signed as ${d.signed}, not as ${d.expected}`,
@@ -36,6 +39,7 @@ const SENTENCE: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string
 const HINT: { readonly [C in CommandCode]?: (d: CommandFailures[C]) => string } = {
   USAGE: (d) => d.next ?? '',
   FILE_UNREADABLE: (d) => `check the name and the permissions of ${d.path}`,
+  FILE_EXISTS: () => 'name another file or folder, or move that one away',
   NO_SERVER: () =>
     'give --server URL or TAGSEAL_SERVER, or keep it with the pin: tagseal trust add PATTERN --server URL',
   REPOSITORY_EXISTS: (d) =>

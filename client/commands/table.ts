@@ -122,4 +122,14 @@ export const COMMANDS: Readonly<Record<string, Entry | Group>> = {
       },
     },
   },
+  export: {
+    summary: 'hand over what other programs use',
+    example: 'tagseal export notary-keys --out ~/.docker/trust/private/',
+    commands: {
+      'notary-keys': {
+        summary: 'write private keys as notary and docker keep them',
+        load: async () => (await import('./export-notary-keys.ts')).exportNotaryKeysCommand,
+      },
+    },
+  },
 }

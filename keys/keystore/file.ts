@@ -5,6 +5,7 @@ import { Secret } from '../native/secret.ts'
 import { writePem } from '../pem.ts'
 import { namesIn, readPrivateFile, removeFile, replaceFile, usePrivateFolder, writeNewFile } from './disk.ts'
 import { notaryKeyId } from '../notary/key-id.ts'
+import { notaryFile } from '../notary/key-file.ts'
 import { readForeignKey } from './foreign.ts'
 import { type KeyFacts, type KeyFile, keyInfo, readEntry, readKeyFile, sameKey, writeKeyFile } from './key-file.ts'
 import type { KeyInfo, Keystore } from './keystore.ts'
@@ -60,6 +61,13 @@ export function openKeystore({ dir, passphrase, clock = Date.now }: FileKeystore
         protect(secret, next, 'the exported key'),
       )
       return writePem(next === 'none' ? 'PRIVATE KEY' : 'ENCRYPTED PRIVATE KEY', der)
+    },
+    async exportNotary(wanted, next) {
+      const file = await findFile(wanted)
+      const opener = noting(passphrase)
+      return closing(await openFile(file, opener.source), async (secret) =>
+        notaryFile(secret, file.info, await next.choose('the exported key', opener.last())),
+      )
     },
     async passwd(wanted, next) {
       const file = await findFile(wanted)
@@ -125,8 +133,8 @@ export function openKeystore({ dir, passphrase, clock = Date.now }: FileKeystore
   }
 
   /** The private half must belong to the public one beside it, which is all that others were shown. */
-  async function openFile({ info, der }: KeyFile): Promise<Secret> {
-    const secret = info.encrypted ? await unlock(der, passphrase, labelOf(info)) : new Secret(der)
+  async function openFile({ info, der }: KeyFile, source = passphrase): Promise<Secret> {
+    const secret = info.encrypted ? await unlock(der, source, labelOf(info)) : new Secret(der)
     if (sameKey(secret.public, info.public)) return secret
     secret.close()
     throw new KeyError('KEY_MALFORMED', { what: `key ${info.id}`, why: 'its private half belongs to another key' })

@@ -19,6 +19,9 @@ export type KeyInfo = {
 
 export type NotaryNote = { readonly role: string; readonly gun?: string }
 
+/** `id` is Notary's canonical one; the file is named by it. */
+export type NotaryFile = { readonly id: string; readonly note: NotaryNote; readonly pem: string }
+
 /** What a key file says of itself, which nobody has checked yet: enough to choose one, and `open` checks the rest. */
 export type KeyEntry = Pick<KeyInfo, 'id' | 'name' | 'encrypted'>
 
@@ -56,6 +59,8 @@ export type Keystore = {
   readonly exportPublic: (wanted: string) => Promise<string>
   /** PKCS#8 as PEM, under a passphrase of its own; readable where `passphrase` is `none`. */
   readonly exportPrivate: (wanted: string, passphrase: PassphraseSource | 'none') => Promise<string>
+  /** A key file as `notary` and `docker` keep them. */
+  readonly exportNotary: (wanted: string, passphrase: PassphraseSource) => Promise<NotaryFile>
   /** Puts a key under another passphrase, or under none. */
   readonly passwd: (wanted: string, passphrase: PassphraseSource | 'none') => Promise<KeyInfo>
   readonly remove: (wanted: string) => Promise<KeyInfo>

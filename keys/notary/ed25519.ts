@@ -1,4 +1,4 @@
-import { sameBytes } from '../bytes.ts'
+import { concat, sameBytes } from '../bytes.ts'
 import { DerReader, der } from '../der.ts'
 import { KeyError } from '../errors.ts'
 
@@ -41,6 +41,17 @@ export function fromNotaryEd25519(bytes: Uint8Array): Uint8Array {
 /** The public key that those 96 bytes begin with, to be held against the one that the seed makes. */
 export function publicIn(bytes: Uint8Array): Uint8Array {
   return bytes.slice(0, LENGTH)
+}
+
+/** The PKCS#8 that Notary reads. `pkcs8` is RFC 8410's, with nothing after its seed. */
+export function toNotaryEd25519(pkcs8: Uint8Array, point: Uint8Array): Uint8Array {
+  const seed = pkcs8.subarray(-LENGTH)
+  const key = concat(point, seed, point)
+  try {
+    return der.sequence(der.zero(), der.sequence(der.oid(OID)), der.octets(key))
+  } finally {
+    key.fill(0)
+  }
 }
 
 function malformed(why: string): KeyError {
