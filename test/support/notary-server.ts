@@ -18,8 +18,19 @@ export async function whyNoNotaryServer(): Promise<string | undefined> {
   return code === 127 ? `SKIPPED: ${PROGRAM} is not installed (apt-get install notary)` : undefined
 }
 
+/** Where it sends clients for a token, and whose signature the token must have. */
+export type NotaryTokenAuth = {
+  readonly realm: string
+  readonly service: string
+  readonly issuer: string
+  readonly rootcertbundle: string
+}
+
 /** Starts one with its memory store and the given certificate. The caller stops it. */
-export async function startNotaryServer({ cert, key }: TestCertificate): Promise<NotaryServer> {
+export async function startNotaryServer(
+  { cert, key }: TestCertificate,
+  token?: NotaryTokenAuth,
+): Promise<NotaryServer> {
   const dir = await mkdtemp(join(tmpdir(), 'tagseal-notary-'))
   const port = await freePort()
   const address = `127.0.0.1:${port}`
@@ -28,6 +39,7 @@ export async function startNotaryServer({ cert, key }: TestCertificate): Promise
     trust_service: { type: 'local' },
     storage: { backend: 'memory' },
     logging: { level: 'error' },
+    ...(token === undefined ? {} : { auth: { type: 'token', options: token } }),
   }
   await writeFile(join(dir, 'config.json'), JSON.stringify(config))
   const child = spawn(PROGRAM, ['-config', join(dir, 'config.json')], { stdio: 'ignore' })

@@ -1,0 +1,112 @@
+/**
+ * Access tokens between us and the originals: `notary` gets one here before it speaks to us, and a real notary-server
+ * and a real docker-registry take ours for their own.
+ */
+import { join } from 'node:path'
+import t from 'tap'
+import { buildImage } from '../support/images.ts'
+import { startNotaryServer, whyNoNotaryServer } from '../support/notary-server.ts'
+import type { Ran } from '../support/program.ts'
+import { pushImage, skopeoCopy, startRegistry, whyNoRegistry, whyNoSkopeo } from '../support/registry.ts'
+import { notaryUser, openTokenTown, whyNoNotary } from '../support/token-town.ts'
+
+const GUN = 'registry.example.com:5000/team/app'
+const OTHER = 'registry.example.com:5000/other/app'
+const TEAM = 'registry.example.com:5000/team/*'
+const noNotary = (await whyNoNotary()) ?? (await whyNoNotaryServer()) ?? false
+const noRegistry = (await whyNoRegistry()) ?? (await whyNoSkopeo()) ?? false
+
+await t.test('notary gets an access token here before it asks for anything else', { skip: noNotary }, async (t) => {
+  const dir = t.testdir()
+  const town = await openTokenTown(dir)
+  t.teardown(town.close)
+  const { url } = town.server
+  const user = async (name: string, secret?: string) => await notaryUser(join(dir, name), url, town.tls, secret)
+  const tuf = `/v2/${GUN}/_trust/tuf`
+
+  await (await user('nobody'))('list', GUN)
+  t.same(
+    await town.asked(),
+    ['GET /v2/ 401', 'GET /token 200', `GET ${tuf}/root.json 404`],
+    'to read, without a password',
+  )
+
+  const owner = await user('owner', await town.token('owner', TEAM, 'pull,push'))
+  await owner('init', '-p', GUN)
+  const asked = await town.asked()
+  t.same(asked.slice(0, 3), ['GET /v2/ 401', 'GET /token 200', `GET ${tuf}/timestamp.key 200`], 'to publish')
+  t.match(asked.at(-1), new RegExp(`^POST ${tuf}/ [24]00$`), 'and is let in')
+
+  await (await user('elsewhere', await town.token('elsewhere', OTHER, 'pull,push')))('init', '-p', GUN)
+  t.same(
+    (await town.asked()).slice(0, 3),
+    ['GET /v2/ 401', 'GET /token 200', `GET ${tuf}/timestamp.key 401`],
+    'of somebody else',
+  )
+
+  const wrong = await (await user('wrong', `tst_${'A'.repeat(43)}`))('init', '-p', GUN)
+  t.match(wrong.stderr + wrong.stdout, /not known/, 'the reason is told')
+  t.same(await town.asked(), ['GET /v2/ 401', 'GET /token 401'], 'with a wrong password')
+})
+
+await t.test('the original notary-server takes our access tokens', { skip: noNotary }, async (t) => {
+  const dir = t.testdir()
+  const town = await openTokenTown(dir)
+  t.teardown(town.close)
+  const original = await startNotaryServer(town.tls, town.auth('peers'))
+  t.teardown(original.stop)
+  const user = async (name: string, repository: string, allow: string) =>
+    await notaryUser(join(dir, name), original.url, town.tls, await town.token(name, repository, allow))
+  const [owner, boss] = [await user('owner', TEAM, 'pull,push'), await user('boss', TEAM, 'admin')]
+  const [reader, other] = [await user('reader', TEAM, 'pull'), await user('other', OTHER, 'pull,push')]
+  const nobody = await notaryUser(join(dir, 'nobody'), original.url, town.tls)
+  const target = join(dir, 'tokens.pem')
+
+  const STEPS: readonly [string, () => Promise<Ran>, 0 | 1][] = [
+    ['its owner creates the repository', () => owner('init', '-p', GUN), 0],
+    ['and signs a tag', () => owner('add', '-p', GUN, '1.0', target), 0],
+    ['a reader reads', () => reader('list', GUN), 0],
+    ['and creates nothing', () => reader('init', '-p', 'registry.example.com:5000/team/b'), 1],
+    ['somebody else does not read', () => other('list', GUN), 1],
+    ['nor does anybody', () => nobody('list', GUN), 1],
+    ['to rotate a key there takes an administrator', () => owner('key', 'rotate', GUN, 'snapshot', '-r'), 1],
+    ['who creates', () => boss('init', '-p', 'registry.example.com:5000/team/c'), 0],
+    ['who rotates', () => boss('key', 'rotate', 'registry.example.com:5000/team/c', 'snapshot', '-r'), 0],
+    ['who deletes', () => boss('delete', '--remote', 'registry.example.com:5000/team/c'), 0],
+  ]
+  for (const [name, step, code] of STEPS) {
+    await t.test(name, async (t) => {
+      const ran = await step()
+      t.equal(ran.code, code, ran.stdout + ran.stderr)
+    })
+  }
+  await town.revoke('owner')
+  t.equal((await owner('add', '-p', GUN, '2.0', target)).code, 1, 'once revoked, its owner publishes no more')
+})
+
+await t.test('a registry takes our access tokens', { skip: noRegistry }, async (t) => {
+  const dir = t.testdir()
+  const town = await openTokenTown(dir)
+  t.teardown(town.close)
+  const { rootcertbundle: bundle, ...auth } = town.auth('registry')
+  const [open, closed] = [await startRegistry(), await startRegistry({ token: { ...auth, bundle } })]
+  t.teardown(open.stop)
+  t.teardown(closed.stop)
+  await pushImage(open, 'team/app', '1.0', buildImage())
+  const from = `docker://${open.host}/team/app:1.0`
+  const to = `docker://${closed.host}/team/app:1.0`
+  const login = async (name: string, repository: string, allow: string) =>
+    `anybody:${await town.token(name, repository, allow)}`
+  const [writer, reader, other] = [
+    await login('writer', 'registry.example.com/team/*', 'pull,push'),
+    await login('reader', 'registry.example.com/team/*', 'pull'),
+    await login('other', 'registry.example.com/other/*', 'pull,push'),
+  ]
+  const copy = join(dir, 'copy')
+  await t.rejects(skopeoCopy(from, to, '--dest-creds', reader), 'a reader pushes nothing')
+  await t.rejects(skopeoCopy(from, to, '--dest-creds', other), 'nor does a writer of something else')
+  await t.resolves(skopeoCopy(from, to, '--dest-creds', writer), 'its writer pushes')
+  await t.resolves(skopeoCopy(to, `dir:${copy}`, '--src-creds', reader), 'a reader pulls')
+  await t.rejects(skopeoCopy(to, `dir:${copy}`, '--src-creds', other), 'a writer of something else does not')
+  await t.rejects(skopeoCopy(to, `dir:${copy}`), 'nor does anybody')
+})
