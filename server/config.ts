@@ -44,7 +44,9 @@ export const SETTINGS = {
   kekFile: text('file with the key-encryption key'),
   tokenRealm: text('where docker and notary get access tokens; without it /token under the name they reached us by'),
   tokenService: { ...text('the name of this server in access tokens'), default: 'tagseal-server' },
-  tokenIssuer: { ...text('the name of whoever issues access tokens; this server without'), default: 'tagseal-server' },
+  tokenIssuer: text('the name of whoever issues access tokens: this server (tagseal-server), or one outside'),
+  tokenCertificates: text('certificates (PEM) of an issuer outside, whose access tokens count instead of our own'),
+  tokenJwks: text('likewise its keys: a JSON Web Key Set, as a file or an https address'),
   tokenLifetime: lifetime(300, 'how long an access token is valid'),
   tokenServices: text('other services we issue access tokens for: NAME, or NAME=HOST of a registry, with commas'),
   tokenPublicServices: text('those of them from which anybody may pull'),
@@ -198,10 +200,24 @@ function refuseNonsense(settings: Settings): Settings {
   return settings
 }
 
-function refuseTokenNonsense({ tokenRealm, tokenService, tokenServices = '' }: Settings): void {
-  if (tokenRealm !== undefined && !isRealm(tokenRealm)) {
-    const wanted = 'an https address; http on loopback alone'
-    throw new ConfigError('SETTING_INVALID', { name: 'tokenRealm', got: tokenRealm, wanted })
+function refuseTokenNonsense(settings: Settings): void {
+  const { tokenRealm, tokenService, tokenServices = '', tokenCertificates, tokenJwks } = settings
+  const jwksAddress = tokenJwks !== undefined && /^https?:/i.test(tokenJwks) ? tokenJwks : undefined
+  for (const [name, got] of Object.entries({ tokenRealm, tokenJwks: jwksAddress })) {
+    if (got === undefined || isSafeAddress(got)) continue
+    throw new ConfigError('SETTING_INVALID', { name, got, wanted: 'an https address; http on loopback alone' })
+  }
+  if (tokenCertificates !== undefined && tokenJwks !== undefined) {
+    throw new ConfigError('SETTING_INVALID', {
+      name: 'tokenJwks',
+      got: tokenJwks,
+      wanted: 'absent beside tokenCertificates',
+    })
+  }
+  const outside = tokenCertificates === undefined ? 'tokenJwks' : 'tokenCertificates'
+  for (const name of ['tokenRealm', 'tokenIssuer'] as const) {
+    if (settings[outside] === undefined || settings[name] !== undefined) continue
+    throw new ConfigError('SETTING_MISSING', { name, because: `${outside} is given` })
   }
   for (const [name, got] of Object.entries({ tokenService, tokenServices })) {
     if (parseServices(got) !== undefined) continue
@@ -209,7 +225,7 @@ function refuseTokenNonsense({ tokenRealm, tokenService, tokenServices = '' }: S
   }
 }
 
-function isRealm(text: string): boolean {
+function isSafeAddress(text: string): boolean {
   const url = URL.parse(text)
   if (url === null || /["\\\s]/.test(text) || url.username !== '' || url.hash !== '') return false
   return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname.replace(/^\[(.*)\]$/, '$1')))

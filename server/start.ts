@@ -11,6 +11,7 @@ import { buildApp } from './app.ts'
 import type { TlsFiles } from './app.ts'
 import { makeAuthenticator } from './auth/authenticate.ts'
 import { issuerOf } from './auth/issuer.ts'
+import { outsideCheck } from './auth/outside.ts'
 import { ConfigError } from './config-error.ts'
 import { hostPort } from './config.ts'
 import type { Settings } from './config.ts'
@@ -106,14 +107,15 @@ async function assemble(
   }
   const publisher = makePublisher({ ...common, store })
   const freshness = makeFreshness({ ...common, metadata, report: metrics, logger, random })
+  const outside = outsideCheck(settings, clock)
   const issuer = issuerOf(settings, { store, kek, clock })
   const auth = makeAuthenticator({
     store,
     clock,
     open: settings.open,
     private: settings.private,
-    check: issuer.check,
-    own: true,
+    check: outside ?? issuer.check,
+    own: outside === undefined,
   })
   let draining = false
   const deps: AppDeps = {

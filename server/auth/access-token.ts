@@ -1,5 +1,5 @@
 import { errors, jwtVerify } from 'jose'
-import type { CryptoKey, JWTHeaderParameters, JWTPayload, JWTVerifyOptions } from 'jose'
+import type { CryptoKey, FlattenedJWSInput, JWTHeaderParameters, JWTPayload, JWTVerifyOptions } from 'jose'
 import { Problem } from '../problem.ts'
 import type { Access } from './access.ts'
 
@@ -19,9 +19,10 @@ export type TokenRules = {
   readonly audience: string
   readonly algorithms: readonly string[]
   readonly clock: () => number
-  /** The key for a header, out of those that are trusted. Throws where there is none. */
-  readonly keyOf: (header: JWTHeaderParameters) => Promise<CryptoKey>
+  readonly keyOf: KeyOf
 }
+/** The key for a header, out of those that are trusted. Throws where there is none. */
+export type KeyOf = (header: JWTHeaderParameters, token: FlattenedJWSInput) => Promise<CryptoKey>
 
 /** A token with a chain of certificates in its header has a few kilobytes. */
 const MAX_LENGTH = 12 * 1024

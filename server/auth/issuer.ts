@@ -43,7 +43,7 @@ const SETTING = 'token key'
 type Opened = { readonly kept: Uint8Array; readonly key: TokenKey; readonly publicKey: CryptoKey }
 
 export function issuerOf(settings: Settings, around: Pick<IssuerOptions, 'store' | 'kek' | 'clock'>): Issuer {
-  const { tokenIssuer: issuer, tokenService: service, tokenLifetime: lifetime } = settings
+  const { tokenIssuer: issuer = 'tagseal-server', tokenService: service, tokenLifetime: lifetime } = settings
   return makeIssuer({ ...around, issuer, service, lifetime })
 }
 

@@ -26,7 +26,8 @@ export const NO_BODY = { type: 'null' } as const
 /** The refusals a route may answer with, by status. Each names the codes that its body may carry. */
 export function problems(...codes: readonly ProblemCode[]): Readonly<Record<string, object>> {
   const byStatus = new Map<number, ProblemCode[]>()
-  for (const code of [...codes, ...EVERYWHERE]) {
+  const keys: readonly ProblemCode[] = codes.includes('UNAUTHORIZED') ? ['UNAVAILABLE'] : [] // those of a token issuer
+  for (const code of [...codes, ...keys, ...EVERYWHERE]) {
     const status = STATUS[code]
     byStatus.set(status, [...(byStatus.get(status) ?? []), code])
   }

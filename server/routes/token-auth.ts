@@ -3,6 +3,7 @@ import { parseScopes } from '../auth/access.ts'
 import { passwordOf } from '../auth/credentials.ts'
 import { makeGranting } from '../auth/granting.ts'
 import { makeGuessLimit } from '../auth/guesses.ts'
+import type { Settings } from '../config.ts'
 import { Problem, isProblem } from '../problem.ts'
 import type { TokenRecord } from '../storage/store.ts'
 import { callerOf, noteCaller } from './caller.ts'
@@ -98,8 +99,13 @@ export function tokenAuthRoutes(app: FastifyInstance, deps: AppDeps): void {
       throw new Problem('UNAUTHORIZED', { reason: 'none is given' })
     return reply.send({})
   })
+  if (issuesOutside(deps.settings)) return
   // Apart from the others, which take no forms.
   void app.register(async (scope) => issuingRoutes(scope, makeAnswer(deps)))
+}
+
+function issuesOutside({ tokenCertificates, tokenJwks }: Settings): boolean {
+  return tokenCertificates !== undefined || tokenJwks !== undefined
 }
 
 const FORM = 'application/x-www-form-urlencoded'

@@ -1,0 +1,86 @@
+import { X509Certificate, type webcrypto } from 'node:crypto'
+import { KeyError } from '../errors.ts'
+import { readPemBlocks } from '../pem.ts'
+
+/** Certificates whose owners are trusted to sign something, themselves or through certificates that they signed. */
+export type CertificateBundle = {
+  readonly keys: readonly CertifiedKey[]
+  /**
+   * The public key of the first certificate of a chain (DER, each signed by the next), where the chain leads to the
+   * bundle and every certificate in it is valid now.
+   */
+  readonly keyOf: (chain: readonly Uint8Array[], now: number) => Uint8Array | undefined
+}
+
+/** A public key in the two forms that tokens name keys by. */
+export type CertifiedKey = { readonly spki: Uint8Array; readonly jwk: webcrypto.JsonWebKey }
+
+const MAX_CHAIN = 5
+
+/** Throws KEY_MALFORMED for anything but certificates in PEM. */
+export function readBundle(pem: string, what: string): CertificateBundle {
+  const blocks = readPemBlocks(pem, what)
+  if (blocks.length === 0 || blocks.some(({ label }) => label !== 'CERTIFICATE')) {
+    throw new KeyError('KEY_MALFORMED', { what, why: 'it must hold certificates and nothing else' })
+  }
+  const trusted = blocks.map(({ der }) => {
+    const certificate = readCertificate(der)
+    if (certificate !== undefined) return certificate
+    throw new KeyError('KEY_MALFORMED', { what, why: 'a certificate in it cannot be read' })
+  })
+  return {
+    keys: trusted.map((each) => ({ spki: keyOf(each), jwk: each.publicKey.export({ format: 'jwk' }) })),
+    keyOf(chain, now) {
+      if (chain.length > MAX_CHAIN) return undefined
+      const certificates = chain.map(readCertificate)
+      const [leaf] = certificates
+      if (leaf === undefined || !certificates.every((each) => each !== undefined)) return undefined
+      return leads(certificates, trusted, now) ? keyOf(leaf) : undefined
+    },
+  }
+}
+
+/** From the first on, each is trusted itself, or signed by one that is, or signed by the next. */
+function leads(chain: readonly X509Certificate[], trusted: readonly X509Certificate[], now: number): boolean {
+  for (const [depth, certificate] of chain.entries()) {
+    if (!isValid(certificate, now)) return false
+    if (trusted.some((anchor) => anchor.raw.equals(certificate.raw))) return true
+    if (trusted.some((anchor) => isValid(anchor, now) && signed(anchor, certificate, depth))) return true
+    const next = chain[depth + 1]
+    if (next === undefined || !signed(next, certificate, depth)) return false
+  }
+  return false
+}
+
+function isValid({ validFromDate, validToDate }: X509Certificate, now: number): boolean {
+  return validFromDate.getTime() <= now && now <= validToDate.getTime()
+}
+
+/** `below`: how many authorities stand between the issuer and the end of the chain. */
+function signed(issuer: X509Certificate, certificate: X509Certificate, below: number): boolean {
+  return (
+    issuer.ca &&
+    below <= pathLength(issuer) &&
+    certificate.checkIssued(issuer) && // names, and the right to sign certificates
+    certificate.verify(issuer.publicKey)
+  )
+}
+
+/** How many authorities it lets follow (RFC 5280 4.2.1.9); Node does not tell, so it is read where it stands. */
+function pathLength({ raw }: X509Certificate): number {
+  const [, length] = /0603551d13(?:0101ff)?04..30..0101ff0201(..)/.exec(raw.toString('hex')) ?? []
+  return length === undefined ? MAX_CHAIN : Number.parseInt(length, 16)
+}
+
+function keyOf({ publicKey }: X509Certificate): Uint8Array {
+  return new Uint8Array(publicKey.export({ format: 'der', type: 'spki' }))
+}
+
+function readCertificate(der: Uint8Array): X509Certificate | undefined {
+  try {
+    return new X509Certificate(der)
+  } catch {
+    // OpenSSL's reason says nothing to anybody.
+    return undefined
+  }
+}
