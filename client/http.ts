@@ -160,6 +160,7 @@ function optionsOf({ url, method, headers, body }: HttpRequest, agent: Agent, us
     headers: {
       host: url.host,
       'user-agent': userAgent,
+      accept: '*/*', // without it a server of ours takes us for a client of Notary v1
       'accept-encoding': 'identity',
       ...(body === undefined ? {} : { 'content-length': String(length) }),
       ...headers,

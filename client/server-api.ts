@@ -88,7 +88,11 @@ async function send(options: ServerApiOptions, request: Omit<HttpRequest, 'signa
   const { status, body } = await inTime(options, request, async (signal) => {
     const { http, token, server } = options
     const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
-    const response = await http.send({ ...request, headers: { ...authorization, ...request.headers }, signal })
+    const response = await http.send({
+      ...request,
+      headers: { accept: 'application/json', ...authorization, ...request.headers },
+      signal,
+    })
     return { status: response.status, body: await readJson(server, response) }
   })
   if (status === 200 || status === 409 || status === 412) return { status, body }

@@ -14,17 +14,22 @@ import { createServer as createTlsServer } from 'node:https'
 import { challengeOf } from './auth/challenge.ts'
 import { withoutTokens } from './auth/tokens.ts'
 import type { Settings } from './config.ts'
+import { notaryAnswer } from './notary-problem.ts'
 import { Problem, bodyOf, problemOf } from './problem.ts'
 import { nameOfCaller } from './routes/caller.ts'
 import type { AppDeps } from './routes/deps.ts'
+import { changefeedRoutes } from './routes/changefeed.ts'
 import { healthRoutes } from './routes/health.ts'
 import { getMetadata } from './routes/metadata.ts'
 import { onlineKeyRoutes } from './routes/online-key.ts'
+import { deleteRepository } from './routes/remove.ts'
 import { repositoryRoutes } from './routes/repositories.ts'
 import { tokenAuthRoutes } from './routes/token-auth.ts'
 import { tokenRoutes } from './routes/tokens.ts'
 import { postUpload } from './routes/upload.ts'
+import { wantsNotary } from './serve/notary-caller.ts'
 import { refuseBrokenRequests } from './serve/broken-requests.ts'
+import type { Dialect } from './storage/store.ts'
 import { rewriteUrl } from './serve/rewrite-url.ts'
 
 export type TlsFiles = { readonly cert: string; readonly key: string }
@@ -47,6 +52,8 @@ export function buildApp(deps: AppDeps, tls?: TlsFiles): FastifyInstance {
   onlineKeyRoutes(app, deps)
   getMetadata(app, deps)
   postUpload(app, deps)
+  deleteRepository(app, deps)
+  changefeedRoutes(app, deps)
   repositoryRoutes(app, deps)
   tokenRoutes(app, deps)
   tokenAuthRoutes(app, deps)
@@ -158,32 +165,42 @@ function useProblems(app: FastifyInstance, deps: AppDeps): void {
   app.setErrorHandler((error, request, reply) => answerError(deps, error, request, reply))
   app.setNotFoundHandler((request, reply) => {
     const path = request.originalUrl.split('?', 1).join('').slice(0, 200)
-    return answer(reply, new Problem('NOT_FOUND', { what: `${request.method} ${path}` }))
+    return answer(deps, request, reply, new Problem('NOT_FOUND', { what: `${request.method} ${path}` }))
   })
 }
 
 /** What nobody foresaw is logged whole under the request's id, and the caller is told that id and nothing else. */
-function answerError(
-  { logger, metrics, settings }: AppDeps,
-  error: unknown,
-  request: FastifyRequest,
-  reply: FastifyReply,
-) {
+function answerError(deps: AppDeps, error: unknown, request: FastifyRequest, reply: FastifyReply) {
+  const { logger, metrics, settings } = deps
   const problem = problemOf(error) ?? fromFastify(error)
   if (problem?.code === 'VERSION' || problem?.code === 'SNAPSHOT_CHANGED') metrics.conflict()
   if (problem === undefined || problem.status >= 500) logger.error({ request: request.id, err: error }, 'failed')
   if (problem?.code === 'UNAUTHORIZED') void reply.header('www-authenticate', challengeOf(settings, request, problem))
-  return answer(reply, problem ?? new Problem('INTERNAL', { request: request.id }))
+  return answer(deps, request, reply, problem ?? new Problem('INTERNAL', { request: request.id }))
 }
 
-function answer(reply: FastifyReply, problem: Problem): FastifyReply {
+async function answer(
+  deps: AppDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  problem: Problem,
+): Promise<FastifyReply> {
+  // A path that cannot be read is nobody's repository.
+  const trust = request.originalUrl.startsWith('/v2') && request.params !== null && request.params !== undefined
+  const notary = trust && wantsNotary(request.headers, await dialectOf(deps, request.params))
+  const { status, body } = notary ? notaryAnswer(problem) : { status: problem.status, body: bodyOf(problem) }
   if (problem.code === 'TOO_MANY_REQUESTS') void reply.header('retry-after', '1')
-  return reply
-    .code(problem.status)
-    .removeHeader('etag')
-    .header('cache-control', 'no-store')
-    .type('application/json')
-    .send(bodyOf(problem))
+  return reply.code(status).removeHeader('etag').header('cache-control', 'no-store').type('application/json').send(body)
+}
+
+/** undefined as well where the storage fails, for that may be the very news. */
+async function dialectOf({ store }: AppDeps, params: unknown): Promise<Dialect | undefined> {
+  if (typeof params !== 'object' || params === null || !('repository' in params)) return undefined
+  try {
+    return await store.metadata.dialect(String(params.repository))
+  } catch {
+    return undefined
+  }
 }
 
 /** Fastify's own refusals of a request; each is a mistake of the caller's. */

@@ -57,6 +57,11 @@ export const SETTINGS = {
   },
   timestampLifetime: seconds(DAY, 'how long a timestamp is valid; signed anew at half of it', 2),
   snapshotLifetime: seconds(7 * DAY, 'how long a snapshot is valid; signed anew at half of it', 2),
+  notarySnapshotLifetime: seconds(
+    3 * 365 * DAY,
+    'the same for Notary repositories, whose clients warn of a snapshot in its last half year',
+    2,
+  ),
   grace: seconds(600, 'how long superseded files stay for clients that are still fetching', 0),
   requestTimeout: seconds(120, 'for a request to arrive whole, and for a reader to take some of the answer'),
   headersTimeout: seconds(10, "for a request's headers to arrive"),

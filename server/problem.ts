@@ -15,6 +15,18 @@ export type UpdateFailures = {
   readonly OTHER_REPOSITORY: { readonly repository: string; readonly named: string }
   /** A repository begins with a root and a targets file. */
   readonly INCOMPLETE: { readonly missing: string }
+  /** A root in the other dialect than the repository's. */
+  readonly OTHER_DIALECT: { readonly role: string; readonly dialect: string }
+  /** Notary v1: publishers hold the snapshot key, and sent no snapshot. */
+  readonly SNAPSHOT_MISSING: { readonly missing: string }
+  /** Notary v1: a publisher's snapshot lists a file that is neither stored nor in the upload. */
+  readonly SNAPSHOT_DANGLING: { readonly role: string; readonly listed: string }
+  /** Notary v1: a role delegates to others than `role/one-word`, or under a name that its clients cannot ask for. */
+  readonly OTHER_DELEGATION: { readonly role: string; readonly delegated: string }
+  /** Notary v1: after a version like this there could soon be no other. */
+  readonly VERSION_TOO_HIGH: { readonly role: string; readonly got: number; readonly limit: number }
+  /** Notary v1: a root is the one that is stored, or its successor. */
+  readonly ROOT_OUT_OF_TURN: { readonly role: string; readonly current: number; readonly got: number }
 }
 
 export type ProblemFailures = {
@@ -25,7 +37,8 @@ export type ProblemFailures = {
   readonly NOT_FOUND: { readonly what: string }
   readonly INVALID_REPOSITORY: { readonly repository: string }
   readonly INVALID_REQUEST: { readonly reason: string }
-  readonly MALFORMED_UPLOAD: { readonly reason: string }
+  readonly INVALID_PARAMETERS: { readonly parameter: string; readonly got: string }
+  readonly MALFORMED_UPLOAD: { readonly reason: string; readonly missing?: 'file name' }
   readonly INVALID_ROLE: { readonly role: string; readonly reason: string }
   /** `code` is a TrustError's or one of UpdateFailures. */
   readonly INVALID_UPDATE: { readonly code: string; readonly reason: string } & Readonly<Record<string, unknown>>
@@ -52,6 +65,7 @@ export const STATUS = {
   NOT_FOUND: 404,
   INVALID_REPOSITORY: 400,
   INVALID_REQUEST: 400,
+  INVALID_PARAMETERS: 400,
   MALFORMED_UPLOAD: 400,
   INVALID_ROLE: 400,
   INVALID_UPDATE: 400,
@@ -77,6 +91,7 @@ const SENTENCE: { readonly [C in ProblemCode]: (d: ProblemFailures[C]) => string
   NOT_FOUND: (d) => `there is no ${d.what}`,
   INVALID_REPOSITORY: (d) => `${d.repository} is no repository name`,
   INVALID_REQUEST: (d) => `the request is not understood: ${d.reason}`,
+  INVALID_PARAMETERS: (d) => `${d.parameter} must be a whole number and is ${JSON.stringify(d.got)}`,
   MALFORMED_UPLOAD: (d) => `the upload is malformed: ${d.reason}`,
   INVALID_ROLE: (d) => `the role ${d.role} cannot be published: ${d.reason}`,
   INVALID_UPDATE: (d) => `clients would refuse this update: ${d.reason}`,
@@ -128,6 +143,13 @@ const UPDATE_SENTENCE: { readonly [C in keyof UpdateFailures]: (d: UpdateFailure
   NOT_CONSISTENT: () => 'the root does not say consistent_snapshot, and only consistent snapshots are served',
   OTHER_REPOSITORY: (d) => `the root is for ${d.named}, and was sent to ${d.repository}`,
   INCOMPLETE: (d) => `a new repository needs root and targets, and ${d.missing} is missing`,
+  OTHER_DIALECT: (d) => `this repository is of ${d.dialect} for good, and the root is not`,
+  SNAPSHOT_MISSING: () => 'no snapshot was sent, and its key is not held here',
+  SNAPSHOT_DANGLING: (d) =>
+    `the snapshot lists ${d.role} with ${d.listed}, which is neither stored here nor in the upload`,
+  OTHER_DELEGATION: (d) => `${d.role} cannot delegate to ${d.delegated}`,
+  VERSION_TOO_HIGH: (d) => `${d.role} has version ${d.got}, and there must be room above it: at most ${d.limit}`,
+  ROOT_OUT_OF_TURN: (d) => `Root modifications must increment the version. Current ${d.current}, new ${d.got}`,
 }
 
 export function invalidUpdate<C extends keyof UpdateFailures>(code: C, detail: UpdateFailures[C]): Problem {

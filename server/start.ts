@@ -6,7 +6,7 @@ import type { Logger } from 'pino'
 import { isKeyError } from '../keys/errors.ts'
 import type { Kek } from '../keys/kek.ts'
 import { ROOT, openRoot } from '../tuf/index.ts'
-import type { Judge, Limits, Root } from '../tuf/index.ts'
+import type { Limits, WalkingRoot } from '../tuf/index.ts'
 import { buildApp } from './app.ts'
 import type { TlsFiles } from './app.ts'
 import { makeAuthenticator } from './auth/authenticate.ts'
@@ -19,7 +19,9 @@ import { makeFreshness } from './freshness/freshness.ts'
 import type { Freshness } from './freshness/freshness.ts'
 import { openKek, proveKek } from './kek.ts'
 import { makeMetrics } from './metrics.ts'
+import type { Completion } from './publish/complete.ts'
 import { makeJudge, makePublisher } from './publish/publisher.ts'
+import type { Judges } from './publish/publisher.ts'
 import { makeBudget } from './publish/upload.ts'
 import { openWorkCache } from './publish/work-cache.ts'
 import type { WorkCache } from './publish/work-cache.ts'
@@ -99,7 +101,7 @@ async function assemble(
   const metrics = makeMetrics({ clock, summary: () => metadata.summary() })
   const common = {
     online,
-    lifetimes: { timestamp: settings.timestampLifetime * 1000, snapshot: settings.snapshotLifetime * 1000 },
+    lifetimes: lifetimesOf(settings),
     work,
     judge,
     grace: settings.grace * 1000,
@@ -193,11 +195,20 @@ async function flush({ auth, logger }: AppDeps): Promise<void> {
 async function currentRoot(
   { metadata }: Store,
   work: WorkCache,
-  judge: () => Judge,
+  judge: Judges,
   repository: string,
-): Promise<Root | undefined> {
-  const record = (await metadata.state(repository))?.files.get(ROOT)
-  return record && openRoot(judge(), await work.load(repository, record)).root
+): Promise<WalkingRoot | undefined> {
+  const state = await metadata.state(repository)
+  const record = state?.files.get(ROOT)
+  return state && record && openRoot(judge(state.dialect), await work.load(repository, record))
+}
+
+function lifetimesOf(settings: Settings): Completion['lifetimes'] {
+  const timestamp = settings.timestampLifetime * 1000
+  return {
+    'tuf-1.0': { timestamp, snapshot: settings.snapshotLifetime * 1000 },
+    'notary-v1': { timestamp, snapshot: settings.notarySnapshotLifetime * 1000 },
+  }
 }
 
 async function listen(

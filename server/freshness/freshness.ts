@@ -1,18 +1,26 @@
 import { setImmediate as yieldToOthers } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { ROOT, SNAPSHOT, TIMESTAMP, finishRoot, openRoot } from '../../tuf/index.ts'
+import { ROOT, SNAPSHOT, TIMESTAMP, finishRoot, nextSnapshot, openRoot } from '../../tuf/index.ts'
 import type { Judge, RoleName } from '../../tuf/index.ts'
 import { completeBoth, completeTimestamp } from '../publish/complete.ts'
 import type { Completed, Completion, Lifetimes } from '../publish/complete.ts'
 import { regardlessOfExpiry } from '../publish/delegated.ts'
+import { RULES } from '../publish/dialects.ts'
 import { newFile } from '../publish/validate.ts'
 import type { WorkCache } from '../publish/work-cache.ts'
-import type { DueRepository, DueWindows, MetadataStore, Publication, RepositoryState } from '../storage/store.ts'
+import type {
+  Dialect,
+  DueRepository,
+  DueWindows,
+  MetadataStore,
+  Publication,
+  RepositoryState,
+} from '../storage/store.ts'
 
 export type FreshnessOptions = Completion & {
   readonly metadata: MetadataStore
   readonly work: WorkCache
-  readonly judge: () => Judge
+  readonly judge: (dialect: Dialect) => Judge
   readonly grace: number
   readonly changed: (repository: string) => void
   readonly report: FreshnessReport
@@ -47,7 +55,7 @@ export function makeFreshness(options: FreshnessOptions): Freshness {
   let timer: NodeJS.Timeout | undefined
   let running: Promise<unknown> = Promise.resolve()
   let stopped = false
-  const interval = intervalOf(lifetimes)
+  const interval = Math.min(...DIALECTS.map((dialect) => intervalOf(lifetimes[dialect])))
 
   function schedule(): void {
     timer = setTimeout(
@@ -92,12 +100,20 @@ function windowsOf({ timestamp, snapshot }: Lifetimes, now: number): DueWindows 
   return { timestamp: window(timestamp), snapshot: window(snapshot) }
 }
 
+const DIALECTS: readonly Dialect[] = ['tuf-1.0', 'notary-v1']
+
 async function pass(options: FreshnessOptions): Promise<number> {
+  let signed = 0
+  for (const dialect of DIALECTS) signed += await passOf(options, dialect)
+  return signed
+}
+
+async function passOf(options: FreshnessOptions, dialect: Dialect): Promise<number> {
   const { metadata, lifetimes, judge } = options
   const seen = new Set<string>()
   let signed = 0
   for (;;) {
-    const due = await metadata.due(windowsOf(lifetimes, judge().now), BATCH + seen.size)
+    const due = await metadata.due(dialect, windowsOf(lifetimes[dialect], judge(dialect).now), BATCH + seen.size)
     const batch = due.filter(({ name }) => !seen.has(name)).slice(0, BATCH)
     if (batch.length === 0) return signed
     for (const { name } of batch) seen.add(name)
@@ -132,9 +148,9 @@ async function tried(options: FreshnessOptions, due: DueRepository): Promise<Pub
 }
 
 async function publicationFor(options: FreshnessOptions, due: DueRepository): Promise<Publication | undefined> {
-  const judge = options.judge()
   const state = await options.metadata.state(due.name)
   if (state === undefined) return undefined
+  const judge = options.judge(state.dialect)
   const completed = await completedFor(options, judge, state, due)
   const files = [newFile(judge, TIMESTAMP, completed.timestamp)]
   if (completed.snapshot !== undefined) files.push(newFile(judge, SNAPSHOT, completed.snapshot))
@@ -152,13 +168,15 @@ async function completedFor(
   const load = (role: RoleName) => loadCurrent(options.work, state, role)
   const walking = openRoot(judge, await load(ROOT))
   // A root that has expired is for its holders to replace; until then clients refuse it whatever we do.
-  const trust = { ...finishRoot(regardlessOfExpiry(walking)), now: judge.now }
-  const subject = { repository: state.name, trust, now: judge.now }
+  const root = finishRoot(regardlessOfExpiry(walking))
+  // So is a snapshot that publishers sign.
+  const trust = due.holdsSnapshot ? { ...root, now: judge.now } : root
+  const subject = { repository: state.name, trust, rules: RULES[state.dialect], now: judge.now }
   const previous = { timestamp: await load(TIMESTAMP), snapshot: await load(SNAPSHOT) }
-  const { soon, far } = windowsOf(options.lifetimes, judge.now).snapshot
-  const snapshotIsDue = due.snapshotExpires <= soon || due.snapshotExpires > far
+  const { soon, far } = windowsOf(options.lifetimes[state.dialect], judge.now).snapshot
+  const snapshotIsDue = due.holdsSnapshot && (due.snapshotExpires <= soon || due.snapshotExpires > far)
   return snapshotIsDue
-    ? completeBoth(options, subject, previous, new Map())
+    ? completeBoth(options, subject, previous, (before, context) => nextSnapshot(before, new Map(), context))
     : completeTimestamp(options, subject, previous)
 }
 
@@ -171,7 +189,7 @@ async function loadCurrent(work: WorkCache, state: RepositoryState, role: RoleNa
 /** What nobody fetches any more goes, and its pages with it; in small steps, for other requests wait meanwhile. */
 async function tidy({ metadata, judge, grace }: FreshnessOptions): Promise<void> {
   for (;;) {
-    const gone = await metadata.prune(judge().now - grace, PRUNED_AT_ONCE)
+    const gone = await metadata.prune(judge('tuf-1.0').now - grace, PRUNED_AT_ONCE)
     if (gone < PRUNED_AT_ONCE) break
     await yieldToOthers()
   }

@@ -32,11 +32,8 @@ function sameMeaning(a: TargetFile, b: TargetFile): boolean {
  * that nobody could check. What was published before is not looked at again.
  */
 export function refuseUnwritable(previous: Targets | undefined, next: Targets): void {
-  for (const [path, target] of next.targets) {
-    const before = previous?.targets.get(path)
-    if (before === undefined) refuseTargetPath(path)
-    if (before === undefined || !sameMeaning(before, target)) refuseUncheckable(path, target.hashes)
-  }
+  for (const path of next.targets.keys()) if (previous?.targets.has(path) !== true) refuseTargetPath(path)
+  refuseUncheckable(previous, next)
   if (next.delegations !== undefined) refuseDelegations(previous?.delegations, next.delegations)
 }
 
@@ -45,7 +42,15 @@ const HEX_LENGTH: ReadonlyMap<string, number> = new Map([
   ['sha512', 128],
 ])
 
-function refuseUncheckable(what: string, hashes: Hashes): void {
+/** Throws TrustError for targets that nobody could check. */
+export function refuseUncheckable(previous: Targets | undefined, next: Targets): void {
+  for (const [path, target] of next.targets) {
+    const before = previous?.targets.get(path)
+    if (before === undefined || !sameMeaning(before, target)) refuseHashes(path, target.hashes)
+  }
+}
+
+function refuseHashes(what: string, hashes: Hashes): void {
   for (const [name, length] of HEX_LENGTH) {
     const hex = hashes.get(name)
     if (hex !== undefined && hex.length !== length) {

@@ -1,43 +1,61 @@
 /** The files that the server signs: the next snapshot and timestamp over what others signed. */
-import { acceptSnapshot, acceptTimestamp, nextSnapshot, nextTimestamp, stillTrusted } from '../../tuf/index.ts'
-import type { AfterRoot, AfterSnapshot, FileMeta, RoleName, Snapshot, Timestamp, Version } from '../../tuf/index.ts'
+import { acceptSnapshot, acceptTimestamp, nextTimestamp, stillTrusted } from '../../tuf/index.ts'
+import type { AfterRoot, AfterSnapshot, FileMeta, Snapshot, Timestamp } from '../../tuf/index.ts'
 import type { OnlineKeys } from '../signing/online-keys.ts'
-import type { OnlineRole } from '../storage/store.ts'
+import type { Dialect, OnlineRole } from '../storage/store.ts'
+import type { MakeSnapshot, Rules } from './rules.ts'
 
 /** In milliseconds. */
 export type Lifetimes = { readonly timestamp: number; readonly snapshot: number }
 
 export type Completion = {
   readonly online: OnlineKeys
-  readonly lifetimes: Lifetimes
+  readonly lifetimes: Readonly<Record<Dialect, Lifetimes>>
 }
 
 /** The stored bytes, where there are any. */
 export type Previous = { readonly snapshot?: Uint8Array; readonly timestamp?: Uint8Array }
 
-/** What the server made, accepted as a client accepts it. `snapshot` is absent where the stored one stays. */
+/** What the server made, accepted as a client accepts it. `snapshot` is absent where it made none. */
 export type Completed = {
   readonly trust: AfterSnapshot
   readonly timestamp: Uint8Array
   readonly snapshot?: Uint8Array
 }
 
-type Subject = { readonly repository: string; readonly trust: AfterRoot; readonly now: number }
+export type Subject = {
+  readonly repository: string
+  readonly trust: AfterRoot
+  readonly rules: Rules
+  readonly now: number
+}
 
-/** Snapshot and timestamp anew: `listed` is laid over what the stored snapshot lists. */
+/** Snapshot and timestamp anew. */
 export async function completeBoth(
   completion: Completion,
   subject: Subject,
   previous: Previous,
-  listed: ReadonlyMap<RoleName, Version>,
+  make: MakeSnapshot,
 ): Promise<Completed> {
   const { trust, now } = subject
   const { codec } = trust
   const before = previous.snapshot && codec.decode('snapshot', previous.snapshot, trust).body
-  const body = nextSnapshot(before, listed, { codec, expires: now + completion.lifetimes.snapshot })
+  const body = make(before, { codec, expires: now + completion.lifetimes[codec.dialect].snapshot })
   const snapshot = await signed(completion, subject, 'snapshot', body)
-  const meta = { version: body.version, length: snapshot.length, hashes: sha256Of(trust, snapshot) }
-  return { ...(await withTimestamp(completion, subject, previous, meta, snapshot)), snapshot }
+  return { ...(await completeOver(completion, subject, previous, snapshot)), snapshot }
+}
+
+/** The timestamp alone, over a new snapshot, whoever signed that. */
+export async function completeOver(
+  completion: Completion,
+  subject: Subject,
+  previous: Previous,
+  snapshot: Uint8Array,
+): Promise<Completed> {
+  const { trust, rules } = subject
+  const { version } = trust.codec.decode('snapshot', snapshot, trust).body
+  const meta = rules.metaOf(version, snapshot, trust.suite)
+  return withTimestamp(completion, subject, previous, meta, snapshot)
 }
 
 /** The timestamp alone, over the stored snapshot. */
@@ -61,7 +79,7 @@ async function withTimestamp(
   const { trust, now } = subject
   const { codec } = trust
   const before = previous.timestamp && codec.decode('timestamp', previous.timestamp, trust).body
-  const body = nextTimestamp(before, meta, { codec, expires: now + completion.lifetimes.timestamp })
+  const body = nextTimestamp(before, meta, { codec, expires: now + completion.lifetimes[codec.dialect].timestamp })
   const timestamp = await signed(completion, subject, 'timestamp', body)
   return { trust: accepted(trust, timestamp, snapshot, previous), timestamp }
 }
@@ -80,9 +98,5 @@ async function signed(
   body: Snapshot | Timestamp,
 ): Promise<Uint8Array> {
   const { codec, root } = trust
-  return codec.assemble(body, await online.sign(repository, role, root, codec.encode(body)))
-}
-
-function sha256Of({ suite }: AfterRoot, bytes: Uint8Array): ReadonlyMap<string, string> {
-  return new Map([['sha256', suite.hash('sha256', bytes)]])
+  return codec.assemble(body, await online.sign(repository, role, { root, codec }, codec.encode(body)))
 }

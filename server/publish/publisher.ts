@@ -1,17 +1,37 @@
-import { DEFAULT_LIMITS, ROOT, SNAPSHOT, TARGETS, instant, isTrustError, roleName, tufCodec } from '../../tuf/index.ts'
+import {
+  DEFAULT_LIMITS,
+  ROOT,
+  SNAPSHOT,
+  TARGETS,
+  codecOf,
+  instant,
+  isTrustError,
+  notaryCodec,
+  roleName,
+  tufCodec,
+} from '../../tuf/index.ts'
 import type { Judge, Limits, RoleName } from '../../tuf/index.ts'
 import { nativeSuite } from '../../keys/native/suite.ts'
-import { Problem, untrusted } from '../problem.ts'
+import { Problem, invalidUpdate, untrusted } from '../problem.ts'
 import { ONLINE_ROLES } from '../signing/online-keys.ts'
-import type { NewAuditEntry, OnlineRole, Publication, RepositoryState, Store } from '../storage/store.ts'
+import type {
+  Dialect,
+  NewAuditEntry,
+  OnlineRole,
+  Publication,
+  Removal,
+  RepositoryState,
+  Store,
+} from '../storage/store.ts'
 import type { Completion } from './complete.ts'
 import { applyDelta, decodeDelta, refuseOtherBase } from './delta.ts'
+import { RULES } from './dialects.ts'
 import { memoCodec, memoSuite } from './memo.ts'
 import { makeQueue } from './queue.ts'
 import type { Upload, UploadPart } from './upload.ts'
 import { validate } from './validate.ts'
 import type { Candidate, NextState } from './validate.ts'
-import { peekVersion, refuseOutOfTurn } from './versions.ts'
+import { peekVersion } from './versions.ts'
 import type { WorkCache } from './work-cache.ts'
 
 export type PublishRequest = {
@@ -34,6 +54,8 @@ export type Published = {
 export type Publisher = {
   /** Throws Problem. What it acknowledges is on the disk. */
   readonly publish: (request: PublishRequest) => Promise<Published>
+  /** Durable when it returns; false for a repository that does not exist. */
+  readonly remove: (removal: Removal) => Promise<boolean>
   /** Resolves when nothing is being published. */
   readonly idle: () => Promise<void>
 }
@@ -41,12 +63,15 @@ export type Publisher = {
 export type PublisherOptions = Completion & {
   readonly store: Store
   readonly work: WorkCache
-  readonly judge: () => Judge
+  readonly judge: Judges
   /** Milliseconds for which superseded files stay. */
   readonly grace: number
   /** Told after every publish. */
   readonly changed: (repository: string) => void
 }
+
+/** How files of a dialect are judged at this instant. */
+export type Judges = (dialect: Dialect) => Judge
 
 /** Attempts when another server publishes to the same repository. */
 const ATTEMPTS = 5
@@ -55,29 +80,62 @@ export function makePublisher(options: PublisherOptions): Publisher {
   const queue = makeQueue()
   return {
     async publish(request) {
-      if (request.upload.size === 0) throw new Problem('MALFORMED_UPLOAD', { reason: 'it has no files' })
-      refuseStale(await options.store.metadata.state(request.repository), request.upload)
+      const state = await options.store.metadata.state(request.repository)
+      const dialect = dialectOf(state, request.upload)
+      if (request.upload.size === 0 && !RULES[dialect].takesNothing) {
+        throw new Problem('MALFORMED_UPLOAD', { reason: 'it has no files' })
+      }
+      for (const role of request.upload.keys()) RULES[dialect].refuseRole(role)
+      refuseStale(state, request.upload, dialect)
       return queue.run(request.repository, () => attempt(options, request, ATTEMPTS))
     },
+    remove: (removal) =>
+      queue.run(removal.repository, async () => {
+        const removed = await options.store.metadata.remove(removal)
+        options.changed(removal.repository)
+        return removed
+      }),
     idle: () => queue.idle(),
   }
 }
 
 /** How files are judged: by the trust rules, at this instant, each byte array once. */
-export function makeJudge(clock: () => number, limits: Limits = DEFAULT_LIMITS): () => Judge {
-  const [codec, suite] = [memoCodec(tufCodec), memoSuite(nativeSuite)]
-  return () => ({ codec, suite, limits, now: instant(Math.floor(clock())) })
+export function makeJudge(clock: () => number, limits: Limits = DEFAULT_LIMITS): Judges {
+  const suite = memoSuite(nativeSuite)
+  const codecs = { 'tuf-1.0': memoCodec(tufCodec), 'notary-v1': memoCodec(notaryCodec) }
+  return (dialect) => ({ codec: codecs[dialect], suite, limits, now: instant(Math.floor(clock())) })
+}
+
+/** What is stored decides for good; a new repository's first root decides for it. Throws INVALID_UPDATE. */
+function dialectOf(state: RepositoryState | undefined, upload: Upload): Dialect {
+  const root = upload.get(ROOT)
+  const told = root && peekDialect(root.bytes)
+  if (state === undefined) return told ?? 'tuf-1.0'
+  if (told === undefined || told === state.dialect) return state.dialect
+  throw invalidUpdate('OTHER_DIALECT', { role: ROOT, dialect: state.dialect })
+}
+
+/** undefined for what is no root of any dialect; it is refused where it is decoded. */
+function peekDialect(root: Uint8Array): Dialect | undefined {
+  try {
+    return codecOf(root, DEFAULT_LIMITS).dialect
+  } catch (error) {
+    if (isTrustError(error)) return undefined
+    throw error
+  }
 }
 
 async function attempt(options: PublisherOptions, request: PublishRequest, left: number): Promise<Published> {
   const { store, changed } = options
-  const { repository, upload } = request
-  const judge = options.judge()
+  const { repository } = request
   const state = await store.metadata.state(repository)
+  const dialect = dialectOf(state, request.upload)
+  const judge = options.judge(dialect)
+  const upload = withoutIgnored(request.upload, dialect)
   if (isRepeated(state, upload, judge)) return { versions: versionsOf(state), leftBehind: [], signed: new Map() }
   refuseOtherSnapshot(state, request)
-  refuseStale(state, upload)
-  const next = await nextState(options, judge, state, request)
+  refuseStale(state, upload, dialect)
+  const next = await nextState(options, judge, state, { ...request, upload })
   const [stored] = await store.metadata.publish([publicationOf(options, judge, state, request, next)])
   if (stored !== true) {
     if (left <= 1) throw new Problem('TOO_MANY_REQUESTS', { what: `publishes to ${repository}` })
@@ -106,18 +164,23 @@ function refuseOtherSnapshot(state: RepositoryState | undefined, { seenSnapshot 
 }
 
 /** Before a megabyte is parsed: most that come too late can be told from their last bytes. */
-function refuseStale(state: RepositoryState | undefined, upload: Upload): void {
+function refuseStale(state: RepositoryState | undefined, upload: Upload, dialect: Dialect): void {
   for (const [role, { kind, bytes }] of upload) {
     const got = kind === 'file' ? peekVersion(bytes) : undefined
     const repeated = state?.files.get(role)?.length === bytes.length && state.files.get(role)?.version === got
-    if (got !== undefined && !repeated) refuseOutOfTurn(state, role, got)
+    if (got !== undefined && !repeated) RULES[dialect].refuseOutOfTurn(state, role, got)
   }
+}
+
+function withoutIgnored(upload: Upload, dialect: Dialect): Upload {
+  return new Map([...upload].filter(([role]) => !RULES[dialect].ignored.has(role)))
 }
 
 /** The very files that are current: somebody sends again what was stored, because our answer was lost on the way. */
 function isRepeated(state: RepositoryState | undefined, upload: Upload, { suite }: Judge): state is RepositoryState {
+  if (state === undefined) return false
   return [...upload].every(([role, { kind, bytes }]) => {
-    const record = state?.files.get(role)
+    const record = state.files.get(role)
     return kind === 'file' && record?.length === bytes.length && record.sha256 === suite.hash('sha256', bytes)
   })
 }
@@ -172,10 +235,10 @@ async function rebuilt(
 
 function publicationOf(
   { grace }: PublisherOptions,
-  { now }: Judge,
+  { now, codec: { dialect } }: Judge,
   state: RepositoryState | undefined,
   { repository, by, request }: PublishRequest,
-  { files, changes, retire }: NextState,
+  { files, changes, retire, holdsSnapshot, leaving }: NextState,
 ): Publication {
   const actor = by === undefined ? {} : { actor: by }
   const detail = { versions: Object.fromEntries(files.map(({ role, version }) => [role, version])) }
@@ -186,6 +249,9 @@ function publicationOf(
     at: now,
     pruneBefore: now - grace,
     files,
+    dialect,
+    holdsSnapshot,
+    leaving,
     changes,
     retire,
     audit,

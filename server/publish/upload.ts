@@ -1,9 +1,8 @@
 import type { Readable } from 'node:stream'
 import { Busboy } from '@fastify/busboy'
 import type { BusboyFileStream, BusboyHeaders } from '@fastify/busboy'
-import { isTrustError, roleName } from '../../tuf/index.ts'
+import { roleName } from '../../tuf/index.ts'
 import type { RoleName } from '../../tuf/index.ts'
-import { newRoleName } from '../../tuf/index.ts'
 import { Problem, isProblem } from '../problem.ts'
 
 /** One uploaded file: whole, or as what changes in the version that is stored. */
@@ -108,8 +107,8 @@ function openBusboy(headers: BusboyHeaders, limits: UploadLimits, { part, fail }
       limits: { parts: limits.parts, fields: 0, fileSize: limits.targets, headerPairs: 16, headerSize: 4096 },
     })
     busboy.on('file', (_field, stream, filename, _encoding, type) => part(stream, filename, type))
-    busboy.on('field', () => fail(malformed('a part has no file name')))
-    busboy.on('fieldsLimit', () => fail(malformed('a part has no file name')))
+    busboy.on('field', () => fail(nameless()))
+    busboy.on('fieldsLimit', () => fail(nameless()))
     busboy.on('partsLimit', () => fail(malformed(`it has more than ${limits.parts} parts`)))
     busboy.on('error', fail)
     return busboy
@@ -138,19 +137,14 @@ async function readPart(
   return [role, { kind: kindOf(role, type), bytes: Buffer.concat(chunks, size) }]
 }
 
-/** Snapshot and timestamp are the server's to make: who sends one misunderstands who signs what. */
+/**
+ * A name that a role has in any dialect. Which of them may be sent is a matter of the repository's own, which another
+ * part may tell.
+ */
 function uploadedRole(filename: string): RoleName {
   const name = filename.replace(/\.json$/, '')
-  if (name === 'root' || name === 'targets') return roleName(name)
-  if (name === 'snapshot' || name === 'timestamp') {
-    throw new Problem('INVALID_ROLE', { role: name, reason: 'the server signs it' })
-  }
-  try {
-    return newRoleName(name)
-  } catch (error) {
-    if (!isTrustError(error)) throw error
-    throw new Problem('INVALID_ROLE', { role: name.slice(0, 80), reason: 'no role may be named so' }, { cause: error })
-  }
+  if (name.length <= 255 && /^[a-z0-9](?:[a-z0-9._-]|\/[a-z0-9_-])*$/.test(name)) return roleName(name)
+  throw new Problem('INVALID_ROLE', { role: name.slice(0, 80), reason: 'no role may be named so' })
 }
 
 function kindOf(role: RoleName, type: string): UploadPart['kind'] {
@@ -163,6 +157,10 @@ function kindOf(role: RoleName, type: string): UploadPart['kind'] {
 function asProblem(error: unknown): Problem {
   if (isProblem(error)) return error
   return new Problem('MALFORMED_UPLOAD', { reason: 'the body cannot be read as multipart' }, { cause: error })
+}
+
+function nameless(): Problem {
+  return new Problem('MALFORMED_UPLOAD', { reason: 'a part has no file name', missing: 'file name' })
 }
 
 function malformed(reason: string): Problem {

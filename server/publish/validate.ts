@@ -30,17 +30,16 @@ import type {
   Signed,
   Targets,
   TopRole,
-  Version,
 } from '../../tuf/index.ts'
 import { invalidUpdate } from '../problem.ts'
-import { ONLINE_ROLES } from '../signing/online-keys.ts'
 import type { NewFile, RepositoryState, RoleChange } from '../storage/store.ts'
-import { refuseUnwritable, tagChanges } from './changes.ts'
-import { completeBoth } from './complete.ts'
-import type { Completion } from './complete.ts'
+import { tagChanges } from './changes.ts'
+import { completeBoth, completeOver } from './complete.ts'
+import type { Completed, Completion, Subject } from './complete.ts'
 import { acceptUploaded, leftBehind, regardlessOfExpiry } from './delegated.ts'
 import type { AcceptedRole } from './delegated.ts'
-import { refuseOutOfTurn } from './versions.ts'
+import { RULES } from './dialects.ts'
+import type { NextSnapshot, Rules } from './rules.ts'
 
 /** What an upload is judged against. `uploaded` holds whole files: deltas are already applied. */
 export type Candidate = {
@@ -57,40 +56,40 @@ export type NextState = {
   readonly changes: readonly RoleChange[]
   /** Online keys that the old root named and the new one does not. */
   readonly retire: readonly KeyId[]
+  /** Whether the snapshot is the server's to sign. */
+  readonly holdsSnapshot: boolean
+  /** Stored roles that have no file from now on. */
+  readonly leaving: readonly RoleName[]
   /** Delegated roles that clients refuse until their new keys have signed them. */
   readonly leftBehind: readonly RoleName[]
 }
 
 /** Throws Problem or TrustError; nothing is stored here. */
 export async function validate(completion: Completion, candidate: Candidate): Promise<NextState> {
-  const decoded = decodeUploaded(candidate)
-  const { trust, previous } = await acceptRoots(candidate, completion)
-  const completed = await completeBoth(
-    completion,
-    { repository: candidate.repository, trust, now: candidate.judge.now },
-    await storedOnline(candidate),
-    listedVersions(decoded),
-  )
-  refuseLargeSnapshot(completed.snapshot, candidate.judge)
-  const afterTargets = await acceptTopTargets(candidate, completed.trust)
+  const rules = RULES[candidate.judge.codec.dialect]
+  const decoded = decodeUploaded(candidate, rules)
+  const { trust, previous } = await acceptRoots(candidate, completion, rules)
+  const holdsSnapshot = await completion.online.holds(candidate.repository, 'snapshot', trust)
+  const next = await rules.nextSnapshot({ ...candidate, decoded }, holdsSnapshot)
+  const made = await completed(completion, candidate, { trust, rules }, next)
+  refuseLargeSnapshot(made.snapshot, candidate.judge)
+  const afterTargets = await acceptTopTargets(candidate, made.trust)
   const accepted = await acceptUploaded(afterTargets, await nextFiles(candidate))
   const roles = await changedRoles(candidate, decoded, afterTargets, accepted)
-  for (const { file, previous: before } of roles) refuseUnwritable(before, file)
-  const online = new Map([
-    [TIMESTAMP, completed.timestamp],
-    [SNAPSHOT, completed.snapshot ?? new Uint8Array()],
-  ])
+  for (const { role, file, previous: before } of roles) rules.refuseUnwritable(role, before, file)
   return {
-    files: [...candidate.uploaded, ...online].map(([role, bytes]) => newFile(candidate.judge, role, bytes)),
-    changes: roles.map((role) => changeOf(candidate.judge, role)),
-    retire: retired(previous, trust.root),
-    leftBehind: await leftBehind(afterTargets, roles, storedRoles(candidate), candidate.stored),
+    files: [...candidate.uploaded, ...filesOf(made)].map(([role, bytes]) => newFile(candidate.judge, role, bytes)),
+    changes: [...roles.map((role) => changeOf(candidate.judge, role)), ...(await emptied(candidate, next.leaving))],
+    retire: previous === undefined ? [] : await completion.online.retired(candidate.repository, previous, trust),
+    leftBehind: await leftBehind(afterTargets, roles, storedRoles(candidate, next.leaving), candidate.stored),
+    holdsSnapshot,
+    leaving: next.leaving,
   }
 }
 
 type Decoded = ReadonlyMap<RoleName, Signed<Metadata>>
 
-function decodeUploaded({ uploaded, judge, state }: Candidate): Decoded {
+function decodeUploaded({ uploaded, judge, state }: Candidate, { refuseOutOfTurn }: Rules): Decoded {
   const decoded = new Map<RoleName, Signed<Metadata>>()
   for (const [role, bytes] of uploaded) {
     const file = judge.codec.decode(typeOf(role), bytes, judge)
@@ -104,6 +103,7 @@ function decodeUploaded({ uploaded, judge, state }: Candidate): Decoded {
 async function acceptRoots(
   { judge, uploaded, stored, repository }: Candidate,
   { online }: Completion,
+  rules: Rules,
 ): Promise<{ readonly trust: AfterRoot; readonly previous: Root | undefined }> {
   const [before, next] = [await stored(ROOT), uploaded.get(ROOT)]
   if (next === undefined) {
@@ -114,9 +114,9 @@ async function acceptRoots(
   }
   const previous = before === undefined ? undefined : openRoot(judge, before)
   const trust = finishRoot(previous === undefined ? openRoot(judge, next) : acceptRoot(previous, next))
-  if (!trust.root.consistentSnapshot) throw invalidUpdate('NOT_CONSISTENT', { role: ROOT })
+  rules.refuseRoot(trust.root)
   refuseOtherName(repository, trust.root)
-  await online.refuseForeign(repository, trust.root)
+  await online.refuseForeign(repository, trust, rules.theirs)
   return { trust, previous: previous?.root }
 }
 
@@ -126,13 +126,22 @@ function refuseOtherName(repository: string, root: Root): void {
   if (named !== undefined && named !== repository) throw invalidUpdate('OTHER_REPOSITORY', { repository, named })
 }
 
+/** Timestamp, and snapshot unless that came with the upload. */
+async function completed(
+  completion: Completion,
+  candidate: Candidate,
+  { trust, rules }: Pick<Subject, 'trust' | 'rules'>,
+  next: NextSnapshot,
+): Promise<Completed> {
+  const subject = { repository: candidate.repository, trust, rules, now: candidate.judge.now }
+  const previous = await storedOnline(candidate)
+  if ('bytes' in next) return completeOver(completion, subject, previous, next.bytes)
+  return completeBoth(completion, subject, previous, next.make)
+}
+
 async function storedOnline({ stored }: Candidate) {
   const [timestamp, snapshot] = [await stored(TIMESTAMP), await stored(SNAPSHOT)]
   return { ...(timestamp === undefined ? {} : { timestamp }), ...(snapshot === undefined ? {} : { snapshot }) }
-}
-
-function listedVersions(decoded: Decoded): ReadonlyMap<RoleName, Version> {
-  return new Map([...decoded].filter(([role]) => role !== ROOT).map(([role, { body }]) => [role, body.version]))
 }
 
 /** A client takes what the timestamp announces, whatever its length; the bound is ours to keep. */
@@ -154,7 +163,7 @@ async function acceptTopTargets(
 }
 
 async function nextFiles({ state, uploaded, stored }: Candidate) {
-  const delegated = new Map([...uploaded].filter(([role]) => role !== ROOT && role !== TARGETS))
+  const delegated = new Map([...uploaded].filter(([role]) => !TOP.has(role)))
   const delegators = [...(state?.files.values() ?? [])]
     .filter(({ role, delegates }) => delegates && role !== TARGETS && !delegated.has(role))
     .map(({ role }) => role)
@@ -162,10 +171,12 @@ async function nextFiles({ state, uploaded, stored }: Candidate) {
 }
 
 /** Stored files of delegated roles that stay as they are. */
-function storedRoles({ state, uploaded }: Candidate): ReadonlySet<RoleName> {
-  const top: ReadonlySet<RoleName> = new Set([ROOT, TIMESTAMP, SNAPSHOT, TARGETS])
-  return new Set([...(state?.files.keys() ?? [])].filter((role) => !top.has(role) && !uploaded.has(role)))
+function storedRoles({ state, uploaded }: Candidate, leaving: readonly RoleName[]): ReadonlySet<RoleName> {
+  const stored = [...(state?.files.keys() ?? [])]
+  return new Set(stored.filter((role) => !TOP.has(role) && !uploaded.has(role) && !leaving.includes(role)))
 }
+
+const TOP: ReadonlySet<RoleName> = new Set([ROOT, TIMESTAMP, SNAPSHOT, TARGETS])
 
 type ChangedRole = {
   readonly role: RoleName
@@ -183,7 +194,7 @@ async function changedRoles(
 ): Promise<readonly ChangedRole[]> {
   const roles: ChangedRole[] = []
   for (const [role, signed] of decoded) {
-    if (role === ROOT) continue
+    if (role === ROOT || role === SNAPSHOT) continue
     const delegated = accepted.get(role)
     const before = await stored(role)
     roles.push({
@@ -202,14 +213,20 @@ function changeOf({ suite }: Judge, { role, signed, file, previous, authority }:
   return { role, version: file.version, keyids, tags: tagChanges(previous, file) }
 }
 
-function retired(previous: Root | undefined, root: Root): readonly KeyId[] {
-  if (previous === undefined) return []
-  const named = new Set(onlineKeyIds(root))
-  return onlineKeyIds(previous).filter((keyid) => !named.has(keyid))
+/** With a role that leaves, its tags mean nothing any more in it; nobody signed that but its delegator. */
+async function emptied({ judge, state, stored }: Candidate, leaving: readonly RoleName[]): Promise<RoleChange[]> {
+  const changes: RoleChange[] = []
+  for (const role of leaving) {
+    const [record, bytes] = [state?.files.get(role), await stored(role)]
+    if (record === undefined || bytes === undefined) continue
+    const { targets } = judge.codec.decode('targets', bytes, judge).body
+    changes.push({ role, version: record.version, keyids: [], tags: [...targets.keys()].map((tag) => ({ tag })) })
+  }
+  return changes
 }
 
-function onlineKeyIds({ roles }: Root): readonly KeyId[] {
-  return [...roles].filter(([name]) => ONLINE_ROLES.some((role) => role === name)).flatMap(([, { keyids }]) => keyids)
+function filesOf({ timestamp, snapshot }: Completed): readonly (readonly [RoleName, Uint8Array])[] {
+  return [[TIMESTAMP, timestamp], ...(snapshot === undefined ? [] : [[SNAPSHOT, snapshot] as const])]
 }
 
 /** As it will be stored and served: the bytes that came, or that we made, and what they hash to. */
@@ -220,12 +237,16 @@ export function newFile(judge: Judge, role: RoleName, bytes: Uint8Array): NewFil
     role,
     version: body.version,
     expires: body.expires,
-    delegates: body.type === 'targets' && body.delegations !== undefined,
+    delegates: body.type === 'targets' && delegates(body),
     bytes,
     length: bytes.length,
     sha256: suite.hash('sha256', bytes),
     sha512: suite.hash('sha512', bytes),
   }
+}
+
+function delegates({ delegations }: Targets): boolean {
+  return delegations !== undefined && (delegations.roles.length > 0 || delegations.succinct !== undefined)
 }
 
 /** Delegated roles are targets files. */

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { Root } from '../../tuf/index.ts'
+import type { WalkingRoot } from '../../tuf/index.ts'
 import type { Authenticator } from '../auth/authenticate.ts'
 import type { Issuer } from '../auth/issuer.ts'
 import type { Settings } from '../config.ts'
@@ -23,8 +23,8 @@ export type AppDeps = {
   readonly metrics: Metrics
   readonly logger: Logger
   readonly clock: () => number
-  /** The newest root of a repository. */
-  readonly rootOf: (repository: string) => Promise<Root | undefined>
+  /** The newest root of a repository, and its dialect. */
+  readonly rootOf: (repository: string) => Promise<WalkingRoot | undefined>
   /** Why the server should get no new requests now; undefined when it should. */
   readonly notReady: () => Promise<string | undefined>
 }

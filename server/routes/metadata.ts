@@ -53,6 +53,7 @@ export function getMetadata(app: FastifyInstance, { files, settings, auth }: App
     const small = acceptsGzip(headers['accept-encoding']) ? await served.gzip() : undefined
     const { bytes, etag } = small ?? served
     void reply.header('etag', etag)
+    void reply.header('last-modified', served.lastModified)
     void reply.header('cache-control', served.immutable ? forever : askAgain(settings))
     void reply.header('vary', settings.private ? 'accept-encoding, authorization' : 'accept-encoding')
     if (matchesEtag(headers['if-none-match'], etag)) return reply.code(304).send()

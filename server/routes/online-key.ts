@@ -1,9 +1,11 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { requireAction } from '../auth/authenticate.ts'
-import type { PublicKey } from '../../tuf/index.ts'
+import { notaryCodec, tufCodec } from '../../tuf/index.ts'
+import type { Codec, PublicKey, Root } from '../../tuf/index.ts'
 import { repositoryName } from '../repository-name.ts'
 import { ONLINE_ROLES } from '../signing/online-keys.ts'
 import type { OnlineRole } from '../storage/store.ts'
+import { wantsNotary } from '../serve/notary-caller.ts'
 import { callerOf } from './caller.ts'
 import type { AppDeps } from './deps.ts'
 import { BODY_REFUSALS, REPOSITORY, problems } from './schema.ts'
@@ -17,18 +19,18 @@ const params = {
 
 const KEY = {
   200: {
-    description: 'A key object of TUF 1.0, for a root to list.',
+    description: "A key object for a root to list, in the repository's dialect.",
     type: 'object',
-    required: ['keytype', 'scheme', 'keyval'],
+    required: ['keytype', 'keyval'],
     additionalProperties: false,
     properties: {
       keytype: { type: 'string' },
-      scheme: { type: 'string' },
+      scheme: { type: 'string', description: 'Of TUF 1.0.' },
       keyval: {
         type: 'object',
         required: ['public'],
         additionalProperties: false,
-        properties: { public: { type: 'string' } },
+        properties: { public: { type: 'string' }, private: { type: 'null', description: 'Of Notary v1.' } },
       },
     },
   },
@@ -56,6 +58,9 @@ const renew = (role: OnlineRole) => ({
 })
 type Params = { repository: string }
 
+/** Keys that were asked for and that no root names yet. The old clients get the same one until a root does. */
+const MOST_PENDING = { 'tuf-1.0': 32, 'notary-v1': 1 } as const
+
 /** `GET` and `POST /v2/:repository/_trust/tuf/timestamp.key` and `snapshot.key`. */
 export function onlineKeyRoutes(app: FastifyInstance, { auth, online, rootOf, store, clock }: AppDeps): void {
   for (const role of ONLINE_ROLES) {
@@ -63,22 +68,37 @@ export function onlineKeyRoutes(app: FastifyInstance, { auth, online, rootOf, st
     app.get<{ Params: Params }>(url, { schema: get(role) }, async (request, reply) => {
       const repository = repositoryName(request.params.repository)
       requireAction(await callerOf(auth, request), 'push', repository)
-      const key = await online.offer(repository, role, await rootOf(repository))
-      return reply.header('cache-control', 'no-store').send(keyObject(key))
+      const standing = await standingOf(repository, request.headers)
+      return send(reply, standing.codec, await online.offer(repository, role, standing))
     })
     app.post<{ Params: Params }>(url, { schema: renew(role) }, async (request, reply) => {
       const repository = repositoryName(request.params.repository)
       const caller = await callerOf(auth, request)
       requireAction(caller, 'push', repository)
-      const { key, made } = await online.renew(repository, role, await rootOf(repository))
+      const standing = await standingOf(repository, request.headers)
+      const most = MOST_PENDING[standing.codec.dialect]
+      const { key, made } = await online.renew(repository, role, standing, most)
       const actor = caller.name === undefined ? {} : { actor: caller.name }
       const entry = { at: clock(), ...actor, request: request.id, detail: { role, keyid: key.id } }
       if (made) await store.audit.add({ ...entry, action: 'key.renew', subject: repository })
-      return reply.header('cache-control', 'no-store').send(keyObject(key))
+      return send(reply, standing.codec, key)
     })
+  }
+
+  /** Before there is a repository, its caller says what it will be. */
+  async function standingOf(
+    repository: string,
+    headers: FastifyRequest['headers'],
+  ): Promise<{ readonly codec: Codec; readonly root?: Root }> {
+    return (await rootOf(repository)) ?? { codec: wantsNotary(headers, undefined) ? notaryCodec : tufCodec }
   }
 }
 
-function keyObject({ keytype, scheme, public: text }: PublicKey) {
-  return { keytype, scheme, keyval: { public: text } }
+function send(reply: FastifyReply, { dialect }: Codec, key: PublicKey): FastifyReply {
+  const { keytype, scheme, public: text } = key
+  const object =
+    dialect === 'tuf-1.0'
+      ? { keytype, scheme, keyval: { public: text } }
+      : { keytype, keyval: { public: text, private: null } }
+  return reply.header('cache-control', 'no-store').send(object)
 }

@@ -15,6 +15,8 @@ const LARGEST_SHARE = 4
 export type Served = {
   readonly bytes: Buffer
   readonly etag: string
+  /** When it was stored, as HTTP writes it. */
+  readonly lastModified: string
   /** Named by its version or hash: it will never be another. */
   readonly immutable: boolean
   /** Compressed once, for all readers; undefined where it does not pay. */
@@ -105,6 +107,7 @@ function servedOf(stored: StoredFile, { version, sha256 }: WantedFile, cached: b
   return {
     bytes,
     etag: `"${stored.sha256}"`,
+    lastModified: new Date(stored.storedAt).toUTCString(),
     immutable: version !== undefined || sha256 !== undefined,
     async gzip() {
       // What is not kept would be compressed for each reader anew, which is a way to keep a server busy.

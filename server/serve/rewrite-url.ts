@@ -17,10 +17,14 @@ function withoutOrigin(url: string): string {
 }
 
 const TRUST = '/_trust/tuf/'
+const FEED = '/_trust/changefeed'
 
 function rewriteTrust(url: string): string {
   const { path, query } = split(url)
   const at = path.indexOf(TRUST)
+  if (at < 0 && path.endsWith(FEED) && path.length > 3 + FEED.length) {
+    return `/v2/${folded(path.slice(4, -FEED.length))}${FEED}${query}`
+  }
   if (at < 0) return url
   return `/v2/${folded(path.slice(4, at))}${TRUST}${folded(path.slice(at + TRUST.length))}${query}`
 }

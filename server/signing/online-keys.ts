@@ -1,30 +1,42 @@
 import type { Kek } from '../../keys/kek.ts'
 import { makeOnlineKey, openOnlineKey } from '../../keys/online.ts'
 import { nativeSuite } from '../../keys/native/suite.ts'
-import { toTufFields } from '../../keys/tuf-key.ts'
+import { keyFields, readPublicKey, signAs } from '../../keys/public-key.ts'
 import { roleName, tufCodec } from '../../tuf/index.ts'
-import type { PublicKey, Root, Signature } from '../../tuf/index.ts'
+import type { Codec, KeyId, PublicKey, Root, Signature } from '../../tuf/index.ts'
 import { Problem, invalidUpdate } from '../problem.ts'
 import type { OnlineKeyRecord, OnlineRole, Store } from '../storage/store.ts'
 
 export const ONLINE_ROLES: readonly OnlineRole[] = ['timestamp', 'snapshot']
-/** Keys that were asked for and that no root names yet, for one role of one repository. */
-const MAX_PENDING = 32
-
-type Held = Pick<OnlineKeyRecord, 'keytype' | 'scheme' | 'public'>
+/** Who may sign, and how its dialect writes keys. */
+export type Standing = { readonly root: Root; readonly codec: Codec }
 
 /** The keys this server signs snapshot and timestamp with, one set for each repository. */
 export type OnlineKeys = {
   /** The key that the root names or, before there is one, the key that it should name. */
-  readonly offer: (repository: string, role: OnlineRole, root?: Root) => Promise<PublicKey>
-  /** Another key, for the next root to name; where too many wait for that, one of those. */
-  readonly renew: (repository: string, role: OnlineRole, root?: Root) => Promise<Renewed>
-  /** Throws INVALID_UPDATE where the root gives an online role to a key that is not ours, or asks for too many. */
-  readonly refuseForeign: (repository: string, root: Root) => Promise<void>
+  readonly offer: (repository: string, role: OnlineRole, standing?: Prospect) => Promise<PublicKey>
+  /** Another key, for the next root to name; where `most` wait for that already, the last one of those. */
+  readonly renew: (repository: string, role: OnlineRole, standing: Prospect, most: number) => Promise<Renewed>
+  /**
+   * Throws INVALID_UPDATE where the root gives an online role to a key that is not ours, unless publishers may hold
+   * `theirs`; or where it asks for too many.
+   */
+  readonly refuseForeign: (repository: string, standing: Standing, theirs: ReadonlySet<OnlineRole>) => Promise<void>
+  /** Whether enough of the role's keys are here to sign it. */
+  readonly holds: (repository: string, role: OnlineRole, standing: Standing) => Promise<boolean>
+  /** Keys that the one root names and the other does not, by the ids under which they are kept. */
+  readonly retired: (repository: string, before: Root, standing: Standing) => Promise<readonly KeyId[]>
   /** Throws SIGNING_UNAVAILABLE. */
-  readonly sign: (repository: string, role: OnlineRole, root: Root, payload: Uint8Array) => Promise<Signature[]>
+  readonly sign: (
+    repository: string,
+    role: OnlineRole,
+    standing: Standing,
+    payload: Uint8Array,
+  ) => Promise<readonly Signature[]>
 }
 
+/** The same where there may be no root yet; of TUF 1.0 unless it says otherwise. */
+export type Prospect = Partial<Standing>
 /** `made`: it did not exist before. */
 export type Renewed = { readonly key: PublicKey; readonly made: boolean }
 
@@ -33,74 +45,81 @@ export type OnlineKeyOptions = { readonly store: Store; readonly kek: Kek; reado
 export function makeOnlineKeys({ store, kek, clock }: OnlineKeyOptions): OnlineKeys {
   const { keys } = store
   async function make(repository: string, role: OnlineRole): Promise<OnlineKeyRecord> {
-    const made = await makeOnlineKey(kek, { repository, role })
-    const key = publicKey(toTufFields(made.public))
-    const { keytype, scheme } = key
-    return {
-      repository,
-      role,
-      keyid: key.id,
-      keytype,
-      scheme,
-      public: key.public,
-      sealed: made.sealed,
-      createdAt: clock(),
-    }
+    const { public: material, sealed } = await makeOnlineKey(kek, { repository, role })
+    const key = tufCodec.key(keyFields(material, 'tuf-1.0'), nativeSuite)
+    const { id: keyid, keytype, scheme } = key
+    return { repository, role, keyid, keytype, scheme, public: key.public, sealed, createdAt: clock() }
   }
+  const named = async (repository: string, role: OnlineRole, standing: Standing) =>
+    (await keys.list(repository, role)).filter((record) => names(standing.root, role, keyOf(record, standing.codec)))
   return {
-    async offer(repository, role, root) {
-      const kept = await keys.list(repository, role)
-      const chosen = offered(kept, role, root)
-      if (chosen !== undefined) return publicKey(chosen)
-      return publicKey(await keys.add(await make(repository, role), (now) => offered(now, role, root)))
+    async offer(repository, role, { codec = tufCodec, root } = {}) {
+      const offered = (kept: readonly OnlineKeyRecord[]) =>
+        kept.find((record) => names(root, role, keyOf(record, codec))) ?? kept.at(-1)
+      const chosen = offered(await keys.list(repository, role))
+      return keyOf(chosen ?? (await keys.add(await make(repository, role), offered)), codec)
     },
-    async renew(repository, role, root) {
+    async renew(repository, role, { codec = tufCodec, root }, most) {
       const enough = (kept: readonly OnlineKeyRecord[]) => {
-        const pending = kept.filter(({ keyid }) => !names(root, role, keyid))
-        return pending.length >= MAX_PENDING ? pending.at(-1) : undefined
+        const pending = kept.filter((record) => !names(root, role, keyOf(record, codec)))
+        return pending.length >= most ? pending.at(-1) : undefined
       }
       const fresh = await make(repository, role)
       const kept = await keys.add(fresh, enough)
-      return { key: publicKey(kept), made: kept.keyid === fresh.keyid }
+      return { key: keyOf(kept, codec), made: kept.keyid === fresh.keyid }
     },
-    async refuseForeign(repository, root) {
+    async refuseForeign(repository, standing, theirs) {
       for (const role of ONLINE_ROLES) {
-        const held = new Set((await keys.list(repository, role)).map(({ keyid }) => keyid))
-        const { keyids, threshold } = root.roles.get(roleName(role)) ?? { keyids: [], threshold: 1 }
-        const foreign = keyids.find((keyid) => !held.has(keyid))
+        const held = await named(repository, role, standing)
+        const ids = new Set(held.map((record) => keyOf(record, standing.codec).id))
+        const { keyids, threshold } = standing.root.roles.get(roleName(role)) ?? { keyids: [], threshold: 1 }
+        const foreign = keyids.find((keyid) => !ids.has(keyid))
+        if (foreign !== undefined && theirs.has(role)) continue
         if (foreign !== undefined) throw invalidUpdate('KEY_NOT_HELD', { role, keyid: foreign })
         if (keyids.length < threshold)
           throw invalidUpdate('ONLINE_THRESHOLD', { role, need: threshold, have: keyids.length })
       }
     },
-    async sign(repository, role, root, payload) {
-      const held = (await keys.list(repository, role)).filter(({ keyid }) => names(root, role, keyid))
-      const need = root.roles.get(roleName(role))?.threshold ?? 1
-      if (held.length < need) throw new Problem('SIGNING_UNAVAILABLE', { repository, role })
-      return Promise.all(held.map((key) => signWith(kek, key, payload)))
+    async holds(repository, role, standing) {
+      return (await named(repository, role, standing)).length >= needed(standing, role)
+    },
+    async retired(repository, before, standing) {
+      const gone = await Promise.all(
+        ONLINE_ROLES.map(async (role) => {
+          const held = await named(repository, role, { ...standing, root: before })
+          return held.filter((record) => !names(standing.root, role, keyOf(record, standing.codec)))
+        }),
+      )
+      return gone.flat().map(({ keyid }) => keyid)
+    },
+    async sign(repository, role, standing, payload) {
+      const held = await named(repository, role, standing)
+      if (held.length < needed(standing, role)) throw new Problem('SIGNING_UNAVAILABLE', { repository, role })
+      return Promise.all(held.map((record) => signWith(kek, record, standing.codec, payload)))
     },
   }
 }
 
-function offered(kept: readonly OnlineKeyRecord[], role: OnlineRole, root: Root | undefined) {
-  return kept.find(({ keyid }) => names(root, role, keyid)) ?? kept.at(-1)
+function needed({ root }: Standing, role: OnlineRole): number {
+  return root.roles.get(roleName(role))?.threshold ?? 1
 }
 
-function names(root: Root | undefined, role: OnlineRole, keyid: OnlineKeyRecord['keyid']): boolean {
-  return root?.roles.get(roleName(role))?.keyids.includes(keyid) === true
+function names(root: Root | undefined, role: OnlineRole, { id }: PublicKey): boolean {
+  return root?.roles.get(roleName(role))?.keyids.includes(id) === true
 }
 
-function publicKey({ keytype, scheme, public: text }: Held): PublicKey {
-  return tufCodec.key({ keytype, scheme, public: text }, nativeSuite)
+/** Kept as TUF 1.0 lists it; any dialect can list it. */
+function keyOf(record: OnlineKeyRecord, codec: Codec): PublicKey {
+  return codec.key(keyFields(readPublicKey(record), codec.dialect), nativeSuite)
 }
 
 /** Opened for one signature: the private half is in memory for no longer than that. */
-async function signWith(kek: Kek, key: OnlineKeyRecord, payload: Uint8Array): Promise<Signature> {
-  const { repository, role, keyid, sealed } = key
+async function signWith(kek: Kek, record: OnlineKeyRecord, codec: Codec, payload: Uint8Array): Promise<Signature> {
+  const { repository, role, keyid, sealed } = record
   try {
     const signer = openOnlineKey(kek, { repository, role }, { id: keyid, sealed })
     try {
-      return { keyid, sig: await signer.sign(payload), unknown: new Map() }
+      return await signAs(keyOf(record, codec), signer, payload)
     } finally {
       signer.close()
     }

@@ -98,4 +98,56 @@ export const MIGRATIONS: readonly string[] = [
 
   CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
   `,
+  `
+  ALTER TABLE repository ADD COLUMN dialect TEXT NOT NULL DEFAULT 'tuf-1.0' CHECK (dialect IN ('tuf-1.0', 'notary-v1'));
+  -- 0: the snapshot is signed by its publishers, so that nobody here can sign it anew.
+  ALTER TABLE repository ADD COLUMN holds_snapshot INTEGER NOT NULL DEFAULT 1 CHECK (holds_snapshot IN (0, 1));
+
+  -- A repository that comes back counts its revisions on: what was computed for the old one never fits the new one.
+  CREATE TABLE deleted (
+    name TEXT PRIMARY KEY,
+    revision INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  -- Both without what a deletion, or a role that left and comes back at version 1, would stumble over.
+  CREATE TABLE publication_next (
+    id INTEGER PRIMARY KEY,
+    repository INTEGER NOT NULL REFERENCES repository,
+    role TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    keyids TEXT NOT NULL CHECK (json_valid(keyids)),
+    by TEXT
+  ) STRICT;
+  INSERT INTO publication_next SELECT id, repository, role, version, at, keyids, by FROM publication;
+  CREATE TABLE meaning_next (
+    repository INTEGER NOT NULL REFERENCES repository,
+    tag TEXT NOT NULL,
+    publication INTEGER NOT NULL,
+    digest BLOB CHECK (length(digest) IN (32, 64)),
+    length INTEGER CHECK (length >= 0),
+    PRIMARY KEY (repository, tag, publication),
+    CHECK ((digest IS NULL) = (length IS NULL))
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO meaning_next SELECT repository, tag, publication, digest, length FROM meaning;
+  DROP TABLE meaning;
+  DROP TABLE publication;
+  ALTER TABLE publication_next RENAME TO publication;
+  ALTER TABLE meaning_next RENAME TO meaning;
+  CREATE INDEX publication_repository ON publication (repository, role, version);
+
+  -- By name, and never by an id that is used twice: a row outlives its repository, and readers go on from the last one.
+  CREATE TABLE feed (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    repository TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    category TEXT NOT NULL CHECK (category IN ('update', 'deletion'))
+  ) STRICT;
+  CREATE INDEX feed_repository ON feed (repository, id);
+  INSERT INTO feed (at, repository, version, sha256, category)
+    SELECT stored_at, name, version, sha256, 'update' FROM file JOIN repository ON repository.id = file.repository
+    WHERE role = 'timestamp' AND superseded_at IS NULL ORDER BY stored_at, name;
+  `,
 ]

@@ -1,19 +1,11 @@
-import { SNAPSHOT, TIMESTAMP, instant, roleName, version as versionOf } from '../../tuf/index.ts'
+import { instant, roleName, version as versionOf } from '../../tuf/index.ts'
 import type { RoleName } from '../../tuf/index.ts'
-import type { Sql, Statement } from './sql.ts'
-import { auditWriter } from './sqlite-audit.ts'
-import { historyIn, historyWriter } from './sqlite-history.ts'
-import type {
-  DueRepository,
-  FileRecord,
-  MetadataStore,
-  NewFile,
-  Publication,
-  RepositoryState,
-  StoredFile,
-} from './store.ts'
+import type { Sql } from './sql.ts'
+import { historyIn } from './sqlite-history.ts'
+import { pruner, publisher, remover } from './sqlite-publish.ts'
+import type { RepositoryRow } from './sqlite-publish.ts'
+import type { DueRepository, FileRecord, MetadataStore, RepositoryState, StoredFile } from './store.ts'
 
-type RepositoryRow = { id: number; name: string; created_at: number; revision: number }
 type FileRow = {
   role: string
   version: number
@@ -27,23 +19,28 @@ type FileRow = {
 type ContentRow = FileRow & { bytes: Uint8Array }
 
 const RECORD = 'role, version, sha256, sha512, file.length AS length, expires, delegates, stored_at'
-/** In one publish; what is left over goes in the next one, or with the timer. */
-const PRUNED_PER_PUBLISH = 8
 const RECLAIMED_PAGES = 500
 /** Free pages that stay: the next publish takes them, and moving pages about costs more than a few empty megabytes. */
 const SPARE_PAGES = 1_000
 
 export function metadataIn(sql: Sql): MetadataStore {
   const repository = sql.prepare<[string], RepositoryRow>(
-    'SELECT id, name, created_at, revision FROM repository WHERE name = ?',
+    'SELECT id, name, created_at, revision, dialect FROM repository WHERE name = ?',
   )
   const files = sql.prepare<[number], FileRow>(
     `SELECT ${RECORD} FROM file WHERE repository = ? AND superseded_at IS NULL ORDER BY role`,
   )
   const publish = publisher(sql, repository)
+  const remove = remover(sql, repository)
   return {
     async publish(publications) {
       return sql.write(() => publications.map((publication) => publish(publication)))
+    },
+    async remove(removal) {
+      return sql.write(() => remove(removal))
+    },
+    async dialect(name) {
+      return sql.run(() => repository.get(name)?.dialect)
     },
     async state(name) {
       return sql.run(() => {
@@ -82,9 +79,12 @@ function listsIn(sql: Sql): Pick<MetadataStore, 'repositories' | 'due' | 'summar
   const names = sql.prepare<[string, number], { name: string; createdAt: number }>(
     'SELECT name, created_at AS createdAt FROM repository WHERE name > ? ORDER BY name LIMIT ?',
   )
-  const due = sql.prepare<[number, number, number, number, number], DueRepository>(
-    `SELECT name, timestamp_expires AS timestampExpires, snapshot_expires AS snapshotExpires FROM repository
-     WHERE timestamp_expires <= ? OR timestamp_expires > ? OR snapshot_expires <= ? OR snapshot_expires > ?
+  type DueRow = Omit<DueRepository, 'holdsSnapshot'> & { holds: number }
+  const due = sql.prepare<[string, number, number, number, number, number], DueRow>(
+    `SELECT name, timestamp_expires AS timestampExpires, snapshot_expires AS snapshotExpires, holds_snapshot AS holds
+     FROM repository
+     WHERE dialect = ? AND (timestamp_expires <= ? OR timestamp_expires > ?
+       OR (holds_snapshot = 1 AND snapshot_expires <= ?) OR (holds_snapshot = 1 AND snapshot_expires > ?))
      ORDER BY timestamp_expires, id LIMIT ?`,
   )
   const summary = sql.prepare<[], { repositories: number; oldest: number | null; firstExpiry: number | null }>(
@@ -95,8 +95,9 @@ function listsIn(sql: Sql): Pick<MetadataStore, 'repositories' | 'due' | 'summar
     async repositories({ limit, from }) {
       return sql.run(() => names.all(from ?? '', limit))
     },
-    async due({ timestamp, snapshot }, limit) {
-      return sql.run(() => due.all(timestamp.soon, timestamp.far, snapshot.soon, snapshot.far, limit))
+    async due(dialect, { timestamp, snapshot }, limit) {
+      const rows = sql.run(() => due.all(dialect, timestamp.soon, timestamp.far, snapshot.soon, snapshot.far, limit))
+      return rows.map(({ holds, ...row }) => ({ ...row, holdsSnapshot: holds === 1 }))
     },
     async summary() {
       return sql.run(() => {
@@ -131,85 +132,9 @@ function upkeepIn(sql: Sql): Pick<MetadataStore, 'prune' | 'reclaim'> {
   }
 }
 
-/** Inside the caller's transaction. */
-function pruner(sql: Sql): (before: number, limit: number) => number {
-  type Superseded = { repository: number; role: string; version: number; content: number }
-  const superseded = sql.prepare<[number, number], Superseded>(
-    `SELECT repository, role, version, content FROM file
-     WHERE superseded_at IS NOT NULL AND superseded_at < ? AND role <> 'root' ORDER BY superseded_at LIMIT ?`,
-  )
-  const dropFile = sql.prepare<[number, string, number]>(
-    'DELETE FROM file WHERE repository = ? AND role = ? AND version = ?',
-  )
-  const dropContent = sql.prepare<[number]>('DELETE FROM content WHERE id = ?')
-  return (before, limit) => {
-    const gone = superseded.all(before, limit)
-    for (const { repository, role, version, content } of gone) {
-      dropFile.run(repository, role, version)
-      dropContent.run(content)
-    }
-    return gone.length
-  }
-}
-
-/** Inside the caller's transaction. Answers false before it has written anything. */
-function publisher(sql: Sql, select: Statement<[string], RepositoryRow>): (publication: Publication) => boolean {
-  const create = sql.prepare<[string, number]>(
-    `INSERT INTO repository (name, created_at, revision, timestamp_at, timestamp_expires, snapshot_expires)
-     VALUES (?, ?, 1, 0, 0, 0)`,
-  )
-  const bump = sql.prepare<[number]>('UPDATE repository SET revision = revision + 1 WHERE id = ?')
-  const forget = sql.prepare<[string, string]>('DELETE FROM online_key WHERE repository = ? AND keyid = ?')
-  const store = fileWriter(sql)
-  const prune = pruner(sql)
-  const writeHistory = historyWriter(sql)
-  const writeAudit = auditWriter(sql)
-  return (publication) => {
-    const { repository, base, at, files, changes = [], retire = [], audit, by, pruneBefore } = publication
-    const row = select.get(repository)
-    if ((row?.revision ?? 0) !== base) return false
-    prune(pruneBefore, PRUNED_PER_PUBLISH)
-    if (row !== undefined) bump.run(row.id)
-    const id = row?.id ?? Number(create.run(repository, at).lastInsertRowid)
-    for (const file of files) store(id, file, at)
-    for (const change of changes) writeHistory(id, change, at, by)
-    for (const key of retire) forget.run(repository, key)
-    if (audit !== undefined) writeAudit(audit)
-    return true
-  }
-}
-
-function fileWriter(sql: Sql): (repository: number, file: NewFile, at: number) => void {
-  const newest = sql.prepare<[number, string], { version: number | null }>(
-    'SELECT max(version) AS version FROM file WHERE repository = ? AND role = ?',
-  )
-  const supersede = sql.prepare<[number, number, string]>(
-    'UPDATE file SET superseded_at = ? WHERE repository = ? AND role = ? AND superseded_at IS NULL',
-  )
-  const insertContent = sql.prepare<[Uint8Array]>('INSERT INTO content (bytes) VALUES (?)')
-  const insert = sql.prepare<[number, string, number, string, string, number, number, number, number, number]>(
-    `INSERT INTO file (repository, role, version, sha256, sha512, length, expires, delegates, stored_at, content)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-  )
-  const timestampDue = sql.prepare<[number, number, number]>(
-    'UPDATE repository SET timestamp_at = ?, timestamp_expires = ? WHERE id = ?',
-  )
-  const snapshotDue = sql.prepare<[number, number]>('UPDATE repository SET snapshot_expires = ? WHERE id = ?')
-  return (id, file, at) => {
-    const before = newest.get(id, file.role)?.version ?? 0
-    if (file.version <= before) throw new RangeError(`${file.role} ${file.version} is not above ${before}`)
-    supersede.run(at, id, file.role)
-    const content = Number(insertContent.run(file.bytes).lastInsertRowid)
-    const { role, version, sha256, sha512, bytes, expires } = file
-    insert.run(id, role, version, sha256, sha512, bytes.length, expires, file.delegates ? 1 : 0, at, content)
-    if (role === TIMESTAMP) timestampDue.run(at, expires, id)
-    if (role === SNAPSHOT) snapshotDue.run(expires, id)
-  }
-}
-
-function stateOf({ name, created_at, revision }: RepositoryRow, rows: readonly FileRow[]): RepositoryState {
+function stateOf({ name, created_at, revision, dialect }: RepositoryRow, rows: readonly FileRow[]): RepositoryState {
   const files = new Map<RoleName, FileRecord>(rows.map((row) => [roleName(row.role), recordOf(row)]))
-  return { name, createdAt: created_at, revision, files }
+  return { name, createdAt: created_at, revision, dialect, files }
 }
 
 function storedOf(row: ContentRow | undefined): StoredFile | undefined {

@@ -5,6 +5,7 @@ import Database from 'better-sqlite3'
 import { StorageError } from './errors.ts'
 import { MIGRATIONS } from './schema.ts'
 import { auditIn } from './sqlite-audit.ts'
+import { feedIn } from './sqlite-feed.ts'
 import { keysIn } from './sqlite-keys.ts'
 import { metadataIn } from './sqlite-metadata.ts'
 import { settingsIn } from './sqlite-settings.ts'
@@ -36,6 +37,7 @@ export async function openSqliteStore({ dir, maxBytes }: SqliteOptions): Promise
   const sql = sqlOver(db, path)
   return {
     metadata: metadataIn(sql),
+    feed: feedIn(sql),
     tokens: tokensIn(sql),
     keys: keysIn(sql),
     audit: auditIn(sql),
@@ -82,12 +84,13 @@ function openDatabase(dir: string, path: string, maxBytes: number | undefined): 
     if (schemaOf(db) === 0) db.pragma('auto_vacuum = INCREMENTAL')
     db.pragma('journal_mode = WAL') // readers do not wait for a publish
     db.pragma('synchronous = FULL') // a lost publish would look like a rollback to every client
-    db.pragma('foreign_keys = ON')
     db.pragma('wal_autocheckpoint = 4000') // pages: a publish of a megabyte should not pay for a checkpoint each time
     db.pragma(`journal_size_limit = ${WAL_LIMIT_BYTES}`)
     if (maxBytes !== undefined) db.pragma(`max_page_count = ${Math.max(64, Math.floor(maxBytes / pageSize(db)))}`)
     // Asked first: a transaction that writes cannot be had on a full disk, where reading shall go on.
+    db.pragma('foreign_keys = OFF') // a step that makes a table anew drops the old one, rows and all
     if (schemaOf(db) !== MIGRATIONS.length) db.transaction(() => migrate(db, path)).immediate()
+    db.pragma('foreign_keys = ON')
     return db
   } catch (error) {
     db.close()

@@ -2,7 +2,7 @@
  * What the server keeps, as whole atomic steps: a method either did all of it, durably, or nothing.
  * `test/contracts/metadata-store.ts` says the same as tests, for every adapter.
  */
-import type { Instant, KeyId, RoleName, Version } from '../../tuf/index.ts'
+import type { Codec, Instant, KeyId, RoleName, Version } from '../../tuf/index.ts'
 
 /** One published file, without its bytes. Hashes are lower-case hex of exactly the bytes that were uploaded. */
 export type FileRecord = {
@@ -19,11 +19,14 @@ export type FileRecord = {
 export type StoredFile = FileRecord & { readonly bytes: Uint8Array }
 export type NewFile = Omit<StoredFile, 'storedAt'>
 
+export type Dialect = Codec['dialect']
+
 /** The newest file of every role. `revision` grows with every write: equal revisions are equal states. */
 export type RepositoryState = {
   readonly name: string
   readonly createdAt: number
   readonly revision: number
+  readonly dialect: Dialect
   readonly files: ReadonlyMap<RoleName, FileRecord>
 }
 
@@ -49,6 +52,12 @@ export type Publication = {
   /** Superseded files older than this may go. */
   readonly pruneBefore: number
   readonly files: readonly NewFile[]
+  /** What a new repository speaks, for good; TUF 1.0 where it is not said. */
+  readonly dialect?: Dialect
+  /** Whether its snapshot is ours to sign anew; as before where it is not said. */
+  readonly holdsSnapshot?: boolean
+  /** Roles that have no file from now on. One that comes back begins at any version. */
+  readonly leaving?: readonly RoleName[]
   readonly changes?: readonly RoleChange[]
   /** Online keys that no root names any more: their secrets are forgotten. */
   readonly retire?: readonly KeyId[]
@@ -77,7 +86,10 @@ export type MetadataStore = {
    * `base`. Refuses with an exception a version not above the stored one, for a version must never mean two files.
    */
   readonly publish: (publications: readonly Publication[]) => Promise<readonly boolean[]>
+  /** Takes away all of it but its keys, for whoever still has its root may publish it again. False where there is none. */
+  readonly remove: (removal: Removal) => Promise<boolean>
   readonly state: (repository: string) => Promise<RepositoryState | undefined>
+  readonly dialect: (repository: string) => Promise<Dialect | undefined>
   readonly current: (repository: string, role: RoleName) => Promise<StoredFile | undefined>
   readonly byVersion: (repository: string, role: RoleName, version: number) => Promise<StoredFile | undefined>
   readonly byHash: (repository: string, role: RoleName, sha256: string) => Promise<StoredFile | undefined>
@@ -85,10 +97,10 @@ export type MetadataStore = {
   readonly repositories: (page: Page<string>) => Promise<readonly RepositorySummary[]>
   readonly history: (repository: string, tag: string, page: Page<number>) => Promise<readonly HistoryEntry[]>
   /**
-   * Repositories whose timestamp or snapshot expires up to `soon`, or after `far`, which happens when it was signed
+   * Repositories of one dialect whose timestamp, or whose snapshot if that is ours, expires up to `soon`, or after `far`, which happens when it was signed
    * under a clock that has since been set back. Soonest first.
    */
-  readonly due: (windows: DueWindows, limit: number) => Promise<readonly DueRepository[]>
+  readonly due: (dialect: Dialect, windows: DueWindows, limit: number) => Promise<readonly DueRepository[]>
   /** Drops superseded files from before that instant, at most `limit` of them; returns how many. Roots stay forever. */
   readonly prune: (before: number, limit: number) => Promise<number>
   /** Gives freed pages back to the disk, a bounded number at a time. True while there are more. */
@@ -96,6 +108,7 @@ export type MetadataStore = {
   readonly summary: () => Promise<StorageSummary>
 }
 
+export type Removal = { readonly repository: string; readonly at: number; readonly audit: NewAuditEntry }
 export type RepositorySummary = { readonly name: string; readonly createdAt: number }
 export type DueWindow = { readonly soon: number; readonly far: number }
 export type DueWindows = { readonly timestamp: DueWindow; readonly snapshot: DueWindow }
@@ -103,6 +116,7 @@ export type DueRepository = {
   readonly name: string
   readonly timestampExpires: number
   readonly snapshotExpires: number
+  readonly holdsSnapshot: boolean
 }
 export type StorageSummary = {
   readonly repositories: number
@@ -111,6 +125,22 @@ export type StorageSummary = {
   readonly oldestTimestamp?: number
   /** The first timestamp to expire, or expired the longest. */
   readonly firstExpiry?: number
+}
+
+/** One new timestamp, or one deletion, which has version 0 and no hash. */
+export type FeedEntry = {
+  readonly id: number
+  readonly at: number
+  readonly repository: string
+  readonly version: number
+  readonly sha256: string
+  readonly category: 'update' | 'deletion'
+}
+export type FeedStore = {
+  /** Those after `from`, the oldest ones first. */
+  readonly after: (page: Required<Page<number>>, repository?: string) => Promise<readonly FeedEntry[]>
+  /** The last ones before `from`, or of all; the oldest one first as well. */
+  readonly before: (page: Page<number>, repository?: string) => Promise<readonly FeedEntry[]>
 }
 
 export type Action = 'pull' | 'push' | 'admin'
@@ -188,6 +218,7 @@ export type SettingStore = {
 
 export type Store = {
   readonly metadata: MetadataStore
+  readonly feed: FeedStore
   readonly tokens: TokenStore
   readonly keys: OnlineKeyStore
   readonly audit: AuditStore

@@ -33,6 +33,8 @@ export async function storeContract(t: Test, adapter: Adapter): Promise<void> {
   await t.test('metadata', async (t) => metadataContract(t, adapter))
   await t.test('history', async (t) => historyContract(t, adapter))
   await t.test('upkeep', async (t) => upkeepContract(t, adapter))
+  await t.test('what leaves', async (t) => departureContract(t, adapter))
+  await t.test('the feed', async (t) => feedContract(t, adapter))
   await t.test('tokens', async (t) => tokenContract(t, adapter))
   await t.test('online keys', async (t) => keyContract(t, adapter))
   await t.test('audit and settings', async (t) => auditContract(t, adapter))
@@ -145,9 +147,110 @@ async function metadataContract(t: Test, { open, again }: Adapter): Promise<void
     await metadata.publish([due('soon', 1000, 9000), due('sooner', 500, 9000), due('fine', 5000, 9000)])
     await metadata.publish([due('old snapshot', 6000, 2000), due('from the future', 50_000, 9000)])
     const windows = { timestamp: { soon: 1000, far: 10_000 }, snapshot: { soon: 2000, far: 10_000 } }
-    const names = async (limit: number) => (await metadata.due(windows, limit)).map(({ name }) => name)
+    const names = async (limit: number) => (await metadata.due('tuf-1.0', windows, limit)).map(({ name }) => name)
     t.same(await names(10), ['sooner', 'soon', 'old snapshot', 'from the future'])
     t.same(await names(1), ['sooner'])
+  })
+
+  await t.test('finds what is due of one dialect, and no snapshot that is not ours', async (t) => {
+    const { metadata } = await open(t)
+    const notary = (name: string, timestamp: number, snapshot: number, holdsSnapshot: boolean) => ({
+      ...FIRST,
+      repository: name,
+      dialect: 'notary-v1' as const,
+      holdsSnapshot,
+      files: [file('timestamp', 1, 't', timestamp), file('snapshot', 1, 's', snapshot)],
+    })
+    await metadata.publish([notary('ours', 5000, 500, true), notary('theirs', 5000, 500, false)])
+    await metadata.publish([notary('both', 900, 500, false), { ...FIRST, repository: 'tuf' }])
+    const windows = { timestamp: { soon: 1000, far: 10_000 }, snapshot: { soon: 1000, far: 10_000 } }
+    const due = await metadata.due('notary-v1', windows, 10)
+    t.same(
+      due.map(({ name, holdsSnapshot }) => [name, holdsSnapshot]),
+      [
+        ['both', false],
+        ['ours', true],
+      ],
+    )
+    await metadata.publish([{ ...publication(1, [file('timestamp', 2)]), repository: 'theirs', holdsSnapshot: true }])
+    t.equal((await metadata.due('notary-v1', windows, 10)).length, 3, 'the key moved to us')
+  })
+}
+
+async function departureContract(t: Test, { open }: Adapter): Promise<void> {
+  const releases = roleName('targets/releases')
+  const audit = { at: 1, action: 'delete', subject: REPO }
+
+  await t.test('a role that leaves has no file, and comes back at any version', async (t) => {
+    const { metadata } = await open(t)
+    await metadata.publish([{ ...FIRST, files: [...FIRST.files, file('targets/releases', 3)] }])
+    await metadata.publish([publication(1, [file('timestamp', 2)], { leaving: [releases] })])
+    t.equal((await metadata.state(REPO))?.files.get(releases), undefined)
+    t.equal(await metadata.current(REPO, releases), undefined)
+    for (const [i, v] of [1, 2, 3].entries()) {
+      const again = file('targets/releases', v, `again ${v}`)
+      t.same(await metadata.publish([publication(2 + i, [again])]), [true])
+      t.same(Buffer.from((await metadata.byVersion(REPO, releases, v))?.bytes ?? []), again.bytes)
+    }
+    await t.rejects(metadata.publish([publication(5, [file('targets/releases', 3, 'other')])]))
+  })
+
+  await t.test('a deleted repository is gone with its history, and leaves an entry in feed and audit', async (t) => {
+    const store = await open(t)
+    const { metadata, feed } = store
+    const tags = [{ tag: 'v1', meaning: { digest: `sha256:${'ab'.repeat(32)}`, length: 1 } }]
+    const changes = [{ role: roleName('targets'), version: version(1), keyids: [keyId('k')], tags }]
+    await metadata.publish([{ ...FIRST, changes }])
+    t.equal(await metadata.remove({ repository: REPO, at: 7, audit }), true)
+    t.equal(await metadata.state(REPO), undefined)
+    t.equal(await metadata.dialect(REPO), undefined)
+    t.equal(await metadata.byVersion(REPO, roleName('root'), 1), undefined)
+    t.same(await metadata.history(REPO, 'v1', { limit: 10 }), [])
+    t.match(await feed.after({ from: 0, limit: 10 }), [
+      { category: 'update', version: 1 },
+      { category: 'deletion', version: 0, sha256: '', at: 7, repository: REPO },
+    ])
+    t.match(await store.audit.list({ limit: 10 }), [{ action: 'delete', subject: REPO }])
+  })
+
+  await t.test('to delete what is not there changes nothing', async (t) => {
+    const store = await open(t)
+    t.equal(await store.metadata.remove({ repository: REPO, at: 7, audit }), false)
+    t.same(await store.feed.after({ from: 0, limit: 10 }), [])
+    t.same(await store.audit.list({ limit: 10 }), [])
+  })
+
+  await t.test('what was computed for a deleted repository never becomes part of the next one', async (t) => {
+    const { metadata } = await open(t)
+    await metadata.publish([FIRST])
+    await metadata.remove({ repository: REPO, at: 7, audit })
+    t.same(await metadata.publish([{ ...FIRST, dialect: 'notary-v1' }]), [true])
+    t.same(await metadata.publish([publication(1, [file('timestamp', 2)])]), [false])
+    t.equal((await metadata.state(REPO))?.dialect, 'notary-v1')
+  })
+}
+
+async function feedContract(t: Test, { open }: Adapter): Promise<void> {
+  await t.test('the feed has one row for each timestamp, and pages forwards and backwards', async (t) => {
+    const { metadata, feed } = await open(t)
+    await metadata.publish([FIRST, { ...FIRST, repository: 'other' }])
+    await metadata.publish([publication(1, [file('timestamp', 2)]), { ...publication(1, []), repository: 'other' }])
+    const all = await feed.after({ from: 0, limit: 10 })
+    const [first, second, third] = all.map(({ id }) => id)
+    t.same(
+      all.map(({ repository, version: v, sha256 }) => [repository, v, sha256]),
+      [
+        [REPO, 1, file('timestamp', 1).sha256],
+        ['other', 1, file('timestamp', 1).sha256],
+        [REPO, 2, file('timestamp', 2).sha256],
+      ],
+    )
+    const ids = (entries: typeof all) => entries.map(({ id }) => id)
+    t.same(ids(await feed.after({ from: first ?? 0, limit: 1 })), [second])
+    t.same(ids(await feed.before({ limit: 2 })), [second, third])
+    t.same(ids(await feed.before({ from: third ?? 0, limit: 1 })), [second])
+    t.same(ids(await feed.after({ from: 0, limit: 10 }, REPO)), [first, third])
+    t.same(ids(await feed.before({ limit: 1 }, 'other')), [second])
   })
 }
 

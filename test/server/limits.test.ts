@@ -40,7 +40,7 @@ async function answerOf(socket: Socket): Promise<string> {
   await once(socket, 'close')
   return text
 }
-const upload = `POST /v2/${REPO}/_trust/tuf/ HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n`
+const upload = `POST /v2/${REPO}/_trust/tuf/ HTTP/1.1\r\nHost: x\r\nAccept: */*\r\nContent-Type: multipart/form-data; boundary=b\r\n`
 
 await t.test('headers that do not come end the connection', async (t) => {
   const { port } = await start(t, { headersTimeout: 1 })

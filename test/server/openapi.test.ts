@@ -47,7 +47,7 @@ await t.test('routes, statuses, bodies and parameters are the same on both sides
       t.same(operation?.parameters?.map((parameter) => parameter.name) ?? [], names, `${name}: parameters`)
       t.equal(
         operation?.requestBody !== undefined,
-        schema?.body !== undefined || url.endsWith('/tuf/'),
+        schema?.body !== undefined || (each === 'POST' && url.endsWith('/tuf/')),
         `${name}: body`,
       )
     }
@@ -76,7 +76,7 @@ await t.test('what is sent in a body that nobody asked for is refused as documen
   ]
   for (const { url, method } of routesOf(server.app)) {
     for (const each of [method].flat()) {
-      if (each === 'GET' || each === 'HEAD' || url.endsWith('/tuf/')) continue
+      if (each === 'GET' || each === 'HEAD' || (each === 'POST' && url.endsWith('/tuf/'))) continue
       for (const [type, payload, status] of bodies) {
         const path = url.replace(':repository', 'a.example.com').replace(':token', 'x')
         // The test server holds every answer against the route's schema.

@@ -58,7 +58,6 @@ const BROKEN: Record<string, { body: string; code: string; type?: string }> = {
   'too large as a whole': { body: `${part('targets', 't'.repeat(900))}${'x'.repeat(4000)}`, code: 'TOO_LARGE' },
   'with a role that climbs out': { body: `${part('../../root', 'r')}--b--\r\n`, code: 'INVALID_ROLE' },
   'with a role of upper case': { body: `${part('Root', 'r')}--b--\r\n`, code: 'INVALID_ROLE' },
-  'with the snapshot': { body: `${part('snapshot', 's')}--b--\r\n`, code: 'INVALID_ROLE' },
 }
 for (const [name, { body, code, type: contentType }] of Object.entries(BROKEN)) {
   await t.test(`refuses a body ${name}`, async (t) => {
@@ -94,7 +93,12 @@ await t.test('over HTTP', async (t) => {
   const server = await openTestServer(t, { maxUpload: 20_000, maxUploadsAtOnce: 25_000, maxRoot: 1024 * 8 })
   const owner = await newOwner(await server.onlineKeys(), server.clock.now)
   const post = (payload: Buffer, headers: Record<string, string>) =>
-    server.app.inject({ method: 'POST', url: `/v2/${REPO}/_trust/tuf/`, payload, headers })
+    server.app.inject({
+      method: 'POST',
+      url: `/v2/${REPO}/_trust/tuf/`,
+      payload,
+      headers: { accept: '*/*', ...headers },
+    })
 
   await t.test('a body announced too large is refused before it is read', async (t) => {
     const { payload, headers } = multipart({ targets: Buffer.alloc(21_000, 'x') })

@@ -1,0 +1,118 @@
+/** Refusals as `notary-server` words them: its codes and statuses, and a `detail` that its clients print. */
+import { STATUS } from './problem.ts'
+import type { Problem, ProblemCode } from './problem.ts'
+
+export type NotaryAnswer = { readonly status: number; readonly body: string }
+
+/** Its clients read no further, and understand nothing of an answer that was cut. */
+const MOST_BYTES = 1024
+
+const MESSAGE = {
+  INVALID_ROLE: 'The role you are attempting to operate on is invalid.',
+  NO_FILENAME: 'No file/role name provided.',
+  MALFORMED_JSON: 'JSON sent by the client could not be parsed by the server',
+  MALFORMED_UPLOAD: 'The body of your request is malformed.',
+  INVALID_UPDATE: 'Update sent by the client is invalid.',
+  VERSION: 'A newer version of metadata is already available.',
+  METADATA_NOT_FOUND: 'You have requested metadata that does not exist.',
+  GENERIC_NOT_FOUND: 'You have requested a resource that does not exist.',
+  INVALID_GUN: 'The server does not support actions on images of this name.',
+  INVALID_PARAMETERS: 'The parameters provided are not valid.',
+  UNAUTHORIZED: 'authentication required',
+  UPDATING: 'An error has occurred while updating the TUF repository.',
+  UNKNOWN: 'unknown error',
+} as const
+type NotaryCode = keyof typeof MESSAGE
+
+/** Their statuses are 400 where a client shall print the detail; it prints nothing but the number of any other. */
+const CODE = {
+  UNAUTHORIZED: 'UNAUTHORIZED',
+  DENIED: 'UNAUTHORIZED',
+  METADATA_NOT_FOUND: 'METADATA_NOT_FOUND',
+  NOT_FOUND: 'METADATA_NOT_FOUND',
+  INVALID_REPOSITORY: 'INVALID_GUN',
+  INVALID_REQUEST: 'INVALID_PARAMETERS',
+  INVALID_PARAMETERS: 'INVALID_PARAMETERS',
+  MALFORMED_UPLOAD: 'MALFORMED_UPLOAD',
+  INVALID_ROLE: 'INVALID_ROLE',
+  INVALID_UPDATE: 'INVALID_UPDATE',
+  VERSION: 'VERSION',
+  SNAPSHOT_CHANGED: 'VERSION',
+  NAME_TAKEN: 'INVALID_PARAMETERS',
+  TOO_LARGE: 'MALFORMED_UPLOAD',
+  HEADERS_TOO_LARGE: 'INVALID_PARAMETERS',
+  UNSUPPORTED_MEDIA_TYPE: 'MALFORMED_UPLOAD',
+  TIMEOUT: 'UNKNOWN',
+  TOO_MANY_REQUESTS: 'UPDATING',
+  UNAVAILABLE: 'UNKNOWN',
+  SIGNING_UNAVAILABLE: 'UPDATING',
+  STORAGE_FULL: 'UPDATING',
+  STORAGE_UNAVAILABLE: 'UNKNOWN',
+  INTERNAL: 'UNKNOWN',
+} as const satisfies Record<ProblemCode, NotaryCode>
+
+const PRINTED: ReadonlySet<NotaryCode> = new Set([
+  'INVALID_ROLE',
+  'NO_FILENAME',
+  'MALFORMED_JSON',
+  'MALFORMED_UPLOAD',
+  'INVALID_UPDATE',
+  'VERSION',
+  'INVALID_GUN',
+  'INVALID_PARAMETERS',
+])
+
+export function notaryAnswer(problem: Problem): NotaryAnswer {
+  const code = codeOf(problem)
+  return { status: statusOf(problem, code), body: bodyOf(code, problem) }
+}
+
+function statusOf({ code }: Problem, told: NotaryCode): number {
+  if (PRINTED.has(told)) return 400
+  return told === 'UNAUTHORIZED' ? 401 : STATUS[code]
+}
+
+function codeOf({ code, detail }: Problem): NotaryCode {
+  if (code === 'MALFORMED_UPLOAD' && 'missing' in detail) return 'NO_FILENAME'
+  if (code === 'INVALID_UPDATE' && isBrokenJson(detail)) return 'MALFORMED_JSON'
+  // Theirs is refused by the rules of delegation, in the same words as any other update.
+  if (code === 'INVALID_ROLE' && 'role' in detail && String(detail.role).startsWith('targets/')) return 'INVALID_UPDATE'
+  return CODE[code]
+}
+
+function isBrokenJson(detail: object): boolean {
+  return 'code' in detail && detail.code === 'MALFORMED' && 'what' in detail && !String(detail.what).includes('.')
+}
+
+/** As long as it fits: a client that cannot read the whole answer says nothing of why. */
+function bodyOf(code: NotaryCode, problem: Problem): string {
+  for (let length = problem.message.length; ; length = Math.floor(length * 0.8)) {
+    const text = printed(code, detailOf(code, problem, problem.message.slice(0, length)))
+    if (Buffer.byteLength(text) <= MOST_BYTES || length === 0) return text
+  }
+}
+
+function printed(code: NotaryCode, detail: unknown): string {
+  return `${JSON.stringify({ errors: [{ code, message: MESSAGE[code], detail }] })}\n`
+}
+
+function detailOf(code: NotaryCode, problem: Problem, text: string): unknown {
+  if (code === 'METADATA_NOT_FOUND') return {}
+  if (code === 'UNAUTHORIZED') return []
+  if (!PRINTED.has(code)) return undefined
+  const Name = nameOf(problem)
+  return { Name, Error: { Msg: text, ...(Name === 'ErrBadHierarchy' ? { Missing: 'snapshot' } : {}) } }
+}
+
+type ErrorName = 'ErrValidation' | 'ErrBadHierarchy' | 'ErrBadRoot' | 'ErrBadTargets' | 'ErrBadSnapshot'
+
+/** What they call it decides what a client puts in front of the text. */
+function nameOf({ code, detail }: Problem): ErrorName {
+  if (code !== 'INVALID_UPDATE' && code !== 'INVALID_ROLE') return 'ErrValidation'
+  if ('code' in detail && detail.code === 'SNAPSHOT_MISSING') return 'ErrBadHierarchy'
+  if ('code' in detail && detail.code === 'SNAPSHOT_DANGLING') return 'ErrBadSnapshot'
+  const subject = 'role' in detail ? detail.role : 'what' in detail ? detail.what : undefined
+  const [, role] = /^(root|targets|snapshot)\b/.exec(String(subject)) ?? []
+  if (role === 'root') return 'ErrBadRoot'
+  return role === 'targets' ? 'ErrBadTargets' : role === 'snapshot' ? 'ErrBadSnapshot' : 'ErrValidation'
+}
