@@ -28,6 +28,7 @@ const TRUST = {
   NO_KNOWN_HASH: 1,
   ROLE_NOT_LISTED: 1,
   OTHER_REPOSITORY: 1,
+  ROOT_CERTIFICATE: 1,
   TOO_MANY_ROLES: 1,
 } as const satisfies Record<TrustCode, ExitCode>
 
@@ -221,6 +222,8 @@ const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     THRESHOLD: 'not enough of the keys that this role lists signed it; do not use the image',
     HASH_MISMATCH: 'the server, or something in front of it, changed the bytes; do not use the image',
     OTHER_REPOSITORY: 'somebody serves the tags of one repository for another; do not use the image',
+    ROOT_CERTIFICATE:
+      "is this machine's clock right? if it is, ask the owner of the repository for a root that names it",
     VERSION_MISMATCH:
       'the server, or something in front of it, mixes files of different versions; do not use the image',
   },

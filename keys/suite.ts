@@ -5,12 +5,15 @@ import { NOTARY_SIGNATURES } from './schemes/notary-signatures.ts'
 import { SCHEMES } from './schemes/table.ts'
 import type { Algorithm, Computation, PublicMaterial, SignatureForm } from './signer.ts'
 import type { TufKeyFields } from './tuf-key.ts'
+import { readCertificates } from './x509/certificates.ts'
+import type { CheckIssued } from './x509/issued.ts'
 
 /** The arithmetic of one algorithm: a canonical key in, a check of well-formed signatures out. */
 export type Arithmetic = (spki: Uint8Array) => (payload: Uint8Array, signature: Uint8Array) => boolean
 
 /** What a suite brings of its own. */
 export type SuiteParts = Pick<Suite, 'hash' | 'hasher'> & {
+  readonly isIssued: CheckIssued
   readonly arithmetic: Readonly<Record<Computation, Arithmetic>>
 }
 
@@ -18,11 +21,12 @@ export type SuiteParts = Pick<Suite, 'hash' | 'hasher'> & {
 const REMEMBERED = 256
 
 /** Keys and signatures pass the same strict reading in every suite; only the arithmetic differs. */
-export function makeSuite({ hash, hasher, arithmetic }: SuiteParts): Suite {
+export function makeSuite({ hash, hasher, isIssued, arithmetic }: SuiteParts): Suite {
   const opened = new Map<string, Verifier>()
   return {
     hash,
     hasher,
+    certificates: (pem) => readCertificates(pem, isIssued),
     open(key) {
       const text = JSON.stringify([key.keytype, key.scheme, key.public])
       return opened.get(text) ?? openNew(key, text)

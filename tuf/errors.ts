@@ -27,6 +27,8 @@ export type TrustFailures = {
   readonly ROLE_NOT_LISTED: { readonly role: string }
   /** A targets file that was signed for another repository than its root (ADR 0009). */
   readonly OTHER_REPOSITORY: { readonly role: string; readonly repository: string; readonly named: string }
+  /** No key of a root is in a certificate that is good for this repository. */
+  readonly ROOT_CERTIFICATE: { readonly repository: string; readonly why: string }
   readonly TOO_MANY_ROLES: { readonly target: string; readonly limit: number }
 }
 export type TrustCode = keyof TrustFailures
@@ -43,6 +45,7 @@ const SENTENCE: { readonly [C in TrustCode]: (d: TrustFailures[C]) => string } =
   NO_KNOWN_HASH: (d) => `${d.what} lists no hash that can be checked (${d.algorithms})`,
   ROLE_NOT_LISTED: (d) => `the snapshot does not list ${d.role}`,
   OTHER_REPOSITORY: (d) => `${d.role} is for ${d.named}, and its root is for ${d.repository}`,
+  ROOT_CERTIFICATE: (d) => `no certificate in the root is good for ${d.repository}: ${d.why}`,
   TOO_MANY_ROLES: (d) => `the search for ${d.target} went through ${d.limit} roles without an end`,
 }
 

@@ -3,12 +3,14 @@ import type { Suite } from '../../tuf/model/suite.ts'
 import type { Computation } from '../signer.ts'
 import { type Arithmetic, makeSuite } from '../suite.ts'
 import { hash, hasher } from './hash.ts'
+import { isIssued } from './issued.ts'
 import { OPENSSL } from './openssl.ts'
 
 /** OpenSSL through `node:crypto`: Node's suite. */
 export const nativeSuite: Suite = makeSuite({
   hash,
   hasher,
+  isIssued,
   arithmetic: {
     ed25519: openssl('ed25519'),
     'ecdsa-p256': openssl('ecdsa-p256'),

@@ -3,12 +3,14 @@ import { makeSuite } from '../suite.ts'
 import { ecdsaP256, ecdsaP384, ecdsaP384Sha256 } from './ecdsa.ts'
 import { ed25519 } from './ed25519.ts'
 import { hash, hasher } from './hash.ts'
+import { isIssued } from './issued.ts'
 import { rsaPss, rsaPssSalt32 } from './rsa-pss.ts'
 
 /** JavaScript alone: the browser's suite, and the second opinion on the native one in tests. */
 export const portableSuite: Suite = makeSuite({
   hash,
   hasher,
+  isIssued,
   arithmetic: {
     ed25519,
     'ecdsa-p256': ecdsaP256,

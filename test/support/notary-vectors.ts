@@ -63,9 +63,10 @@ export function filesOf(state: string): readonly { readonly name: string; readon
   })
 }
 
-export function judgeOf(read: ReadFile, suite: Suite = nativeSuite): Judge {
-  const codec = codecOf(read('1.root'), DEFAULT_LIMITS)
-  return { codec, suite, limits: { ...DEFAULT_LIMITS, timestamp: 2 ** 20 }, now: NOTARY_NOW }
+export function judgeOf(state: string, suite: Suite = nativeSuite): Judge {
+  const codec = codecOf(readFrom(state)('1.root'), DEFAULT_LIMITS)
+  const limits = { ...DEFAULT_LIMITS, ...codec.limits }
+  return { codec, suite, limits, now: NOTARY_NOW, repository: NOTARY_STATES[state] }
 }
 
 export type Loaded = { readonly trust: AfterTargets; readonly roles: ReadonlyMap<RoleName, Verified<Targets>> }

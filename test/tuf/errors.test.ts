@@ -19,6 +19,10 @@ const SENTENCES: { readonly [C in TrustCode]: readonly [TrustFailures[C], string
   ],
   NO_KNOWN_HASH: [{ what: 'v1', algorithms: 'md5' }, 'v1 lists no hash that can be checked (md5)'],
   ROLE_NOT_LISTED: [{ role: 'team' }, 'the snapshot does not list team'],
+  ROOT_CERTIFICATE: [
+    { repository: 'a/b', why: 'a certificate has expired' },
+    'no certificate in the root is good for a/b: a certificate has expired',
+  ],
   OTHER_REPOSITORY: [{ role: 'team', repository: 'a/b', named: 'a/c' }, 'team is for a/c, and its root is for a/b'],
   TOO_MANY_ROLES: [{ target: 'v1', limit: 32 }, 'the search for v1 went through 32 roles without an end'],
 }

@@ -1,9 +1,35 @@
+import type { Authority } from '../model/authority.ts'
+import type { Instant, KeyId, RoleName } from '../model/ids.ts'
 import type { Limits } from '../model/limits.ts'
-import type { Metadata, MetadataOf, PublicKey, Signature, Signed, TopRole } from '../model/metadata.ts'
+import type {
+  DelegatedRole,
+  FileMeta,
+  Metadata,
+  MetadataOf,
+  PublicKey,
+  Root,
+  Signature,
+  Signed,
+  Snapshot,
+  TopRole,
+} from '../model/metadata.ts'
 import type { Suite } from '../model/suite.ts'
 
 /** What decoding needs from outside: hashing for key ids, and the limits. */
 export type DecodeContext = { readonly suite: Suite; readonly limits: Limits }
+
+/** What decides who may sign a root: the suite, and the repository that it is to be for. */
+export type RootQuestion = { readonly suite: Suite; readonly repository?: string | undefined }
+
+/**
+ * In which order roles are asked about a target. `starts` are walked one after another, each with all that is below
+ * it. A target that is found first in a role that is not `counted` is not found: nobody else may answer instead.
+ */
+export type SearchOrder = {
+  readonly walk: 'depth-first' | 'breadth-first'
+  readonly starts: readonly RoleName[]
+  readonly counted?: ReadonlySet<RoleName>
+}
 
 /**
  * One dialect: bytes to model and back. The workflow knows no dialect (ADR 0002).
@@ -13,8 +39,23 @@ export type DecodeContext = { readonly suite: Suite; readonly limits: Limits }
  */
 export type Codec = {
   readonly dialect: 'tuf-1.0' | 'notary-v1'
+  /** Limits that are others in this dialect. */
+  readonly limits: Partial<Limits>
   /** The snapshot says which root it goes with, by length and hashes. */
   readonly snapshotListsRoot: boolean
+  /** The keys whose signatures count for a root and for its successor. Throws ROOT_CERTIFICATE. */
+  readonly rootAuthority: (root: Root, question: RootQuestion) => Authority
+  /** Those of them that are good now, for the end of the chain; absent where keys do not age. Throws ROOT_CERTIFICATE. */
+  readonly livingRootAuthority?: (root: Root, question: RootQuestion & { readonly now: Instant }) => Authority
+  /** The repository that a verified root is for; undefined where it does not say. */
+  readonly repositoryOf: (root: Root, question: Pick<RootQuestion, 'repository'>) => string | undefined
+  /** Every id by which people know a key; the first is the one in metadata. */
+  readonly keyNames: (key: PublicKey, suite: Suite) => readonly KeyId[]
+  /** What a file that is listed so is called below the metadata URL. Slashes separate segments. */
+  readonly fileName: (role: RoleName, listed: FileMeta, root: Root) => string
+  readonly search: SearchOrder
+  /** A delegation that says nothing, so that the search passes it over; absent where each must have a file. */
+  readonly isSilent?: (delegator: RoleName, role: DelegatedRole, snapshot: Snapshot) => boolean
   readonly decode: <T extends TopRole>(type: T, bytes: Uint8Array, context: DecodeContext) => Signed<MetadataOf<T>>
   /** The bytes to sign. `decode(assemble(m))` gives `m` again. */
   readonly encode: (body: Metadata) => Uint8Array

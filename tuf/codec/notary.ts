@@ -5,24 +5,55 @@
  * envelope with more in it than belongs there is refused. Inside `signed` the received bytes decide, as in TUF 1.0.
  */
 import { TrustError } from '../errors.ts'
-import { keyId } from '../model/ids.ts'
+import { TARGETS, keyId, roleName } from '../model/ids.ts'
+import type { KeyId, RoleName } from '../model/ids.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import { member } from '../model/json.ts'
-import type { Metadata, MetadataOf, PublicKey, Signature, Signed, TopRole } from '../model/metadata.ts'
+import type {
+  DelegatedRole,
+  Metadata,
+  MetadataOf,
+  PublicKey,
+  Signature,
+  Signed,
+  Snapshot,
+  TopRole,
+} from '../model/metadata.ts'
 import type { Suite } from '../model/suite.ts'
 import { encodeBase64 } from './base64.ts'
-import type { Codec, DecodeContext } from './codec.ts'
+import type { Codec, DecodeContext, SearchOrder } from './codec.ts'
 import { brandIn, build, listIn, malformed, objectIn, objectOf, stringIn } from './fields.ts'
 import { decodeJson, decodeSigned, encodeCanonical, encodeText, encodeWire } from './json.ts'
 import { decodeBody, encodeBody } from './notary-bodies.ts'
+import { certificatesOf, livingRootAuthority, rootAuthority } from './notary-certificates.ts'
 import { refuseBase64, refuseStrangers } from './notary-fields.ts'
 import { withId } from './notary-keys.ts'
 import { methodOf, notaryScheme } from './notary-methods.ts'
 import { writeDate } from './write-date.ts'
 
+const RELEASES = roleName('targets/releases')
+
+/** As docker asks: its releases and then everybody, and the word of no other role counts. */
+export const DOCKER_ORDER: SearchOrder = {
+  walk: 'breadth-first',
+  starts: [RELEASES, TARGETS],
+  counted: new Set([RELEASES, TARGETS]),
+}
+
+/** As `notary` asks. */
+export const NOTARY_ORDER: SearchOrder = { walk: 'breadth-first', starts: [TARGETS] }
+
 export const notaryCodec: Codec = {
   dialect: 'notary-v1',
+  limits: { timestamp: 1024 * 1024 },
   snapshotListsRoot: true,
+  rootAuthority,
+  livingRootAuthority,
+  repositoryOf: (_root, { repository }) => repository, // a root that names another has no authority
+  keyNames,
+  fileName: (role, { hashes }) => `${role}.${hashes?.get('sha256') ?? ''}.json`,
+  search: DOCKER_ORDER,
+  isSilent,
   decode,
   encode: (body) => payloadOf(encodeBody(body)),
   assemble,
@@ -59,6 +90,23 @@ function assemble(body: Metadata, signatures: readonly Signature[]): Uint8Array 
 
 function makeKey(fields: Pick<PublicKey, 'keytype' | 'scheme' | 'public'>, suite: Suite): PublicKey {
   return withId({ ...fields, unknown: new Map(), unknownKeyval: new Map() }, suite)
+}
+
+/** A root key's own id depends on its certificate; `notary key list` shows the id of the bare key. */
+function keyNames(key: PublicKey, suite: Suite): readonly KeyId[] {
+  const spki = certificatesOf(key, suite)?.[0]?.spki
+  if (spki === undefined) return [key.id]
+  const keytype = key.keytype.replace(/-x509$/, '')
+  return [key.id, makeKey({ keytype, scheme: key.scheme, public: encodeBase64(spki) }, suite).id]
+}
+
+/**
+ * A role that has no key can have no file, one whose file nobody published has none, and one that is no direct child
+ * of its delegator is not its to delegate. The snapshot is signed: who withholds a file cannot make a role silent.
+ */
+function isSilent(delegator: RoleName, { name, keyids }: DelegatedRole, { meta }: Snapshot): boolean {
+  const isChild = name.lastIndexOf('/') === delegator.length && name.startsWith(`${delegator}/`)
+  return !isChild || keyids.length === 0 || !meta.has(name)
 }
 
 function payloadOf(signed: JsonObject): Uint8Array {

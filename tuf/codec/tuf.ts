@@ -4,11 +4,14 @@
  * What is refused here can never become trusted: wrong types, key ids that are not their key's, role names listed
  * twice, both or neither kind of path. What is merely not understood is kept, for it was signed (ADR 0008).
  */
-import { keyId } from '../model/ids.ts'
+import { ROOT, TARGETS, keyId } from '../model/ids.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { MetadataOf, Signature, Signed, TopRole } from '../model/metadata.ts'
+import { repositoryOf } from '../model/repository.ts'
+import { authorityOf } from './authority.ts'
 import type { Codec, DecodeContext } from './codec.ts'
 import { brandIn, build, listIn, malformed, objectIn, objectOf, stringIn, unknownIn } from './fields.ts'
+import { fileName } from './file-name.ts'
 import { decodeHex, encodeHex } from './hex.ts'
 import { decodeJson, decodeSigned, encodeCanonical, encodeText, encodeWire } from './json.ts'
 import { decodeBody, encodeBody } from './tuf-bodies.ts'
@@ -26,7 +29,15 @@ export const tufCodec: Codec = tufCodecWith(new Map())
 export function tufCodecWith(exceptions: KeyIdExceptions): Codec {
   return {
     dialect: 'tuf-1.0',
+    limits: {},
     snapshotListsRoot: false,
+    rootAuthority: (root) => authorityOf(root, ROOT),
+    repositoryOf,
+    keyNames: ({ id }) => [id],
+    // Only consistent snapshots carry the version in the name (6.2).
+    fileName: (role, { version }, { consistentSnapshot }) =>
+      consistentSnapshot && version !== undefined ? `${version}.${fileName(role)}` : fileName(role),
+    search: { walk: 'depth-first', starts: [TARGETS] },
     decode: (type, bytes, context) => decode(type, bytes, context, exceptions),
     encode: (body) => encodeCanonical(encodeBody(body)),
     assemble: (body, signatures) => envelope(build({ signed: encodeBody(body) }), signatures),

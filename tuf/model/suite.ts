@@ -1,3 +1,4 @@
+import type { Certificate } from './certificate.ts'
 import type { PublicKey } from './metadata.ts'
 
 /** A public key ready for use. */
@@ -23,6 +24,8 @@ export type Hasher = { readonly update: (bytes: Uint8Array) => void; readonly he
 export type Suite = {
   /** undefined for a scheme or key this suite does not know, a key too weak, or one that does not fit its scheme. */
   readonly open: (key: PublicKey) => Verifier | undefined
+  /** Of PEM in its one form, a leaf and those behind it; undefined for anything else. */
+  readonly certificates: (pem: Uint8Array) => readonly Certificate[] | undefined
   /** Lower-case hex. */
   readonly hash: (name: HashName, bytes: Uint8Array) => string
   readonly hasher: (name: HashName) => Hasher

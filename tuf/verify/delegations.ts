@@ -10,7 +10,11 @@ import { matchesPath } from './glob.ts'
 export type Delegate = { readonly role: RoleName; readonly terminating: boolean }
 
 /** The roles to ask about a target, up to and including the first terminating one (5.6.7.2). */
-export function delegatesFor({ delegations }: Targets, path: string, suite: Suite): readonly Delegate[] {
+export function delegatesFor(
+  { delegations }: Pick<Targets, 'delegations'>,
+  path: string,
+  suite: Suite,
+): readonly Delegate[] {
   if (delegations === undefined) return []
   const { succinct } = delegations
   // Bins are taken as terminating, as every implementation of TAP 15 does: no later role could hold the target.
@@ -37,6 +41,13 @@ export function inScope(scope: Scope, path: string, suite: Suite): boolean {
   if (scope.kind === 'path-prefixes') return scope.prefixes.some((prefix) => path.startsWith(prefix))
   const digest = suite.hash('sha256', encodeText(path))
   return scope.prefixes.some((prefix) => prefix !== '' && digest.startsWith(prefix))
+}
+
+/** A role's say is never more than its delegator's: of plain prefixes, those that the delegator's own ones cover. */
+export function narrowed(scope: Scope, within: Scope): Scope {
+  if (scope.kind !== 'path-prefixes' || within.kind !== 'path-prefixes') return scope
+  const isCovered = (prefix: string) => within.prefixes.some((outer) => prefix.startsWith(outer))
+  return { ...scope, prefixes: scope.prefixes.filter(isCovered) }
 }
 
 /** TAP 15: the top bits of the path's sha256 number the bin. */

@@ -1,6 +1,6 @@
 import { SNAPSHOT, TIMESTAMP } from '../model/ids.ts'
 import type { RoleName } from '../model/ids.ts'
-import type { Root } from '../model/metadata.ts'
+import { fileName } from '../codec/file-name.ts'
 import { allowedBytes } from './checks.ts'
 import type { AfterSnapshot, AfterTimestamp } from './states.ts'
 import { listedMeta } from './targets.ts'
@@ -17,26 +17,14 @@ export function timestampFile(): string {
 }
 
 export function snapshotFile(trust: AfterTimestamp): WantedFile {
-  const { version, length } = trust.timestamp.snapshot
-  return { name: versioned(trust.root, SNAPSHOT, version), maxBytes: allowedBytes(length, trust.limits.snapshot) }
+  const { codec, root, limits } = trust
+  const listed = trust.timestamp.snapshot
+  return { name: codec.fileName(SNAPSHOT, listed, root), maxBytes: allowedBytes(listed.length, limits.snapshot) }
 }
 
 /** The file of targets or of a delegated role. Throws ROLE_NOT_LISTED. */
 export function targetsFile(trust: AfterSnapshot, role: RoleName): WantedFile {
-  const { version, length } = listedMeta(trust, role)
-  return { name: versioned(trust.root, role, version), maxBytes: allowedBytes(length, trust.limits.targets) }
-}
-
-/**
- * A role's file name as one URL segment or one name in a folder: no role name reaches outside it.
- * Quoted as Python's `quote(name, safe='')` does, which is what the other implementations ask for.
- */
-export function fileName(role: RoleName): string {
-  const quoted = encodeURIComponent(role.toWellFormed())
-  return `${quoted.replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)}.json`
-}
-
-/** Only consistent snapshots carry the version in the name (6.2). */
-function versioned(root: Root, role: RoleName, version: number | undefined): string {
-  return root.consistentSnapshot && version !== undefined ? `${version}.${fileName(role)}` : fileName(role)
+  const { codec, root, limits } = trust
+  const listed = listedMeta(trust, role)
+  return { name: codec.fileName(role, listed, root), maxBytes: allowedBytes(listed.length, limits.targets) }
 }

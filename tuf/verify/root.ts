@@ -1,31 +1,32 @@
 import { TrustError } from '../errors.ts'
 import { ROOT, SNAPSHOT, TIMESTAMP } from '../model/ids.ts'
-import type { RoleName } from '../model/ids.ts'
 import type { Root, Signed } from '../model/metadata.ts'
 import { refuseExpired, refuseLarger } from './checks.ts'
 import type { AfterRoot, Judge, WalkingRoot } from './states.ts'
 import { verifyThreshold } from './threshold.ts'
-import type { Authority } from './threshold.ts'
 
 /** The root to start from: signed by itself. Its expiry does not matter yet (5.2, 5.3.6). */
 export function openRoot(judge: Judge, bytes: Uint8Array): WalkingRoot {
   const candidate = decodeRoot(judge, bytes)
-  const root = verifyThreshold(authorityOf(candidate.body, ROOT), candidate, judge.suite)
+  const root = verifyThreshold(judge.codec.rootAuthority(candidate.body, judge), candidate, judge.suite)
   return { ...judge, root, rootBytes: bytes }
 }
 
 /** The next link of the chain: exactly one version up, and signed as both the old and the new root demand. */
 export function acceptRoot(trust: WalkingRoot, bytes: Uint8Array): WalkingRoot {
   const candidate = decodeRoot(trust, bytes)
-  verifyThreshold(authorityOf(trust.root, ROOT), candidate, trust.suite) // 5.3.4, the old threshold
-  const root = verifyThreshold(authorityOf(candidate.body, ROOT), candidate, trust.suite) // 5.3.4, the new one
+  const { codec, suite } = trust
+  verifyThreshold(codec.rootAuthority(trust.root, trust), candidate, suite) // 5.3.4, the old threshold
+  const root = verifyThreshold(codec.rootAuthority(candidate.body, trust), candidate, suite) // 5.3.4, the new one
   refuseOtherVersion(trust.root.version + 1, root.version) // 5.3.5
   return { ...trust, root, rootBytes: bytes }
 }
 
-/** The chain ends here, so this root must be alive (5.3.10). */
+/** The chain ends here, so this root must be alive (5.3.10), and so must be the keys that signed it. */
 export function finishRoot(trust: WalkingRoot): AfterRoot {
   refuseExpired(ROOT, trust.root.expires, trust.now)
+  const living = trust.codec.livingRootAuthority?.(trust.root, trust)
+  if (living !== undefined) verifyThreshold(living, decodeRoot(trust, trust.rootBytes), trust.suite)
   return { ...trust, rootIsFinal: true }
 }
 
@@ -37,13 +38,6 @@ export function onlineKeys(root: Root): string {
   return [TIMESTAMP, SNAPSHOT]
     .map((name) => `${name}=${root.roles.get(name)?.keyids.toSorted().join(',') ?? ''}`)
     .join(' ')
-}
-
-/** Who may sign one of the four top-level roles. A root that was decoded names all of them. */
-export function authorityOf(root: Root, name: RoleName): Authority {
-  const role = root.roles.get(name)
-  if (role === undefined) throw new TrustError('MALFORMED', { what: 'root: roles', got: `no role ${name}` })
-  return { name, role, keys: root.keys }
 }
 
 function decodeRoot(judge: Judge, bytes: Uint8Array): Signed<Root> {

@@ -2,7 +2,7 @@ import { TrustError } from '../errors.ts'
 import { ROOT, SNAPSHOT } from '../model/ids.ts'
 import type { Snapshot, Verified } from '../model/metadata.ts'
 import { allowedBytes, refuseExpired, refuseLarger, refuseMismatch, refuseRollback } from './checks.ts'
-import { authorityOf } from './root.ts'
+import { authorityOf } from '../codec/authority.ts'
 import type { AfterSnapshot, AfterTimestamp } from './states.ts'
 import { verifyThreshold } from './threshold.ts'
 

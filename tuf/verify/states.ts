@@ -10,6 +10,8 @@ export type Judge = {
   readonly suite: Suite
   readonly limits: Limits
   readonly now: Instant
+  /** Whose metadata is judged. A dialect whose roots are bound to it by name refuses every root without. */
+  readonly repository?: string | undefined
 }
 
 /** On the root chain: the root is signed, its expiry not yet looked at (5.3.6). */

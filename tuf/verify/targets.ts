@@ -1,18 +1,18 @@
 import { TrustError } from '../errors.ts'
+import type { Authority } from '../model/authority.ts'
 import { TARGETS } from '../model/ids.ts'
 import type { RoleName } from '../model/ids.ts'
 import type { FileMeta, Root, Targets, Verified } from '../model/metadata.ts'
 import { repositoryOf } from '../model/repository.ts'
-import { allowedBytes, refuseExpired, refuseLarger, refuseMismatch } from './checks.ts'
+import { allowedBytes, refuseExpired, refuseLarger, refuseMismatch, refuseRollback } from './checks.ts'
 import { delegationTo } from './delegations.ts'
-import { authorityOf } from './root.ts'
+import { authorityOf } from '../codec/authority.ts'
 import type { AfterSnapshot, AfterTargets } from './states.ts'
 import { verifyThreshold } from './threshold.ts'
-import type { Authority } from './threshold.ts'
 
 /** The top-level targets that the snapshot lists (5.6.1 to 5.6.6). */
-export function acceptTargets(trust: AfterSnapshot, bytes: Uint8Array): AfterTargets {
-  return { ...trust, targets: acceptListed(trust, authorityOf(trust.root, TARGETS), bytes) }
+export function acceptTargets(trust: AfterSnapshot, bytes: Uint8Array, previous?: Verified<Targets>): AfterTargets {
+  return { ...trust, targets: acceptListed(trust, authorityOf(trust.root, TARGETS), bytes, previous) }
 }
 
 /** A delegated role, by the keys of the delegator through whom the search reached it, whoever else delegates to it. */
@@ -21,8 +21,9 @@ export function acceptDelegated(
   role: RoleName,
   delegator: Verified<Targets>,
   bytes: Uint8Array,
+  previous?: Verified<Targets>,
 ): Verified<Targets> {
-  return acceptListed(trust, delegatedAuthority(delegator, role), bytes)
+  return acceptListed(trust, delegatedAuthority(delegator, role), bytes, previous)
 }
 
 /** Who may sign a delegated role, by this delegator's word. Throws ROLE_NOT_LISTED where it delegates no such role. */
@@ -39,7 +40,13 @@ export function listedMeta(trust: AfterSnapshot, role: RoleName): FileMeta {
   return meta
 }
 
-function acceptListed(trust: AfterSnapshot, authority: Authority, bytes: Uint8Array): Verified<Targets> {
+/** `previous` was signed by the keys of today, and may have expired. */
+function acceptListed(
+  trust: AfterSnapshot,
+  authority: Authority,
+  bytes: Uint8Array,
+  previous: Verified<Targets> | undefined,
+): Verified<Targets> {
   const { name } = authority
   const listed = listedMeta(trust, name)
   refuseLarger(name, bytes, allowedBytes(listed.length, trust.limits.targets)) // 5.6.1
@@ -47,6 +54,8 @@ function acceptListed(trust: AfterSnapshot, authority: Authority, bytes: Uint8Ar
   const candidate = trust.codec.decode('targets', bytes, trust)
   const targets = verifyThreshold(authority, candidate, trust.suite) // 5.6.3
   refuseOtherVersion(name, listed, targets) // 5.6.4
+  // Where the snapshot lists versions, they were compared with those of the one before (5.5.5).
+  if (listed.version === undefined) refuseRollback(name, previous?.version, targets.version)
   refuseOtherRepository(name, trust.root, targets)
   refuseExpired(name, targets.expires, trust.now) // 5.6.5
   return targets

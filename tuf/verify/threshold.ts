@@ -1,14 +1,8 @@
 import { TrustError } from '../errors.ts'
-import type { KeyId, RoleName } from '../model/ids.ts'
-import type { Metadata, PublicKey, RoleKeys, Signed, Verified } from '../model/metadata.ts'
+import type { Authority } from '../model/authority.ts'
+import type { KeyId } from '../model/ids.ts'
+import type { Metadata, Signed, Verified } from '../model/metadata.ts'
 import type { Suite } from '../model/suite.ts'
-
-/** Whose signatures count for a file: the role's entry in its delegator, and the delegator's keys. */
-export type Authority = {
-  readonly name: RoleName
-  readonly role: RoleKeys
-  readonly keys: ReadonlyMap<KeyId, PublicKey>
-}
 
 /**
  * The one place where trust is made. Counts distinct public keys of the role with a valid signature over the payload:

@@ -1,7 +1,7 @@
 import { SNAPSHOT, TIMESTAMP } from '../model/ids.ts'
 import type { Timestamp, Verified } from '../model/metadata.ts'
 import { refuseExpired, refuseLarger, refuseRollback } from './checks.ts'
-import { authorityOf } from './root.ts'
+import { authorityOf } from '../codec/authority.ts'
 import type { AfterRoot, AfterTimestamp } from './states.ts'
 import { verifyThreshold } from './threshold.ts'
 

@@ -19,7 +19,7 @@ for (const state of Object.keys(NOTARY_STATES)) {
   const read = readFrom(state)
   for (const [name, suite] of Object.entries({ native: nativeSuite, portable: portableSuite })) {
     await t.test(`${state} loads with the ${name} suite`, async (t) => {
-      const { trust, roles } = load(state, judgeOf(read, suite), read)
+      const { trust, roles } = load(state, judgeOf(state, suite), read)
       t.equal(trust.codec.dialect, 'notary-v1')
       t.strictSame([...roles.keys()].sort(), ['targets', ...(DELEGATED[state] ?? [])])
     })
@@ -38,7 +38,7 @@ for (const state of Object.keys(NOTARY_STATES)) {
   })
 
   await t.test(`no byte of ${state} can be another`, async (t) => {
-    const plain = judgeOf(read)
+    const plain = judgeOf(state)
     // What stays as it is need not be judged again for each byte that changes beside it.
     const judge = { ...plain, codec: memoCodec(plain.codec), suite: memoSuite(plain.suite) }
     const served = filesOf(state).filter(({ name }) => name.endsWith('root') || !/^\d/.test(name))
