@@ -5,6 +5,8 @@ import type { Action, Store, TokenRecord } from '../storage/store.ts'
 import { isPattern } from './pattern.ts'
 
 export const TOKEN_PREFIX = 'tst_'
+/** What `{"` becomes in base64. */
+const JWT_PREFIX = 'eyJ'
 const TOKEN = /^tst_[A-Za-z0-9_-]{43}$/
 
 export type NewToken = {
@@ -41,9 +43,12 @@ export function isToken(text: string): boolean {
   return TOKEN.test(text)
 }
 
-/** A text that others may read: where a token stood, its prefix is left. */
+/** A text that others may read: where a token or an access token stood, its beginning is left. */
 export function withoutTokens(text: string): string {
-  return text.includes(TOKEN_PREFIX) ? text.replace(/tst_[A-Za-z0-9_-]+/g, `${TOKEN_PREFIX}…`) : text
+  if (!text.includes(TOKEN_PREFIX) && !text.includes(JWT_PREFIX)) return text
+  return text
+    .replace(/tst_[A-Za-z0-9_-]+/g, `${TOKEN_PREFIX}…`)
+    .replace(/eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+/g, `${JWT_PREFIX}…`)
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._@/-]{0,127}$/

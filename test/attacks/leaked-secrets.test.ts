@@ -68,19 +68,35 @@ await t.test('no token is in what a server logs or answers, right or wrong', asy
   const token = made.stdout.trim()
   const ask = async (path: string, authorization: string) =>
     await (await fetch(server.url + path, { headers: { authorization } })).text()
+  const basic = (secret: string) => `Basic ${Buffer.from(`ci:${secret}`).toString('base64')}`
+  const access = (JSON.parse(await ask('/token', basic(token))) as { token: string }).token
   let answers = ''
-  for (const bearer of [`Bearer ${token}`, `Bearer ${TOKEN}`, `Basic ${TOKEN}`, `Bearer ${token} ${TOKEN}`]) {
+  for (const bearer of [
+    `Bearer ${token}`,
+    `Bearer ${TOKEN}`,
+    `Basic ${TOKEN}`,
+    basic(TOKEN),
+    basic(`${token}x`),
+    `Bearer ${token} ${TOKEN}`,
+    `Bearer ${access}`,
+    `Bearer ${access}x`,
+  ]) {
     for (const path of [
       `/v2/${REPO}/_trust/tuf/timestamp.key`,
       '/v1/tokens',
       `/v2/${REPO}/_trust/tuf/x.json?token=${TOKEN}`,
+      `/v2/${REPO}/_trust/tuf/x.json?token=${access}`,
+      '/v2/',
       '/nowhere',
     ]) {
       answers += await ask(path, bearer)
     }
   }
+  const form = new URLSearchParams({ grant_type: 'password', username: 'ci', password: TOKEN })
+  answers += await (await fetch(`${server.url}/token`, { method: 'POST', body: form })).text()
   await server.stop()
-  for (const secret of [token.slice(4), TOKEN.slice(4)]) {
+  const inBase64 = [token, TOKEN].map((secret) => basic(secret).slice(-40))
+  for (const secret of [token.slice(4), TOKEN.slice(4), access.slice(3), ...access.split('.'), ...inBase64]) {
     t.notOk(server.log().includes(secret), 'in the log')
     t.notOk(answers.includes(secret), 'in an answer')
   }
