@@ -9,7 +9,8 @@ import { PublishError } from './publish/errors.ts'
 import { baseUrl, metadataUrlOf } from './trust/fetch.ts'
 
 export type OnlineRole = 'timestamp' | 'snapshot'
-export type KeyFields = Pick<PublicKey, 'keytype' | 'scheme' | 'public'>
+/** A key as the server gives it: in TUF 1.0's words, or with no scheme in Notary's. */
+export type KeyFields = Pick<PublicKey, 'keytype' | 'public'> & { readonly scheme: string | undefined }
 
 /** The files that the server signed for a publish, as it will serve them; to be verified like any other. */
 export type Signed = { readonly timestamp?: Uint8Array; readonly snapshot?: Uint8Array }
@@ -18,7 +19,9 @@ export type Signed = { readonly timestamp?: Uint8Array; readonly snapshot?: Uint
 export type Stored = { readonly kind: 'stored'; readonly unsigned: readonly string[]; readonly signed: Signed }
 
 /** `conflict`: somebody else published that role first; nothing was stored. */
-export type Upload = Stored | { readonly kind: 'conflict'; readonly role: string; readonly current: number | undefined }
+export type Upload =
+  | Stored
+  | { readonly kind: 'conflict'; readonly role: string | undefined; readonly current: number | undefined }
 
 /** What a tag meant from `at` (milliseconds) on; `digest` is undefined where it was taken out. */
 export type HistoryEntry = {
@@ -95,8 +98,13 @@ async function send(options: ServerApiOptions, request: Omit<HttpRequest, 'signa
     })
     return { status: response.status, body: await readJson(server, response) }
   })
-  if (status === 200 || status === 409 || status === 412) return { status, body }
+  if (status === 200 || isConflict(status, body)) return { status, body }
   throw refusal(options, status, body)
+}
+
+/** Notary's servers know no status for it. */
+function isConflict(status: number, body: Json | undefined): boolean {
+  return status === 409 || status === 412 || (status === 400 && problemOf(status, body).code === 'VERSION')
 }
 
 /** A byte every now and then is no silence, and would hold us for ever. */
@@ -118,6 +126,7 @@ async function inTime<T>(
 
 async function readJson(server: string, response: HttpResponse): Promise<Json | undefined> {
   const bytes = await readBody(response, MAX_ANSWER, `an answer of ${server}`)
+  if (bytes.length === 0) return undefined // how a Notary server says that it is done
   try {
     return decodeJson(bytes, { depth: 16, what: 'answer' })
   } catch (error) {
@@ -150,11 +159,20 @@ function refusal({ server, repository }: ServerApiOptions, status: number, body:
   if (status >= 500 || status === 408 || status === 429) {
     return new PublishError('SERVER_FAILED', { server, status, reason: code })
   }
-  if (status >= 400) {
-    const reason = textOf(member(detail, 'code')) ?? code
-    return new PublishError('UPDATE_REFUSED', { repository, reason, why: message })
-  }
+  if (status >= 400) return new PublishError('UPDATE_REFUSED', { repository, ...reasonOf(code, message, detail) })
   return new PublishError('BAD_ANSWER', { server, why: `status ${status}` })
+}
+
+/** A Notary server puts what is wrong with an upload into the detail: `{"Name":N,"Error":{"Msg":M}}`. */
+function reasonOf(
+  code: string,
+  message: string,
+  detail: JsonObject,
+): { readonly reason: string; readonly why: string } {
+  const error = member(detail, 'Error')
+  const why = isJsonObject(error) ? textOf(member(error, 'Msg')) : undefined
+  const reason = textOf(member(detail, 'code')) ?? textOf(member(detail, 'Name'))
+  return { reason: reason ?? code, why: why ?? message }
 }
 
 function uploadFrom(options: ServerApiOptions, { status, body }: Reply): Upload {
@@ -168,7 +186,7 @@ function uploadFrom(options: ServerApiOptions, { status, body }: Reply): Upload 
   const current = member(detail, 'current')
   return {
     kind: 'conflict',
-    role: textOf(member(detail, 'role')) ?? 'snapshot',
+    role: textOf(member(detail, 'role')),
     current: typeof current === 'number' ? current : undefined,
   }
 }
@@ -187,7 +205,7 @@ function keyFrom(server: string, { body }: Reply): KeyFields {
   const keyval = member(key, 'keyval')
   const [keytype, scheme] = [textOf(member(key, 'keytype')), textOf(member(key, 'scheme'))]
   const publicText = isJsonObject(keyval) ? textOf(member(keyval, 'public')) : undefined
-  if (keytype === undefined || scheme === undefined || publicText === undefined) {
+  if (keytype === undefined || publicText === undefined) {
     throw new PublishError('BAD_ANSWER', { server, why: 'it is no key' })
   }
   return { keytype, scheme, public: publicText }
