@@ -1,12 +1,13 @@
-import { newRoleName, refusePattern } from '../../tuf/index.ts'
+import { customsOf } from '../publish/customs.ts'
 import { planDelegation } from '../publish/delegating.ts'
 import type { WantedRole } from '../publish/delegating.ts'
 import { openDesk } from '../publish/desk.ts'
+import { publicKeyOf } from '../publish/found.ts'
 import { publish } from '../publish/publish.ts'
 import { parseRepo } from '../registry/reference.ts'
 import { count, defineCommand, flag, list, one } from './declare.ts'
 import type { Answer } from './declare.ts'
-import { pathsOf } from './delegation-paths.ts'
+import { pathsOf, pathsText } from './delegation-paths.ts'
 import { usage } from './errors.ts'
 import { givenKey } from './given-keys.ts'
 import { sayUnsigned } from './say-unsigned.ts'
@@ -32,21 +33,27 @@ export const delegationAddCommand = defineCommand({
   ].join('\n'),
   async run(context, input) {
     const { name: repository } = parseRepo(input.one('REPO'))
-    const role = typed(() => newRoleName(givenDelegation(input.one('ROLE'))))
+    const named = givenDelegation(input.one('ROLE'))
     const paths = input.list('path')
-    for (const path of paths) typed(() => refusePattern(path))
+    const terminating = input.flag('terminating')
     const keys = await Promise.all(input.list('key').map((given) => givenKey(context, given)))
     if (keys.length === 0) throw usage('a role needs keys', 'give a public key: --key FILE')
     const desk = await openDesk(context, repository)
     let now: WantedRole | undefined
     try {
+      const { codec, suite } = await desk.look()
+      const customs = customsOf(codec)
+      const role = typed(() => customs.newRole(named))
+      if (terminating && !customs.terminates)
+        throw usage('nothing ends a search in this repository', 'leave --terminating out')
       const wish = {
         repository,
         role,
-        keys,
-        paths,
+        keys: keys.map((key) => publicKeyOf(key, codec, suite)),
+        scope: typed(() => customs.scope(paths)),
+        replacesScope: paths.length > 0,
         threshold: input.count('threshold'),
-        terminating: input.flag('terminating'),
+        terminating,
         canSign: desk.keyring.canSign,
         found: (wanted: WantedRole) => (now = wanted),
       }
@@ -54,7 +61,7 @@ export const delegationAddCommand = defineCommand({
       sayUnsigned(context.terminal, unsigned)
       return answerFor(repository, now, published)
     } finally {
-      desk.keyring.close()
+      desk.close()
     }
   },
 })
@@ -64,10 +71,9 @@ function answerFor(repository: string, role: WantedRole | undefined, published: 
   if (role === undefined) throw new Error('a plan tells the role that it makes')
   const { name, threshold, terminating } = role
   const [paths, keyids] = [pathsOf(role), role.keys.map(({ id }) => id)]
-  const tags = paths.includes('*') ? 'every tag' : paths.join(', ')
   const keys = `${threshold} of ${keyids.length}: ${keyids.map(shortId).join(', ')}`
   return {
-    lines: [`${name} may sign ${tags} of ${repository} with ${keys}`],
+    lines: [`${name} may sign ${pathsText(role)} of ${repository} with ${keys}`],
     document: { repository, role: name, threshold, keys: keyids, paths, terminating, published },
   }
 }

@@ -3,7 +3,7 @@ import { allRoles } from '../publish/standing.ts'
 import type { HoldingRole } from '../publish/standing.ts'
 import { parseRepo } from '../registry/reference.ts'
 import { defineCommand, one } from './declare.ts'
-import { pathsOf } from './delegation-paths.ts'
+import { pathsOf, pathsText } from './delegation-paths.ts'
 import { shortId } from './key-document.ts'
 import { tableOf } from './table-text.ts'
 
@@ -37,13 +37,7 @@ function delegationsIn(roles: readonly HoldingRole[]): readonly Delegation[] {
 function lineOf({ by, entry, version }: Delegation): readonly string[] {
   const published = version === undefined ? 'not published' : `version ${version}`
   const keys = `${entry.threshold} of ${entry.keyids.length}: ${entry.keyids.map(shortId).join(', ')}`
-  return [
-    entry.name,
-    `by ${by}`,
-    published,
-    keys,
-    `${pathsOf(entry).join(' ')}${entry.terminating ? ' (terminating)' : ''}`,
-  ]
+  return [entry.name, `by ${by}`, published, keys, `${pathsText(entry)}${entry.terminating ? ' (terminating)' : ''}`]
 }
 
 function documentOf({ by, entry, version }: Delegation): object {

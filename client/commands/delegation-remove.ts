@@ -21,7 +21,7 @@ export const delegationRemoveCommand = defineCommand({
         planUndelegation(repository, role, context, (tags) => (lost = tags)),
       )
     } finally {
-      desk.keyring.close()
+      desk.close()
     }
     if (lost.length > 0)
       context.terminal.warn(

@@ -1,17 +1,27 @@
-import { nativeSuite } from '../../keys/native/suite.ts'
-import { readLabelledPem } from '../../keys/pem.ts'
+import { readPemBlocks, writePem } from '../../keys/pem.ts'
 import { publicMaterial } from '../../keys/schemes/table.ts'
-import { tufCodec } from '../../tuf/index.ts'
-import type { PublicKey } from '../../tuf/index.ts'
+import { readCertificate } from '../../keys/x509/certificate.ts'
 import type { Context } from '../context.ts'
 import { readUserFile } from '../files.ts'
-import { publicKeyOf } from '../publish/found.ts'
+import type { GivenKey } from '../publish/customs.ts'
+import { usage } from './errors.ts'
 
 const MAX_PEM = 32 * 1024
 
-/** A public key that somebody named: a PEM file with it, as openssl or docker writes it, or a key of this machine. */
-export async function givenKey(context: Context, given: string): Promise<PublicKey> {
-  if (!/[/.]/.test(given)) return publicKeyOf(await (await context.keystore()).find(given), tufCodec, nativeSuite)
+/** A public key that somebody named: a PEM file with it or with its certificate, or a key of this machine. */
+export async function givenKey(context: Context, given: string): Promise<GivenKey> {
+  if (!/[/.]/.test(given)) return await (await context.keystore()).find(given)
   const pem = Buffer.from(await readUserFile(given, MAX_PEM)).toString('latin1')
-  return publicKeyOf({ public: publicMaterial(readLabelledPem(pem, 'PUBLIC KEY').der) }, tufCodec, nativeSuite)
+  const [block, ...more] = readPemBlocks(pem, given)
+  if (block?.label === 'CERTIFICATE') return fromCertificate(block.der, given, context.clock())
+  if (block?.label === 'PUBLIC KEY' && more.length === 0) return { public: publicMaterial(block.der) }
+  throw usage(`${given} holds neither a public key nor a certificate, in PEM`)
+}
+
+/** Those that follow the first vouch for it, and nobody asks them here. */
+function fromCertificate(der: Uint8Array, given: string, now: number): GivenKey {
+  const { spki, notBefore, notAfter } = readCertificate(der)
+  if (now > notAfter) throw usage(`the certificate in ${given} expired at ${new Date(notAfter).toISOString()}`)
+  if (now < notBefore) throw usage(`the certificate in ${given} begins at ${new Date(notBefore).toISOString()}`)
+  return { public: publicMaterial(spki), certificate: writePem('CERTIFICATE', der) }
 }

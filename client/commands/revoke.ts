@@ -66,7 +66,7 @@ async function revokeAll(
     })
     await publish(desk, plan)
   } finally {
-    desk.keyring.close()
+    desk.close()
   }
   return images.map(({ tag }) => ({ image: `${repository}:${tag}`, ...(told.get(tag) ?? { roles: [], keeping: [] }) }))
 }

@@ -1,11 +1,14 @@
 import type { KeyInfo } from '../../keys/keystore/keystore.ts'
 import { nativeSuite } from '../../keys/native/suite.ts'
-import { keyId, roleName, ROOT, tufCodec } from '../../tuf/index.ts'
-import type { Authority, PublicKey, RoleName, Targets, TopRole } from '../../tuf/index.ts'
+import { keyId, roleName, ROOT } from '../../tuf/index.ts'
+import type { Authority, Codec, PublicKey, RoleName, Targets, TopRole } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { keyringOf, openDesk } from '../publish/desk.ts'
 import { keyNameFor, publicKeyOf, serverKey } from '../publish/found.ts'
+import { customsOf } from '../publish/customs.ts'
 import { publish } from '../publish/publish.ts'
+import { rootKeysOf } from '../publish/root-keys.ts'
+import type { Standing } from '../publish/standing.ts'
 import { keysInForce, planDelegatedRotation, planTopRotation, replacerOf, rolesListing } from '../publish/rotating.ts'
 import type { NewKeys } from '../publish/rotating.ts'
 import { suspectsIn } from '../publish/suspects.ts'
@@ -52,9 +55,9 @@ export const rotateCommand = defineCommand({
     const role = givenDelegation(input.one('ROLE'))
     const since = sinceOf(input.text('since'), input.flag('compromised'), role, context.clock())
     const rotation = { repository, role, keys: input.list('key'), encrypted: !input.flag('no-passphrase'), since }
-    const { before, after, leftOut } = await rotateRole(context, rotation)
+    const { codec, before, after, leftOut } = await rotateRole(context, rotation)
     for (const suspect of leftOut) sayLeftOut(context, repository, suspect)
-    for (const { id } of await leavingKeys(context, before, after)) {
+    for (const { id } of await leavingKeys(context, codec, before, after)) {
       context.terminal.note(`the old key is still on this machine: tagseal key remove ${shortId(id)} --yes`)
     }
     if (input.flag('compromised')) sayWhatToLookAt(context, repository, role)
@@ -92,7 +95,12 @@ type Rotation = {
   /** Milliseconds since 1970. */
   readonly since: number | undefined
 }
-type Rotated = { readonly before: NewKeys; readonly after: NewKeys; readonly leftOut: readonly Suspect[] }
+type Rotated = {
+  readonly codec: Codec
+  readonly before: NewKeys
+  readonly after: NewKeys
+  readonly leftOut: readonly Suspect[]
+}
 
 /** The new keys are there before anything is published, and found again where this was interrupted. */
 async function rotateRole(context: Context, rotation: Rotation): Promise<Rotated> {
@@ -103,8 +111,8 @@ async function rotateRole(context: Context, rotation: Rotation): Promise<Rotated
   const top = topRole(role)
   const after =
     top === 'timestamp' || top === 'snapshot'
-      ? await onlineKeys(context, rotation, top)
-      : await ownKeys(context, rotation, before, standing.root.version)
+      ? await onlineKeys(context, standing, rotation, top)
+      : await ownKeys(context, standing, rotation, before)
   const desk = await openDesk(context, repository)
   const leftOut = new Map<string, Suspect>()
   const { since } = rotation
@@ -119,9 +127,9 @@ async function rotateRole(context: Context, rotation: Rotation): Promise<Rotated
       top === undefined ? planDelegatedRotation(repository, role, after, making) : planTopRotation(top, after, making)
     sayUnsigned(context.terminal, (await publish(desk, plan)).unsigned)
   } finally {
-    desk.keyring.close()
+    desk.close()
   }
-  return { before, after, leftOut: [...leftOut.values()] }
+  return { codec: standing.codec, before, after, leftOut: [...leftOut.values()] }
 }
 
 const AGO = new Map([
@@ -164,18 +172,29 @@ function topRole(role: RoleName): TopRole | undefined {
 }
 
 /** The server holds these keys, so it makes the new one too. */
-async function onlineKeys(context: Context, { repository, role, keys }: Rotation, top: OnlineRole): Promise<NewKeys> {
+async function onlineKeys(
+  context: Context,
+  { codec, suite }: Standing,
+  { repository, role, keys }: Rotation,
+  top: OnlineRole,
+): Promise<NewKeys> {
   if (keys.length > 0) throw usage(`the server holds the keys of ${role}`, 'leave --key out')
   const server = await context.api(repository)
-  return { keys: [serverKey(await server.newOnlineKey(top), tufCodec, nativeSuite)], threshold: 1 }
+  return { keys: [serverKey(await server.newOnlineKey(top), codec, suite)], threshold: 1 }
 }
 
-async function ownKeys(context: Context, rotation: Rotation, before: NewKeys, rootVersion: number): Promise<NewKeys> {
+async function ownKeys(context: Context, standing: Standing, rotation: Rotation, before: NewKeys): Promise<NewKeys> {
+  const { codec, suite, root } = standing
   const keystore = await context.keystore()
+  const listed = async (infos: readonly KeyInfo[]) => {
+    if (rotation.role !== ROOT) return infos.map((info) => publicKeyOf(info, codec, suite))
+    const { repository } = rotation
+    return await rootKeysOf(infos, { repository, keystore, codec, suite, clock: context.clock, before: before.keys })
+  }
   const { threshold } = before
   if (rotation.keys.length > 0) {
     const infos = await Promise.all(rotation.keys.map((key) => keystore.find(key)))
-    const keys = new Map(infos.map((info) => [info.id, asPublic(info)]))
+    const keys = new Map((await listed(infos)).map((key) => [key.id, key]))
     if (keys.size < threshold)
       throw usage(`${rotation.role} needs ${threshold} signatures, and ${keys.size} keys are named`)
     return { threshold, keys: [...keys.values()] }
@@ -186,10 +205,13 @@ async function ownKeys(context: Context, rotation: Rotation, before: NewKeys, ro
       `name each key that it shall have from now on: tagseal rotate ${rotation.repository} ${rotation.role} --key ID --key ID; a new one is made by "tagseal key generate"`,
     )
   }
-  const name = keyNameFor(`${rotation.role}.${rootVersion + 1}`, rotation.repository)
-  const made = (await keystore.list()).find((key) => key.name === name && !before.keys.some(({ id }) => id === key.id))
-  const key = made ?? (await keystore.generate({ algorithm: 'ed25519', name, encrypted: rotation.encrypted }))
-  return { threshold, keys: [asPublic(key)] }
+  const name = keyNameFor(`${rotation.role}.${root.version + 1}`, rotation.repository)
+  const identities = new Set(before.keys.map((key) => suite.open(key)?.identity))
+  const isNew = (info: KeyInfo) => !identities.has(suite.open(publicKeyOf(info, codec, suite))?.identity)
+  const made = (await keystore.list()).find((key) => key.name === name && isNew(key))
+  const key =
+    made ?? (await keystore.generate({ algorithm: customsOf(codec).algorithm, name, encrypted: rotation.encrypted }))
+  return { threshold, keys: await listed([key]) }
 }
 
 /** A key that leaves one role may be listed by another: whoever stole it still has that one. */
@@ -202,14 +224,18 @@ async function rolesStillUnder(
   return await rolesListing(standing, new Set(replaced))
 }
 
-function asPublic(key: KeyInfo): PublicKey {
-  return publicKeyOf(key, tufCodec, nativeSuite)
-}
-
-async function leavingKeys(context: Context, before: NewKeys, after: NewKeys): Promise<readonly KeyInfo[]> {
-  const kept = new Set<string>(after.keys.map(({ id }) => id))
-  const left = new Set<string>(before.keys.map(({ id }) => id).filter((id) => !kept.has(id)))
-  return (await (await context.keystore()).list()).filter(({ id }) => left.has(id))
+/** By what they are and not by their ids: a dialect may name a key by its certificate. */
+async function leavingKeys(
+  context: Context,
+  codec: Codec,
+  before: NewKeys,
+  after: NewKeys,
+): Promise<readonly KeyInfo[]> {
+  const identity = (key: PublicKey) => nativeSuite.open(key)?.identity
+  const kept = new Set(after.keys.map(identity))
+  const left = new Set(before.keys.map(identity).filter((known) => !kept.has(known)))
+  const here = await (await context.keystore()).list()
+  return here.filter((info) => left.has(identity(publicKeyOf(info, codec, nativeSuite))))
 }
 
 /** A pin on key ids that left the root would go on accepting what they sign from somebody who never saw this root. */

@@ -114,7 +114,7 @@ async function signRepository(
       return { image, digest, length: target.length, role: roles.get(image.tag) ?? '', published }
     })
   } finally {
-    desk.keyring.close()
+    desk.close()
   }
 }
 

@@ -1,8 +1,7 @@
 import { authorityOf, roleName, ROOT, SNAPSHOT, TIMESTAMP } from '../../tuf/index.ts'
-import type { Authority, RoleName } from '../../tuf/index.ts'
+import type { Authority, Codec, RoleName, TopRole } from '../../tuf/index.ts'
 import { allBins, BINS } from '../publish/layout.ts'
-import { isDue } from '../publish/lifetimes.ts'
-import type { LIFETIME_MS } from '../publish/lifetimes.ts'
+import { isDue } from '../publish/customs.ts'
 import { allRoles } from '../publish/standing.ts'
 import type { HoldingRole, Standing } from '../publish/standing.ts'
 import { parseRepo } from '../registry/reference.ts'
@@ -21,13 +20,14 @@ export const statusCommand = defineCommand({
     const { server } = await context.api(name)
     const now = context.clock()
     const roles = await rolesOf(standing)
+    const { codec } = standing
     for (const role of roles) {
-      if (isExpiring(role, now))
+      if (isExpiring(role, codec, now))
         context.terminal.warn(`${role.name} of ${name} ${verb(role, now)} ${inDays(role, now)}: ${remedy(role, name)}`)
     }
     return {
       lines: tableOf(roles.map((role) => lineOf(role, now))),
-      document: { repository: name, server, roles: roles.map((role) => documentOf(role, now)) },
+      document: { repository: name, server, roles: roles.map((role) => documentOf(role, codec, now)) },
     }
   },
 })
@@ -76,7 +76,7 @@ function inOne(bins: readonly Role[]): readonly Role[] {
   ]
 }
 
-function kindOf({ name }: Role): keyof typeof LIFETIME_MS {
+function kindOf({ name }: Role): TopRole {
   switch (name) {
     case ROOT:
       return 'root'
@@ -89,8 +89,8 @@ function kindOf({ name }: Role): keyof typeof LIFETIME_MS {
   }
 }
 
-function isExpiring(role: Role, now: number): boolean {
-  return role.published !== undefined && isDue(kindOf(role), role.published.expires, now)
+function isExpiring(role: Role, codec: Codec, now: number): boolean {
+  return role.published !== undefined && isDue(codec, kindOf(role), role.published.expires, now)
 }
 
 function remedy(role: Role, repository: string): string {
@@ -125,7 +125,7 @@ function lineOf(role: Role, now: number): readonly string[] {
   ]
 }
 
-function documentOf(role: Role, now: number): object {
+function documentOf(role: Role, codec: Codec, now: number): object {
   const { keyids, threshold } = role.authority.role
   const keys = { threshold, keys: keyids }
   if (role.published === undefined) return { role: role.name, published: false, ...keys }
@@ -135,7 +135,7 @@ function documentOf(role: Role, now: number): object {
     published: true,
     version,
     expires: new Date(expires).toISOString(),
-    expiring: isExpiring(role, now),
+    expiring: isExpiring(role, codec, now),
     ...(tags === undefined ? {} : { tags }),
     ...keys,
   }

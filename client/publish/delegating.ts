@@ -1,9 +1,10 @@
 /** Letting other keys sign some tags, as plans to publish. */
 import { withDelegation, withoutDelegation } from '../../tuf/index.ts'
-import type { Authority, DelegatedRole, PublicKey, RoleName, Suite, TargetFile } from '../../tuf/index.ts'
+import type { Authority, DelegatedRole, PublicKey, RoleName, Scope, Suite, TargetFile } from '../../tuf/index.ts'
 import { PublishError } from './errors.ts'
+import { customsOf } from './customs.ts'
 import { BINS, coveredInBins, isOwner } from './layout.ts'
-import type { Edit, Plan } from './publish.ts'
+import type { Edit, Plan } from './edit.ts'
 import { allRoles } from './standing.ts'
 import type { HoldingRole } from './standing.ts'
 import { editOf } from './tags.ts'
@@ -17,8 +18,9 @@ export type DelegationWish = {
   readonly keys: readonly PublicKey[]
   /** undefined leaves what the role has; for a new role it is 1. */
   readonly threshold: number | undefined
-  /** Patterns of tags. Empty leaves what the role has; a new role gets every tag. */
-  readonly paths: readonly string[]
+  /** The tags it may sign; for a role that is there already only where it `replacesScope`. */
+  readonly scope: Scope
+  readonly replacesScope: boolean
   readonly terminating: boolean
   readonly canSign: (authority: Authority) => boolean
   /** Told what the role may do once this is in place, with what it had before. */
@@ -46,11 +48,15 @@ export function planDelegation(wish: DelegationWish, { clock }: Making): Plan {
     const making = { codec: standing.codec, clock }
     const roles = await allRoles(standing)
     const { parent, entry } = placeOf(roles, wish.role)
+    const only = customsOf(standing.codec).parentOf(wish.role)
+    if (only !== undefined && only !== parent.name) {
+      throw new PublishError('UNKNOWN_ROLE', { repository: wish.repository, role: only })
+    }
     const wanted = wantedRole(wish, parent, entry, standing.suite)
     wish.found(wanted)
     if (entry !== undefined && sameRole(entry, wanted)) return []
-    const file = publishedOf(parent)
-    const delegations = withDelegation(file.delegations, wanted, lastOf(file.delegations?.roles))
+    const delegated = parent.file?.delegations
+    const delegations = withDelegation(delegated, wanted, lastOf(delegated?.roles))
     const covered = isOwner(parent)
       ? coveredInBins(roles, wanted.scope, standing.suite)
       : new Map<HoldingRole, ReadonlyMap<string, TargetFile>>()
@@ -120,14 +126,9 @@ function wantedRole(
     name: wish.role,
     keys: [...before, ...added],
     threshold: wish.threshold ?? entry?.threshold ?? 1,
-    scope: scopeOf(wish, entry),
+    scope: wish.replacesScope ? wish.scope : (entry?.scope ?? wish.scope),
     terminating: wish.terminating || entry?.terminating === true,
   }
-}
-
-function scopeOf({ paths }: DelegationWish, entry: DelegatedRole | undefined): DelegatedRole['scope'] {
-  if (paths.length > 0) return { kind: 'paths', paths }
-  return entry?.scope ?? { kind: 'paths', paths: ['*'] }
 }
 
 function sameRole(entry: DelegatedRole, wanted: WantedRole): boolean {

@@ -14,7 +14,7 @@ export type DeskOptions = {
 }
 
 /**
- * Everything that publishing to one repository needs, under this machine's pin. Close its keyring.
+ * Everything that publishing to one repository needs, under this machine's pin. Whoever opens it closes it.
  * Keys are opened beside everything else: a passphrase takes its time.
  */
 export async function openDesk(
@@ -24,6 +24,7 @@ export async function openDesk(
 ): Promise<Desk> {
   const [server, trusted] = [await context.api(repository), await context.repository(repository)]
   const keyring = await keyringOf(context, keys)
+  const everyKey = keys.length === 0 ? keyring : await keyringOf(context, [])
   keyring.prepare(keyNameFor(TARGETS, repository))
   await turn() // what was asked before leaves now, and is answered while we compute
   const known = ahead ? await trusted.remembered() : undefined
@@ -32,7 +33,9 @@ export async function openDesk(
     repository,
     server,
     keyring,
+    everyKey,
     known,
+    look: async () => known ?? (await (prepared ??= quietly(trusted.refreshToPublish(context.signal)))),
     async standing() {
       const standing = prepared ?? trusted.refreshToPublish(context.signal)
       prepared = undefined
@@ -44,6 +47,11 @@ export async function openDesk(
       await trusted.learn({ published, timestamp, snapshot })
     },
     patience: patienceOf(context),
+    clock: context.clock,
+    close() {
+      keyring.close()
+      everyKey.close()
+    },
   }
 }
 

@@ -1,14 +1,14 @@
 /** The first root and targets of a repository. */
 import { hash } from '../../keys/digest.ts'
-import type { KeyInfo } from '../../keys/keystore/keystore.ts'
-import { toTufFields } from '../../keys/tuf-key.ts'
+import { keyFields, readPublicKey } from '../../keys/public-key.ts'
 import { authorityOf, firstRoot, firstTargets, ROOT, TARGETS } from '../../tuf/index.ts'
 import type { Codec, PublicKey, Suite } from '../../tuf/index.ts'
-import { REPOSITORY_FIELD } from '../../tuf/model/repository.ts'
+import { schemeOfKeytype } from '../../tuf/codec/notary-methods.ts'
 import type { KeyFields } from '../server-api.ts'
-import { LIFETIME_MS } from './lifetimes.ts'
+import { customsOf } from './customs.ts'
+import type { GivenKey } from './customs.ts'
 import { named } from './publish.ts'
-import type { Edit } from './publish.ts'
+import type { Edit } from './edit.ts'
 
 export type Founding = {
   readonly repository: string
@@ -28,23 +28,24 @@ export function foundingEdits(plan: Founding, codec: Codec, now: number): readon
     timestamp: { keys: [timestamp], threshold: 1 },
     snapshot: { keys: [snapshot], threshold: 1 },
   }
-  const unknown = new Map([[REPOSITORY_FIELD, repository]])
-  const first = firstRoot(roles, { codec, expires: now + LIFETIME_MS.root }, unknown)
-  const body = firstTargets({}, { codec, expires: now + LIFETIME_MS.targets })
+  const { lifetimes, naming } = customsOf(codec)
+  const first = firstRoot(roles, { codec, expires: now + lifetimes.root }, naming(new Map(), repository))
+  const body = firstTargets({}, { codec, expires: now + lifetimes.targets })
   return [
     { role: ROOT, body: first, authorities: [authorityOf(first, ROOT)] },
-    named({ role: TARGETS, body, authorities: [authorityOf(first, TARGETS)] }, repository),
+    named({ role: TARGETS, body, authorities: [authorityOf(first, TARGETS)] }, codec, repository),
   ]
 }
 
-/** A key of the keystore as metadata lists it. */
-export function publicKeyOf({ public: material }: Pick<KeyInfo, 'public'>, codec: Codec, suite: Suite): PublicKey {
-  return codec.key(toTufFields(material), suite)
+/** A key as metadata lists it. */
+export function publicKeyOf(key: GivenKey, codec: Codec, suite: Suite): PublicKey {
+  return codec.key(customsOf(codec).fields(key), suite)
 }
 
-/** A key that the server named, its id computed here. */
-export function serverKey(fields: KeyFields, codec: Codec, suite: Suite): PublicKey {
-  return codec.key(fields, suite)
+/** A key that the server named, in whichever dialect: before a repository is there, none of them is its own. */
+export function serverKey({ keytype, scheme, public: text }: KeyFields, codec: Codec, suite: Suite): PublicKey {
+  const material = readPublicKey({ keytype, scheme: scheme ?? schemeOfKeytype(keytype), public: text })
+  return codec.key(keyFields(material, codec.dialect), suite)
 }
 
 /**

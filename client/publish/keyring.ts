@@ -2,7 +2,7 @@ import { isKeyError } from '../../keys/errors.ts'
 import { tufKeyId } from '../../keys/keystore/key-file.ts'
 import type { KeyEntry, Keystore } from '../../keys/keystore/keystore.ts'
 import type { Signer } from '../../keys/signer.ts'
-import { fromTufFields } from '../../keys/tuf-key.ts'
+import { readPublicKey, signAs } from '../../keys/public-key.ts'
 import type { Authority, KeyId, PublicKey, Signature } from '../../tuf/index.ts'
 import { PublishError } from './errors.ts'
 
@@ -42,18 +42,14 @@ export async function openKeyring({ keystore, named, unattended }: KeyringOption
     canSign: (authority) => ownKeys(authority).length >= authority.role.threshold,
     refuseUnable: (authority) => refuseTooFew(authority, ownKeys(authority).length, named),
     async sign(payload, authorities) {
-      const chosen = new Map<KeyId, KeyEntry>()
+      const chosen = new Map<KeyId, OwnKey>()
       for (const authority of authorities) {
         const own = ownKeys(authority)
         refuseTooFew(authority, own.length, named)
-        for (const { id, entry } of own.slice(0, Math.max(authority.role.threshold, named.length)))
-          chosen.set(id, entry)
+        for (const each of own.slice(0, Math.max(authority.role.threshold, named.length))) chosen.set(each.key.id, each)
       }
       return await Promise.all(
-        [...chosen].map(async ([keyid, entry]) => {
-          const signer = await signerFor(entry)
-          return { keyid, sig: await signer.sign(payload), unknown: new Map() }
-        }),
+        [...chosen.values()].map(async ({ key, entry }) => await signAs(key, await signerFor(entry), payload)),
       )
     },
     prepare(name) {
@@ -68,15 +64,17 @@ export async function openKeyring({ keystore, named, unattended }: KeyringOption
   }
 }
 
-type OwnKey = { readonly id: KeyId; readonly entry: KeyEntry }
+type OwnKey = { readonly key: PublicKey; readonly entry: KeyEntry }
 
 /** By the id that our keystore gives the same public key: another tool may have listed it under another. */
 function ownKeysOf({ role, keys }: Authority, here: ReadonlyMap<string, KeyEntry>): readonly OwnKey[] {
   const own = new Map<string, OwnKey>()
   for (const id of role.keyids) {
-    const ours = keystoreIdOf(keys.get(id))
+    const key = keys.get(id)
+    const ours = keystoreIdOf(key)
     const entry = here.get(ours ?? '')
-    if (ours !== undefined && entry !== undefined && !own.has(ours)) own.set(ours, { id, entry })
+    if (key === undefined || ours === undefined || entry === undefined || own.has(ours)) continue
+    own.set(ours, { key, entry })
   }
   return [...own.values()]
 }
@@ -84,7 +82,7 @@ function ownKeysOf({ role, keys }: Authority, here: ReadonlyMap<string, KeyEntry
 /** undefined for a key of a kind that no keystore of ours holds. */
 function keystoreIdOf(key: PublicKey | undefined): string | undefined {
   try {
-    return key && tufKeyId(fromTufFields(key))
+    return key && tufKeyId(readPublicKey(key))
   } catch (error) {
     if (!isKeyError(error)) throw error
     return undefined

@@ -19,14 +19,14 @@ import {
   withDelegation,
 } from '../../tuf/index.ts'
 import type { EditContext, KeySet, RoleName, Scope, Suite, TargetFile, Targets } from '../../tuf/index.ts'
-import type { Edit } from './publish.ts'
+import { customsOf } from './customs.ts'
+import type { Edit } from './edit.ts'
 import type { HoldingRole } from './standing.ts'
 
 /** The role above the bins. */
 export const BINS = roleName('bins')
 const BIN_PREFIX = 'bin'
 const BIN_BITS = 6
-const FLAT_UP_TO = 1000
 
 export function hasBins(targets: Targets): boolean {
   return listedRoles(targets).some(({ name }) => name === BINS)
@@ -56,7 +56,7 @@ export function binToRenew(bins: Targets, turn: number): RoleName | undefined {
  */
 export function spreadIfLarge(edit: Edit, keys: KeySet, suite: Suite, context: EditContext): readonly Edit[] {
   const { body } = edit
-  if (body.type !== 'targets' || body.targets.size <= FLAT_UP_TO || hasBins(body)) return [edit]
+  if (body.type !== 'targets' || body.targets.size <= customsOf(context.codec).flatUpTo || hasBins(body)) return [edit]
   if (body.delegations?.succinct !== undefined) return [edit] // another tool's bins, which leave room for no role beside them
   const delegations = succinctBins(keys, BIN_BITS, BIN_PREFIX)
   const { succinct } = delegations

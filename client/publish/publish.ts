@@ -1,36 +1,34 @@
-import { isTrustError, REPOSITORY_FIELD } from '../../tuf/index.ts'
-import type { Authority, Codec, Root, RoleName, Targets } from '../../tuf/index.ts'
+import { isTrustError } from '../../tuf/index.ts'
+import type { Codec, RoleName } from '../../tuf/index.ts'
 import { HttpError } from '../http-errors.ts'
 import type { ServerApi, Signed, Stored, Upload } from '../server-api.ts'
 import { isClientError } from '../trust/errors.ts'
+import { customsOf } from './customs.ts'
+import type { Edit, Plan } from './edit.ts'
 import { isPublishError, PublishError } from './errors.ts'
+import { aboveFloors, raiseFloors } from './floors.ts'
+import type { Floors } from './floors.ts'
 import type { Keyring } from './keyring.ts'
+import { withOwnSnapshot } from './own-snapshot.ts'
 import type { Standing } from './standing.ts'
-
-/** One role's next version, and by whose keys it must be signed. */
-export type Edit = {
-  readonly role: RoleName
-  readonly body: Root | Targets
-  readonly authorities: readonly Authority[]
-}
-
-/**
- * What somebody wants, put on top of what is there now. Asked again after every conflict, so it must say the same of
- * the same standing. No edits mean that what is wanted is already so.
- */
-export type Plan = (standing: Standing) => Promise<readonly Edit[]>
 
 export type Desk = {
   readonly repository: string
   readonly server: ServerApi
   readonly keyring: Keyring
+  /** All keys of this machine, whichever were named: for what a publish needs beside what was asked for. */
+  readonly everyKey: Keyring
   /** What this machine published a moment ago: to go on from without a question, once. */
   readonly known: Standing | undefined
+  /** What the first attempt goes on from. */
+  readonly look: () => Promise<Standing>
   /** Refreshes; every call sees what was published before it. */
   readonly standing: () => Promise<Standing>
   /** Told of each publish that was stored, so that the next refresh need not fetch what was just sent. */
   readonly stored: (files: ReadonlyMap<RoleName, Uint8Array>, signed: Signed) => Promise<void>
   readonly patience: Patience
+  readonly clock: () => number
+  readonly close: () => void
 }
 
 export type Patience = {
@@ -89,14 +87,16 @@ function snapshotOf({ files, suite }: Standing): string | undefined {
 async function publishAsking(desk: Desk, plan: Plan): Promise<Published> {
   const { patience, repository } = desk
   const start = patience.monotonic()
+  const floors: Floors = new Map()
   let failures = 0
   for (let attempts = 0; ; attempts++) {
     const standing = await desk.standing()
-    const edits = await plan(standing)
+    const edits = aboveFloors(await plan(standing), standing, floors)
     if (edits.length === 0) return { published: attempts > 0, attempts, unsigned: [] }
     const outcome = await attempt(desk, standing, edits)
     if (!(outcome instanceof Error) && outcome.kind === 'stored') return stored(outcome, attempts + 1)
     failures = outcome instanceof Error ? failures + 1 : 0
+    if (!(outcome instanceof Error)) raiseFloors(floors, edits, standing, outcome)
     if (outcome instanceof Error && failures === MOST_FAILURES) throw outcome
     const milliseconds = patience.monotonic() - start
     if (milliseconds > CONFLICT_MS)
@@ -111,10 +111,10 @@ function stored({ unsigned }: Stored, attempts: number): Published {
 }
 
 /** Targets say which repository they are for, or its keys would have signed them for every other one too (ADR 0009). */
-export function named<E extends Edit>(edit: E, repository: string): E {
+export function named<E extends Edit>(edit: E, codec: Codec, repository: string): E {
   const { body } = edit
   if (body.type !== 'targets') return edit
-  return { ...edit, body: { ...body, unknown: new Map(body.unknown).set(REPOSITORY_FIELD, repository) } }
+  return { ...edit, body: { ...body, unknown: customsOf(codec).naming(body.unknown, repository) } }
 }
 
 /** The files of these edits, signed. */
@@ -131,17 +131,14 @@ export async function sign(
 }
 
 /** An error here is one after which the update may or may not be in place. Every other one is thrown. */
-async function attempt(
-  desk: Desk,
-  { codec }: Standing,
-  edits: readonly Edit[],
-  seen?: string,
-): Promise<Upload | Error> {
-  const files = await sign(
+async function attempt(desk: Desk, standing: Standing, edits: readonly Edit[], seen?: string): Promise<Upload | Error> {
+  const { codec } = standing
+  const signed = await sign(
     codec,
     desk.keyring,
-    edits.map((edit) => named(edit, desk.repository)),
+    edits.map((edit) => named(edit, codec, desk.repository)),
   )
+  const files = await withOwnSnapshot(desk, standing, edits, signed)
   try {
     const outcome = await desk.server.upload(files, seen)
     if (outcome.kind === 'stored') await desk.stored(files, outcome.signed)

@@ -3,8 +3,8 @@ import { authorityOf, binNames, keySetOf, nextRoot, roleName, ROOT, TARGETS, wit
 import type { Authority, Delegations, KeyId, PublicKey, Root, RoleName, Targets, TopRole } from '../../tuf/index.ts'
 import { authorityIn, placeOf, publishedOf } from './delegating.ts'
 import { PublishError } from './errors.ts'
-import { LIFETIME_MS } from './lifetimes.ts'
-import type { Edit, Plan } from './publish.ts'
+import { customsOf } from './customs.ts'
+import type { Edit, Plan } from './edit.ts'
 import { allRoles } from './standing.ts'
 import type { HoldingRole, Standing } from './standing.ts'
 import { editOf } from './tags.ts'
@@ -37,11 +37,9 @@ export function planTopRotation(role: TopRole, wanted: NewKeys, making: Making):
     const { root } = standing
     first ??= root.version
     if (root.version > first && sameKeys(keySetOf(root, roleName(role)).keys, wanted.keys)) return []
-    const next = nextRoot(
-      root,
-      { [role]: wanted },
-      { codec: standing.codec, expires: making.clock() + LIFETIME_MS.root },
-    )
+    const { codec } = standing
+    const expires = making.clock() + customsOf(codec).lifetimes.root
+    const next = nextRoot(root, { [role]: wanted }, { codec, expires })
     const edit: Edit = { role: ROOT, body: next, authorities: [authorityOf(root, ROOT), authorityOf(next, ROOT)] }
     return role === 'targets' ? [edit, ...(await reissued(standing, next, making))] : [edit]
   }

@@ -19,7 +19,7 @@ export type HoldingRole = {
   readonly authority: Authority
   /** undefined for a delegated role that its keys have not signed: never, or not since they were replaced. */
   readonly file: Verified<Targets> | undefined
-  /** What the snapshot lists; 0 for a role that was never published. */
+  /** Of the file that the snapshot lists; 0 for a role that was never published. */
   readonly version: number
 }
 
@@ -76,19 +76,21 @@ function below(delegator: Verified<Targets>, { roles, terminates }: Delegates, w
 }
 
 /** The roles that were found so in a standing: for each of a thousand tags they would be fetched once more. */
-const UNSIGNED = new WeakMap<Standing, Set<RoleName>>()
+const UNSIGNED = new WeakMap<Standing, Map<RoleName, number>>()
 
 async function roleOf(standing: Standing, { role, delegator }: Waiting): Promise<HoldingRole> {
   const authority = delegatedAuthority(delegator, role)
-  const version = standing.snapshot.meta.get(role)?.version ?? 0
-  const unsigned = UNSIGNED.get(standing) ?? new Set<RoleName>()
-  if (version === 0 || unsigned.has(role)) return { name: role, authority, file: undefined, version }
+  const unsigned = UNSIGNED.get(standing) ?? new Map<RoleName, number>()
+  const known = standing.snapshot.meta.has(role) ? unsigned.get(role) : 0
+  if (known !== undefined) return { name: role, authority, file: undefined, version: known }
   try {
-    return { name: role, authority, file: (await standing.get({ role, delegator })).file, version }
+    const { file } = await standing.get({ role, delegator })
+    return { name: role, authority, file, version: file.version }
   } catch (error) {
     // Its keys were replaced by its delegator alone: what they say begins anew.
     if (!isTrustError(error) || error.code !== 'THRESHOLD') throw error
-    UNSIGNED.set(standing, unsigned.add(role))
+    const version = await standing.listedVersion(role)
+    UNSIGNED.set(standing, unsigned.set(role, version))
     return { name: role, authority, file: undefined, version }
   }
 }

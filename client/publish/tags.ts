@@ -4,10 +4,10 @@ import type { Codec, RoleName, TargetFile, Targets } from '../../tuf/index.ts'
 import { digestOf } from '../trust/repository.ts'
 import { PublishError } from './errors.ts'
 import { BINS, binToRenew, isOwner, keysOfOwner, spreadIfLarge } from './layout.ts'
-import { isDue, LIFETIME_MS } from './lifetimes.ts'
+import { customsOf, isDue } from './customs.ts'
 import { holderOf, placeFor, refuseShadowed } from './place.ts'
 import type { Place, PlaceWish } from './place.ts'
-import type { Edit, Plan } from './publish.ts'
+import type { Edit, Plan } from './edit.ts'
 import { allRoles, rolesFor } from './standing.ts'
 import type { HoldingRole, Standing } from './standing.ts'
 
@@ -36,7 +36,7 @@ export function planSigning(wish: SignWish): Plan {
       wish.placed(tag, place.role.name)
       refuseShadowed(place, { ...wish, tag })
       refuseChanged(wish, place, tag, target, before)
-      if (isSettled(place, tag, target, wish.clock())) continue
+      if (isSettled(place, tag, target, standing.codec, wish.clock())) continue
       const change = changes.get(place.role.name) ?? { role: place.role, set: new Map<string, TargetFile>() }
       changes.set(place.role.name, change)
       change.set.set(tag, target)
@@ -56,7 +56,7 @@ function signingEdits(
 ): readonly Edit[] {
   const edit = editOf(role, { set }, { codec, clock })
   if (!isOwner(role)) return [edit]
-  const context = { codec, expires: clock() + LIFETIME_MS.targets }
+  const context = { codec, expires: clock() + customsOf(codec).lifetimes.targets }
   return spreadIfLarge(edit, keysOfOwner(role), suite, context)
 }
 
@@ -67,7 +67,7 @@ async function renewal(standing: Standing, edits: readonly Edit[], wish: SignWis
   const role = binToRenew(bins.file, standing.snapshot.version)
   if (role === undefined || edits.some((edit) => edit.role === role) || !wish.canSign(bins.authority)) return []
   const { file } = await standing.get({ role, delegator: bins.file })
-  if (!isDue('targets', file.expires, wish.clock())) return []
+  if (!isDue(standing.codec, 'targets', file.expires, wish.clock())) return []
   const held = { name: role, authority: delegatedAuthority(bins.file, role), file, version: file.version }
   return [editOf(held, {}, { codec: standing.codec, clock: wish.clock })]
 }
@@ -103,7 +103,7 @@ export function editOf(
   change: Parameters<typeof nextTargets>[1],
   { codec, clock }: { readonly codec: Codec; readonly clock: () => number },
 ): Edit {
-  const context = { codec, expires: clock() + LIFETIME_MS.targets }
+  const context = { codec, expires: clock() + customsOf(codec).lifetimes.targets }
   const body: Targets =
     file === undefined
       ? { ...firstTargets(change, context), version: version(published + 1) }
@@ -127,13 +127,13 @@ function refuseChanged(
 }
 
 /** Signed already as it should be, where clients find it first, and for long enough. */
-function isSettled({ role, asked }: Place, tag: string, target: TargetFile, now: number): boolean {
+function isSettled({ role, asked }: Place, tag: string, target: TargetFile, codec: Codec, now: number): boolean {
   const holder = holderOf(asked, tag)
   const signed = holder?.file?.targets.get(tag)
   if (holder !== role || signed === undefined || role.file === undefined) return false
   const same =
     signed.length === target.length && digestOf({ path: tag, target: signed }) === digestOf({ path: tag, target })
-  return same && !isDue('targets', role.file.expires, now)
+  return same && !isDue(codec, 'targets', role.file.expires, now)
 }
 
 function names(roles: readonly HoldingRole[]): readonly RoleName[] {

@@ -1,5 +1,15 @@
-import { acceptDelegated, binNames, listedRoles, search, targetsFile, TARGETS, TrustError } from '../../tuf/index.ts'
-import type { AfterTargets, Found, RoleName, Targets, Verified, Wanted } from '../../tuf/index.ts'
+import {
+  acceptDelegated,
+  binNames,
+  listedMeta,
+  listedRoles,
+  refuseMismatch,
+  search,
+  targetsFile,
+  TARGETS,
+  TrustError,
+} from '../../tuf/index.ts'
+import type { AfterTargets, Found, RoleName, Targets, Verified, Version, Wanted } from '../../tuf/index.ts'
 import { delegatedName } from './cache.ts'
 import type { TrustCache } from './cache.ts'
 import { ClientError } from './errors.ts'
@@ -24,6 +34,8 @@ export type Delegated = {
   readonly freshUntil: () => number
   /** One role by the word of one delegator. */
   readonly get: (wanted: Wanted, signal?: AbortSignal) => Promise<RoleFile>
+  /** The version of the file that the snapshot lists for a role, whoever signed that file. */
+  readonly listedVersion: (role: RoleName, signal?: AbortSignal) => Promise<Version>
 }
 
 /** More than any repository of ours has; a bound for one that delegates without an end. */
@@ -71,8 +83,22 @@ export function delegatedRoles(
     return got.value
   }
 
+  async function listedVersion(role: RoleName, signal?: AbortSignal): Promise<Version> {
+    const meta = listedMeta(trust, role)
+    if (meta.version !== undefined) return meta.version
+    const file = targetsFile(trust, role)
+    const accept = (bytes: Uint8Array) => {
+      refuseMismatch(role, meta, bytes, trust.suite)
+      return trust.codec.decode('targets', bytes, trust).body.version
+    }
+    const got = await fetchNeeded(source, { file, accept, signal })
+    if (got === undefined) throw new ClientError('NO_TRUST_DATA', { repository, file: file.name })
+    return got.value
+  }
+
   return {
     get,
+    listedVersion,
     freshUntil: () => Math.min(...[...fetched.values()].map(({ file }) => file.expires)),
     async find(path, signal) {
       const steps = search(trust, path)
