@@ -200,7 +200,7 @@ async function currentRoot(
 ): Promise<WalkingRoot | undefined> {
   const state = await metadata.state(repository)
   const record = state?.files.get(ROOT)
-  return state && record && openRoot(judge(state.dialect), await work.load(repository, record))
+  return state && record && openRoot(judge(state.dialect, repository), await work.load(repository, record))
 }
 
 function lifetimesOf(settings: Settings): Completion['lifetimes'] {

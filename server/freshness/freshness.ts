@@ -20,7 +20,7 @@ import type {
 export type FreshnessOptions = Completion & {
   readonly metadata: MetadataStore
   readonly work: WorkCache
-  readonly judge: (dialect: Dialect) => Judge
+  readonly judge: (dialect: Dialect, repository?: string) => Judge
   readonly grace: number
   readonly changed: (repository: string) => void
   readonly report: FreshnessReport
@@ -150,7 +150,7 @@ async function tried(options: FreshnessOptions, due: DueRepository): Promise<Pub
 async function publicationFor(options: FreshnessOptions, due: DueRepository): Promise<Publication | undefined> {
   const state = await options.metadata.state(due.name)
   if (state === undefined) return undefined
-  const judge = options.judge(state.dialect)
+  const judge = options.judge(state.dialect, due.name)
   const completed = await completedFor(options, judge, state, due)
   const files = [newFile(judge, TIMESTAMP, completed.timestamp)]
   if (completed.snapshot !== undefined) files.push(newFile(judge, SNAPSHOT, completed.snapshot))

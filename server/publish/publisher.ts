@@ -70,8 +70,8 @@ export type PublisherOptions = Completion & {
   readonly changed: (repository: string) => void
 }
 
-/** How files of a dialect are judged at this instant. */
-export type Judges = (dialect: Dialect) => Judge
+/** How files of a dialect are judged at this instant; a root needs the name of the repository that it is to be for. */
+export type Judges = (dialect: Dialect, repository?: string) => Judge
 
 /** Attempts when another server publishes to the same repository. */
 const ATTEMPTS = 5
@@ -103,7 +103,10 @@ export function makePublisher(options: PublisherOptions): Publisher {
 export function makeJudge(clock: () => number, limits: Limits = DEFAULT_LIMITS): Judges {
   const suite = memoSuite(nativeSuite)
   const codecs = { 'tuf-1.0': memoCodec(tufCodec), 'notary-v1': memoCodec(notaryCodec) }
-  return (dialect) => ({ codec: codecs[dialect], suite, limits, now: instant(Math.floor(clock())) })
+  return (dialect, repository) => {
+    const codec = codecs[dialect]
+    return { codec, suite, limits: { ...limits, ...codec.limits }, now: instant(Math.floor(clock())), repository }
+  }
 }
 
 /** What is stored decides for good; a new repository's first root decides for it. Throws INVALID_UPDATE. */
@@ -130,7 +133,7 @@ async function attempt(options: PublisherOptions, request: PublishRequest, left:
   const { repository } = request
   const state = await store.metadata.state(repository)
   const dialect = dialectOf(state, request.upload)
-  const judge = options.judge(dialect)
+  const judge = options.judge(dialect, repository)
   const upload = withoutIgnored(request.upload, dialect)
   if (isRepeated(state, upload, judge)) return { versions: versionsOf(state), leftBehind: [], signed: new Map() }
   refuseOtherSnapshot(state, request)

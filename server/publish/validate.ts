@@ -15,7 +15,6 @@ import {
   delegatedAuthority,
   finishRoot,
   openRoot,
-  repositoryOf,
   signersOf,
 } from '../../tuf/index.ts'
 import type {
@@ -115,14 +114,14 @@ async function acceptRoots(
   const previous = before === undefined ? undefined : openRoot(judge, before)
   const trust = finishRoot(previous === undefined ? openRoot(judge, next) : acceptRoot(previous, next))
   rules.refuseRoot(trust.root)
-  refuseOtherName(repository, trust.root)
+  refuseOtherName(repository, trust)
   await online.refuseForeign(repository, trust, rules.theirs)
   return { trust, previous: previous?.root }
 }
 
 /** Clients refuse a root that names another repository. One that names none is for them to judge: it is their pin. */
-function refuseOtherName(repository: string, root: Root): void {
-  const named = repositoryOf(root)
+function refuseOtherName(repository: string, { codec, root }: AfterRoot): void {
+  const named = codec.repositoryOf(root, { repository })
   if (named !== undefined && named !== repository) throw invalidUpdate('OTHER_REPOSITORY', { repository, named })
 }
 

@@ -64,8 +64,8 @@ function names({ commonName }: Certificate, repository: string | undefined): boo
 
 const DAY = 86_400_000
 
-/** A clock may be a day behind the one that the certificate was made by. Before 1970 stands who asks for no date. */
+/** A clock may be a day behind the one that the certificate was made by. At 1970, or before it, stands who asks for no date. */
 function ageOf({ notBefore, notAfter }: Certificate, now: number): string | undefined {
   if (now > notAfter) return 'a certificate has expired'
-  return now >= 0 && now + DAY < notBefore ? 'a certificate is not valid yet' : undefined
+  return now > 0 && now + DAY < notBefore ? 'a certificate is not valid yet' : undefined
 }
