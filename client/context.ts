@@ -8,6 +8,7 @@ import { readUserFile } from './files.ts'
 import { pathsFor } from './paths.ts'
 import type { Paths } from './paths.ts'
 import type { Http } from './http.ts'
+import type { Credentials } from './registry/credentials.ts'
 import type { Registry } from './registry/registry.ts'
 import type { ServerApi } from './server-api.ts'
 import type { Terminal } from './terminal.ts'
@@ -34,6 +35,8 @@ export type Context = {
   /** Another source than the one the keystore opens its keys with. */
   readonly passphrasesFrom: (file: string | undefined) => Promise<PassphraseSource>
   readonly keystore: () => Promise<Keystore>
+  /** Those that `docker login` keeps. */
+  readonly logins: () => Promise<Credentials>
   readonly registry: () => Promise<Registry>
   /** The rule of this machine for a repository. Throws NOT_PINNED. */
   readonly pinOf: (repository: string) => Promise<PinRule>
@@ -91,11 +94,14 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     const { openKeystore } = await import('../keys/keystore/file.ts')
     return openKeystore({ dir: paths.keys, passphrase: await passphrases(), clock })
   })
+  const logins = once(async () => {
+    const { dockerCredentials } = await import('./registry/docker-config.ts')
+    return dockerCredentials({ environment: env, homeDirectory: homeDirectory ?? '/' })
+  })
   const registry = once(async () => {
     const { openRegistry } = await import('./registry/registry.ts')
-    const { dockerCredentials } = await import('./registry/docker-config.ts')
     const ca = settings.registryCa === undefined ? {} : { ca: await readAuthorities(settings.registryCa) }
-    const credentials = dockerCredentials({ environment: env, homeDirectory: homeDirectory ?? '/' })
+    const credentials = await logins()
     const opened = openRegistry({ credentials, plainHttp: settings.plainHttp, userAgent, ...ca })
     closing.push(opened.close)
     return opened
@@ -182,6 +188,7 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     passphrases,
     passphrasesFrom,
     keystore,
+    logins,
     registry,
     pinOf,
     repository,

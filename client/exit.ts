@@ -8,6 +8,7 @@ import type { TrustCode } from '../tuf/errors.ts'
 import type { CommandCode } from './commands/errors.ts'
 import type { HttpCode } from './http-errors.ts'
 import type { PolicyCode } from './policy/errors.ts'
+import type { MovingCode } from './moving/errors.ts'
 import type { PublishCode } from './publish/errors.ts'
 import type { RegistryCode } from './registry/errors.ts'
 import type { ClientCode } from './trust/errors.ts'
@@ -160,6 +161,17 @@ const POLICY = {
   POLICY_UNUSABLE: 3,
 } as const satisfies Record<PolicyCode, ExitCode>
 
+const MOVING = {
+  PIN_NEEDED: 2,
+  PIN_NOT_FOUND: 1,
+  NOT_NOTARY: 1,
+  TOO_MANY_ROOTS: 1,
+  TOO_MANY_ROLES: 1,
+  ROOT_KEY_NEEDED: 1,
+  OTHER_HERE: 1,
+  DIVERGED: 1,
+} as const satisfies Record<MovingCode, ExitCode>
+
 /** By the name of the error's class. */
 export const EXIT_CODES = {
   TrustError: TRUST,
@@ -171,6 +183,7 @@ export const EXIT_CODES = {
   HttpError: HTTP,
   PublishError: PUBLISH,
   CommandError: COMMAND,
+  MovingError: MOVING,
 } as const satisfies Record<string, Readonly<Record<string, ExitCode>>>
 
 /** An error as it is told: `code` and `detail` for programs, the rest for people. */

@@ -43,6 +43,8 @@ export type ServerApi = {
   readonly newOnlineKey: (role: OnlineRole) => Promise<KeyFields>
   /** All or nothing; nothing as well where the snapshot is by now another one than `seen`, given by its sha256. */
   readonly upload: (files: ReadonlyMap<RoleName, Uint8Array>, seen?: string) => Promise<Upload>
+  /** The whole of a repository from another server, by file names; all or nothing. */
+  readonly moveIn: (files: ReadonlyMap<string, Uint8Array>) => Promise<void>
   /** Newest first, at most `limit`. */
   readonly history: (tag: string, limit: number) => Promise<readonly HistoryEntry[]>
 }
@@ -76,6 +78,14 @@ export function openServerApi(options: ServerApiOptions): ServerApi {
       const headers = { 'content-type': contentType, ...(seen === undefined ? {} : { 'if-match': `"${seen}"` }) }
       const answer = await ask({ url: new URL(trust), method: 'POST', headers, body, idleTimeout: PUBLISH_IDLE_MS })
       return uploadFrom(options, answer)
+    },
+    async moveIn(files) {
+      const parts = [...files].map(([name, bytes]) => ({ name, bytes, contentType: 'application/json' }))
+      const { contentType, body } = multipart('files', parts)
+      const url = new URL(`${baseUrl(server)}v1/repositories/${encodeURIComponent(repository)}/_import`)
+      const headers = { 'content-type': contentType }
+      const answer = await ask({ url, method: 'POST', headers, body, idleTimeout: PUBLISH_IDLE_MS })
+      if (answer.status !== 200) throw refusal(options, 400, answer.body)
     },
     async history(tag, limit) {
       const url = new URL(`${baseUrl(server)}v1/repositories/${encodeURIComponent(repository)}/history`)

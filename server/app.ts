@@ -22,6 +22,7 @@ import { changefeedRoutes } from './routes/changefeed.ts'
 import { healthRoutes } from './routes/health.ts'
 import { getMetadata } from './routes/metadata.ts'
 import { onlineKeyRoutes } from './routes/online-key.ts'
+import { postImport } from './routes/import.ts'
 import { deleteRepository } from './routes/remove.ts'
 import { repositoryRoutes } from './routes/repositories.ts'
 import { tokenAuthRoutes } from './routes/token-auth.ts'
@@ -53,6 +54,7 @@ export function buildApp(deps: AppDeps, tls?: TlsFiles): FastifyInstance {
   getMetadata(app, deps)
   postUpload(app, deps)
   deleteRepository(app, deps)
+  postImport(app, deps)
   changefeedRoutes(app, deps)
   repositoryRoutes(app, deps)
   tokenRoutes(app, deps)

@@ -40,7 +40,7 @@ export const keyImportCommand = defineCommand({
 })
 
 /** Old passphrases first: those of this run are for the keys here. */
-async function openerOf(context: Context, old: string | undefined): Promise<PassphraseSource> {
+export async function openerOf(context: Context, old: string | undefined): Promise<PassphraseSource> {
   const own = await context.passphrases()
   return old === undefined ? own : inOrder([await context.passphrasesFrom(old), own])
 }

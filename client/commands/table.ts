@@ -122,6 +122,16 @@ export const COMMANDS: Readonly<Record<string, Entry | Group>> = {
       },
     },
   },
+  import: {
+    summary: 'take over what another program kept',
+    example: 'tagseal import notary --from https://notary.docker.io docker.io/team/app --pin ID',
+    commands: {
+      notary: {
+        summary: 'move repositories here from a Notary v1 server',
+        load: async () => (await import('./import-notary.ts')).importNotaryCommand,
+      },
+    },
+  },
   export: {
     summary: 'hand over what other programs use',
     example: 'tagseal export notary-keys --out ~/.docker/trust/private/',

@@ -26,6 +26,7 @@ import type {
 import type { Completion } from './complete.ts'
 import { applyDelta, decodeDelta, refuseOtherBase } from './delta.ts'
 import { RULES } from './dialects.ts'
+import { arriving, refuseOtherThanNotary } from './move-in.ts'
 import { memoCodec, memoSuite } from './memo.ts'
 import { makeQueue } from './queue.ts'
 import type { Upload, UploadPart } from './upload.ts'
@@ -54,6 +55,8 @@ export type Published = {
 export type Publisher = {
   /** Throws Problem. What it acknowledges is on the disk. */
   readonly publish: (request: PublishRequest) => Promise<Published>
+  /** The same for a repository that is not here yet and comes whole from another server. */
+  readonly moveIn: (request: PublishRequest) => Promise<Published>
   /** Durable when it returns; false for a repository that does not exist. */
   readonly remove: (removal: Removal) => Promise<boolean>
   /** Resolves when nothing is being published. */
@@ -88,6 +91,11 @@ export function makePublisher(options: PublisherOptions): Publisher {
       for (const role of request.upload.keys()) RULES[dialect].refuseRole(role)
       refuseStale(state, request.upload, dialect)
       return queue.run(request.repository, () => attempt(options, request, ATTEMPTS))
+    },
+    async moveIn(request) {
+      const judge = { ...options.judge('notary-v1'), repository: request.repository }
+      refuseOtherThanNotary(request.upload, judge.limits)
+      return queue.run(request.repository, () => takeIn(options, request, judge))
     },
     remove: (removal) =>
       queue.run(removal.repository, async () => {
@@ -147,6 +155,19 @@ async function attempt(options: PublisherOptions, request: PublishRequest, left:
   changed(repository)
   for (const { sha256, bytes } of next.files) options.work.keep(sha256, bytes)
   const versions = new Map([...versionsOf(state), ...next.files.map(({ role, version }) => [role, version] as const)])
+  return { versions, leftBehind: next.leftBehind, signed: signedIn(next.files) }
+}
+
+async function takeIn(options: PublisherOptions, request: PublishRequest, judge: Judge): Promise<Published> {
+  const { store, changed } = options
+  const { repository, upload } = request
+  const current = (await store.metadata.state(repository))?.files.get(ROOT)?.version
+  if (current !== undefined) throw new Problem('VERSION', { role: ROOT, current, got: 1 })
+  const next = await arriving(options, { repository, upload, judge })
+  const [stored] = await store.metadata.publish([publicationOf(options, judge, undefined, request, next)])
+  if (stored !== true) return takeIn(options, request, judge)
+  changed(repository)
+  const versions = new Map(next.files.map(({ role, version }) => [role, version] as const))
   return { versions, leftBehind: next.leftBehind, signed: signedIn(next.files) }
 }
 

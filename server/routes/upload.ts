@@ -106,7 +106,7 @@ export function postUpload(app: FastifyInstance, deps: AppDeps): void {
 }
 
 /** The upload's bytes count against the budget from before they arrive until they are dealt with. */
-async function withUpload<T>(
+export async function withUpload<T>(
   { budget, settings }: AppDeps,
   request: FastifyRequest,
   use: (upload: Upload) => Promise<T>,

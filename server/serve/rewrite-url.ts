@@ -30,11 +30,12 @@ function rewriteTrust(url: string): string {
 }
 
 const BASE = '/v1/repositories/'
-const HISTORY = '/history'
+/** No part of a name begins with `_`, so that the second is nobody's repository. */
+const SUFFIXES = ['/history', '/_import']
 
 function rewriteRepository(url: string): string {
   const { path, query } = split(url)
-  const suffix = path.endsWith(HISTORY) ? HISTORY : ''
+  const suffix = SUFFIXES.find((each) => path.endsWith(each)) ?? ''
   return `${BASE}${folded(path.slice(BASE.length, path.length - suffix.length))}${suffix}${query}`
 }
 
