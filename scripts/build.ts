@@ -69,6 +69,13 @@ function forwarding(path: string): string {
 /** The launcher calls it with a module of its own. */
 const WRAPPER = ['(function (exports, require, module, __filename, __dirname) {', '})'] as const
 
+/** Run as a script, which may call `require` but has no `import()`. */
+const AS_SCRIPT = {
+  banner: { js: WRAPPER[0] },
+  footer: { js: WRAPPER[1] },
+  supported: { 'dynamic-import': false },
+}
+
 /** The server is started once and may take its packages from node_modules; `tagseal` carries them inside. */
 const PROGRAMS = {
   tagseal: { entry: 'client/main.ts', format: 'cjs', packages: 'bundle' },
@@ -102,7 +109,8 @@ async function bundle(name: string, program: Program): Promise<void> {
     minify: true,
     legalComments: 'eof',
     packages: program.packages,
-    ...(program.format === 'cjs' ? { banner: { js: WRAPPER[0] }, footer: { js: WRAPPER[1] } } : {}),
+    external: ['pkcs11js'], // native code, which cannot be carried inside (ADR 0020)
+    ...(program.format === 'cjs' ? AS_SCRIPT : {}),
     plugins: program.packages === 'bundle' ? [LAZY_BUILTINS] : [],
     logLevel: 'warning',
   })

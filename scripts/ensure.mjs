@@ -5,7 +5,17 @@
  * missing, so it stands before every command that needs the packages.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { delimiter, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -16,6 +26,8 @@ const NODE = join(MODULES, 'node', 'bin', 'node')
 const BIN = join(MODULES, '.bin')
 const LINK = join(BIN, 'node')
 const TAP_STAMP = join(MODULES, '.tap-built')
+const ADDON = join(MODULES, 'pkcs11js')
+const ADDON_TRIED = join(MODULES, '.pkcs11js-failed')
 const LOCK = join(ROOT, '.cache', 'ensure.lock')
 const PATIENCE_MS = 600_000
 
@@ -25,10 +37,11 @@ if (!isComplete()) {
   ensurePackages()
   ensureNode()
   ensureTap()
+  ensureAddon()
 }
 
 function isComplete() {
-  return installedAsLocked() && existsSync(LINK) && tapStamp() === wantedTap()
+  return installedAsLocked() && existsSync(LINK) && tapStamp() === wantedTap() && !wantsAddon()
 }
 
 /** Two that install into one folder at once leave it half installed: the second waits, and finds nothing to do. */
@@ -149,6 +162,42 @@ function ensureTap() {
   const { status, stdout, stderr } = spawnSync(join(BIN, 'tap'), ['build'], { cwd: ROOT, env: env() })
   if (status !== 0) fail(`tap build failed:\n${stdout}${stderr}`)
   writeFileSync(TAP_STAMP, wantedTap())
+}
+
+/**
+ * pkcs11js is C++ that npm would compile in an install script, and install scripts are off (.npmrc). Three files, no
+ * library beside libc and no header but Node-API's, which come as a package: the compiler is called directly (ADR 0020).
+ * Without one, everything works but keys on tokens, and their tests say so.
+ */
+function ensureAddon() {
+  if (!wantsAddon()) return
+  say('compiling pkcs11js, for keys on PKCS#11 tokens')
+  const addon = addonFile()
+  mkdirSync(dirname(addon), { recursive: true })
+  const options = { cwd: ADDON, stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8' }
+  const { error, status, stderr } = spawnSync(process.env.CXX ?? 'c++', compilerArguments(`${addon}.new`), options)
+  if (status === 0) return renameSync(`${addon}.new`, addon)
+  const why = error === undefined ? stderr.split('\n')[0] : 'there is no C++ compiler'
+  say(`keys on PKCS#11 tokens will not work here: ${why} (to try again: rm ${ADDON_TRIED})`)
+  writeFileSync(ADDON_TRIED, '')
+}
+
+/** Where the platform has no such package, or compiling failed before, nothing is missing. */
+function wantsAddon() {
+  return existsSync(ADDON) && !existsSync(addonFile()) && !existsSync(ADDON_TRIED)
+}
+
+function addonFile() {
+  return join(ADDON, 'build', 'Release', 'pkcs11.node')
+}
+
+/** What pkcs11js says in its binding.gyp. */
+function compilerArguments(output) {
+  const includes = ['includes', join(MODULES, 'node-api-headers', 'include')].map((path) => `-I${path}`)
+  const defines = ['-DNAPI_DISABLE_CPP_EXCEPTIONS', '-DNODE_GYP_MODULE_NAME=pkcs11', '-DBUILDING_NODE_EXTENSION']
+  const sources = ['dl.cpp', 'common.cpp', 'main.cpp'].map((name) => join('src', name))
+  const linking = process.platform === 'darwin' ? ['-undefined', 'dynamic_lookup'] : []
+  return ['-O2', '-std=c++17', '-shared', '-fPIC', ...linking, ...defines, ...includes, ...sources, '-o', output]
 }
 
 function tapStamp() {
