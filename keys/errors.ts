@@ -11,6 +11,22 @@ export type KeyFailures = {
   /** Well-formed, and not strong enough to sign anything with. */
   readonly KEY_WEAK: { readonly what: string; readonly why: string }
   readonly KEY_CLOSED: { readonly algorithm: string }
+  /** The private half is not here; `signer` says where. */
+  readonly KEY_ELSEWHERE: { readonly id: string; readonly signer: string }
+  /** Text that should say where a private key is: `ssh:...`, `pkcs11:...`, `exec:...`. */
+  readonly SIGNER_MALFORMED: { readonly reference: string; readonly why: string }
+  /** An agent, a token or a program that cannot be reached or started. */
+  readonly SIGNER_UNAVAILABLE: { readonly signer: string; readonly why: string }
+  /** A key that is there and cannot make a signature that anybody would verify. */
+  readonly SIGNER_UNFIT: { readonly key: string; readonly why: string }
+  readonly SIGNER_FAILED: { readonly signer: string; readonly why: string }
+  readonly SIGNER_TIMEOUT: { readonly signer: string; readonly seconds: number }
+  /** What a signer answered is no signature of the key it is to sign with. */
+  readonly SIGNATURE_WRONG: { readonly signer: string }
+  readonly PIN_MISSING: { readonly token: string }
+  readonly PIN_WRONG: { readonly token: string }
+  /** A token that takes no PIN, or whose last attempt nobody should spend unasked. */
+  readonly PIN_LOCKED: { readonly token: string; readonly why: string }
   readonly KEYSTORE_IO: { readonly path: string; readonly why: string }
   readonly PASSPHRASE_MISSING: { readonly key: string }
   readonly PASSPHRASE_WRONG: { readonly key: string }
@@ -36,6 +52,16 @@ const SENTENCE: { readonly [C in KeyCode]: (d: KeyFailures[C]) => string } = {
   KEY_MALFORMED: (d) => `malformed ${d.what}: ${d.why}`,
   KEY_WEAK: (d) => `weak ${d.what}: ${d.why}`,
   KEY_CLOSED: (d) => `this ${d.algorithm} key was closed and signs no more`,
+  KEY_ELSEWHERE: (d) => `the private half of key ${d.id} is not in the keystore but in ${d.signer}`,
+  SIGNER_MALFORMED: (d) => `${d.reference} names no signer: ${d.why}`,
+  SIGNER_UNAVAILABLE: (d) => `${d.signer} cannot be used: ${d.why}`,
+  SIGNER_UNFIT: (d) => `${d.key} cannot sign metadata: ${d.why}`,
+  SIGNER_FAILED: (d) => `${d.signer} did not sign: ${d.why}`,
+  SIGNER_TIMEOUT: (d) => `${d.signer} gave no answer within ${d.seconds} seconds`,
+  SIGNATURE_WRONG: (d) => `what ${d.signer} answered is no signature of its key: it is not used`,
+  PIN_MISSING: (d) => `${d.token} needs its PIN and there is no terminal to ask on`,
+  PIN_WRONG: (d) => `${d.token} refused the PIN; it was tried once and is not tried again`,
+  PIN_LOCKED: (d) => `${d.token} takes no PIN: ${d.why}`,
   KEYSTORE_IO: (d) => `cannot use ${d.path}: ${d.why}`,
   PASSPHRASE_MISSING: (d) =>
     `${d.key} needs a passphrase and there is no terminal to ask on; give --passphrase-file FILE, TAGSEAL_PASSPHRASE_FILE or the systemd credential tagseal-passphrase`,

@@ -160,7 +160,8 @@ async function protect(
   return secret.lend((pkcs8) => encryptPkcs8(pkcs8, chosen))
 }
 
-function isMeant(wanted: string, { id, name, public: material }: KeyInfo): boolean {
+/** Whether somebody who says `wanted` may mean this key. */
+export function isMeant(wanted: string, { id, name, public: material }: KeyInfo): boolean {
   if (wanted === name) return true
   return wanted.length >= MIN_PREFIX && (id.startsWith(wanted) || notaryKeyId(material).startsWith(wanted))
 }

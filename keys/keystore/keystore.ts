@@ -15,6 +15,8 @@ export type KeyInfo = {
   readonly createdAt: number
   /** What Notary, where the key comes from, wrote beside it: for what it signs. A note that nobody has checked. */
   readonly notary?: NotaryNote
+  /** Where the private half is, where it is in no file: `ssh:...`, `pkcs11:...`, `exec:...`. `encrypted` says if a PIN is asked. */
+  readonly signer?: string
 }
 
 export type NotaryNote = { readonly role: string; readonly gun?: string }

@@ -1,0 +1,255 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import pkcs11js from 'pkcs11js'
+import t from 'tap'
+import type { Test } from 'tap'
+import { CKA, CKF, CKM, CKU } from '../../../keys/signers/pkcs11/constants.ts'
+import type { Algorithm } from '../../../keys/signer.ts'
+import { codeOf, tagseal } from '../../support/cli.ts'
+import { privateFolder } from '../../support/secrets.ts'
+import { PIN, startToken, whyNoTokens } from '../../support/signers.ts'
+import { isSignedBy, openSigning } from '../../support/signing.ts'
+
+const PAYLOAD = Buffer.from('{"_type":"targets"}')
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
+const skip = whyNoTokens() ?? false
+
+/** SoftHSM reads its environment in the process that loads it, and once: every test has a token of its own there. */
+function tokenHere(t: Test, label?: string) {
+  const token = startToken(t, label)
+  process.env['SOFTHSM2_CONF'] = token.env.SOFTHSM2_CONF
+  return { ...token, options: { module: token.module, pinFile: token.pinFile } }
+}
+
+await t.test('a token makes keys that never leave it, and signs with them', { skip }, async (t) => {
+  const { options } = tokenHere(t)
+  const keys = openSigning(t, options)
+  for (const algorithm of ['ed25519', 'ecdsa-p256', 'ecdsa-p384', 'rsa-pss'] as const satisfies readonly Algorithm[]) {
+    await t.test(algorithm, async (t) => {
+      const made = await keys.generateAt(`pkcs11:token=release;object=${algorithm}`, algorithm, `my ${algorithm}`)
+      t.match(made, { algorithm, encrypted: true, signer: /^pkcs11:token=release;object=.*;id=.*\?module-path=\// })
+      const signer = await keys.open(`my ${algorithm}`)
+      for (const payload of [PAYLOAD, Buffer.alloc(300_000, 1)]) {
+        t.ok(isSignedBy(made.public, payload, await signer.sign(payload)))
+      }
+      const many = await Promise.all(Array.from({ length: 8 }, (_, i) => signer.sign(Buffer.of(i))))
+      t.ok(
+        many.every((signature, i) => isSignedBy(made.public, Buffer.of(i), signature)),
+        'eight at once',
+      )
+      await t.rejects(keys.exportPrivate(made.id, 'none'), { code: 'KEY_ELSEWHERE' })
+    })
+  }
+  await t.test('and lists them without a PIN', async (t) => {
+    const offered = await openSigning(t, { module: options.module }).offered('pkcs11:token=release')
+    t.same(offered.map((key) => ('id' in key ? key.public.algorithm : key.why)).toSorted(), [
+      'ecdsa-p256',
+      'ecdsa-p384',
+      'ed25519',
+      'rsa-pss',
+    ])
+  })
+  await t.test('a second key of the same name is not made', async (t) => {
+    const again = keys.generateAt('pkcs11:token=release;object=ed25519', 'ed25519', undefined)
+    await t.rejects(again, { code: 'KEY_EXISTS' })
+  })
+})
+
+await t.test('a PIN is tried once', { skip }, async (t) => {
+  const { module, pinFile } = tokenHere(t)
+  const maker = openSigning(t, { module, pinFile })
+  await maker.generateAt('pkcs11:token=release;object=k', 'ed25519', undefined)
+  await maker.close() // who is logged in here is so for the whole process
+  await t.test('and never again after it was wrong, not even when it was mended', async (t) => {
+    const wrong = join(privateFolder(t), 'pin')
+    writeFileSync(wrong, '000000')
+    const keys = openSigning(t, { module, pinFile: wrong })
+    await t.rejects(keys.open('pkcs11:token=release;object=k'), { code: 'PIN_WRONG' })
+    writeFileSync(wrong, PIN)
+    await t.rejects(keys.open('pkcs11:token=release;object=k'), { code: 'PIN_WRONG' })
+    t.match(keys.warned, [/everybody may read it/])
+  })
+  await t.test('and is none where nobody can be asked', async (t) => {
+    await t.rejects(openSigning(t, { module }).open('pkcs11:token=release;object=k'), { code: 'PIN_MISSING' })
+  })
+  await t.test('as a person types it', async (t) => {
+    const asked: string[] = []
+    const ask = async (question: string) => {
+      asked.push(question)
+      return new Uint8Array(Buffer.from(PIN))
+    }
+    const keys = openSigning(t, { module, terminal: () => ({ ask, close: () => undefined }) })
+    for (let i = 0; i < 2; i += 1) await (await keys.open('pkcs11:token=release;object=k')).sign(PAYLOAD)
+    t.same(asked, ['PIN of token "release": '])
+  })
+  await t.test('from the file that the reference names, before any other', async (t) => {
+    const keys = openSigning(t, { module, pinFile: '/nowhere/pin' })
+    const signer = await keys.open(`pkcs11:token=release;object=k?pin-source=file:${encodeURI(pinFile)}`)
+    t.ok(isSignedBy(signer.public, PAYLOAD, await signer.sign(PAYLOAD)))
+  })
+  await t.test('and from no file that is not there or empty', async (t) => {
+    const empty = join(privateFolder(t), 'pin')
+    writeFileSync(empty, '\n', { mode: 0o400 })
+    for (const file of [empty, '/nowhere/pin']) {
+      const opening = openSigning(t, { module, pinFile: file }).open('pkcs11:token=release;object=k')
+      await t.rejects(opening, { code: 'PASSPHRASE_UNUSABLE' })
+    }
+  })
+})
+
+await t.test('what is not there, or is not one, is refused with words', { skip }, async (t) => {
+  const { options, module, init } = tokenHere(t)
+  init('other')
+  const keys = openSigning(t, options)
+  await keys.generateAt('pkcs11:token=release;object=k', 'ed25519', undefined)
+  const loose = join(privateFolder(t), 'module.so')
+  copyFileSync(module, loose)
+  chmodSync(loose, 0o777)
+  const at = (path: string) => `pkcs11:token=release;object=k?module-path=${encodeURI(path)}`
+  const CASES: Record<string, { reference: string; code: string; message?: RegExp }> = {
+    'a token': { reference: 'pkcs11:token=gone;object=k', code: 'KEY_NOT_FOUND', message: /has .*"release"/ },
+    'an object': { reference: 'pkcs11:token=release;object=gone', code: 'KEY_NOT_FOUND' },
+    'one token of two': { reference: 'pkcs11:object=k', code: 'KEY_AMBIGUOUS' },
+    'a key, where only a token is named': { reference: 'pkcs11:token=release', code: 'SIGNER_MALFORMED' },
+    'a module': { reference: at('/nowhere/m.so'), code: 'SIGNER_UNAVAILABLE' },
+    'a module, but a text': { reference: at('/etc/hostname'), code: 'SIGNER_UNAVAILABLE', message: /does not load/ },
+    'a module that only we could have changed': { reference: at(loose), code: 'KEY_PERMISSIONS' },
+  }
+  for (const [name, { reference, code, message }] of Object.entries(CASES)) {
+    await t.test(name, async (t) => {
+      await t.rejects(keys.find(reference), { code, ...(message && { message }) })
+    })
+  }
+  await t.test('a module, where none is named', async (t) => {
+    await t.rejects(openSigning(t).find('pkcs11:token=release;object=k'), {
+      code: 'SIGNER_MALFORMED',
+      message: /TAGSEAL_PKCS11_MODULE/,
+    })
+  })
+})
+
+await t.test('another key under the name of a kept one is not used', { skip }, async (t) => {
+  const { options, module, pinFile } = tokenHere(t)
+  const keys = openSigning(t, options)
+  const id = pair(module, 'k', { id: '01' })
+  const kept = await keys.importReference('pkcs11:token=release;object=k', undefined)
+  t.match(kept.signer, /id=01/)
+  await keys.close()
+  remove(module, 'k')
+  pair(module, 'k', { id })
+  const again = openSigning(t, { dir: keys.dir, module, pinFile })
+  await t.rejects(again.open(kept.id), { code: 'SIGNER_UNFIT', message: /another key by now/ })
+})
+
+await t.test('a key that wants the PIN before every signature gets it', { skip }, async (t) => {
+  const { options, module } = tokenHere(t)
+  pair(module, 'careful', { id: '02', always: true })
+  const signer = await openSigning(t, options).open('pkcs11:token=release;object=careful')
+  for (let i = 0; i < 3; i += 1) t.ok(isSignedBy(signer.public, PAYLOAD, await signer.sign(PAYLOAD)))
+})
+
+await t.test('a token that waits for a touch that never comes', { skip }, async (t) => {
+  const token = startToken(t)
+  const slow = join(privateFolder(t), 'slow.so')
+  const source = fileURLToPath(new URL('../../support/slow-module.c', import.meta.url))
+  execFileSync('c++', ['-x', 'c', '-shared', '-fPIC', `-I${ROOT}node_modules/pkcs11js/includes`, source, '-o', slow])
+  const home = privateFolder(t)
+  const env = { ...token.env, TAGSEAL_HOME: home, REAL_MODULE: token.module }
+  const generated = await tagseal(['key', 'generate', '--pkcs11', 'pkcs11:token=release;object=k'], { env })
+  t.equal(generated.code, 0, generated.stderr)
+  await t.test('does not keep its user', async (t) => {
+    const script = `
+      import { openKeystore } from '${ROOT}keys/keystore/file.ts'
+      import { fixedPassphrase } from '${ROOT}keys/keystore/passphrase-source.ts'
+      import { withSigners } from '${ROOT}keys/signers/keystore.ts'
+      const files = openKeystore({ dir: '${home}/keys', passphrase: fixedPassphrase(Buffer.from('x')) })
+      const keys = withSigners(files, {
+        dir: '${home}/keys', clock: Date.now, env: {}, say: console.log, warn: console.log,
+        module: '${slow}', pinFile: '${token.pinFile}', milliseconds: 1500,
+      })
+      const signer = await keys.open('pkcs11:token=release;object=k')
+      await signer.sign(Buffer.from('x')).catch((error) => console.log(error.code))
+      await keys.close()
+      process.exit(7)`
+    const file = join(home, 'run.ts')
+    writeFileSync(file, script)
+    const ran = outcome(() =>
+      execFileSync(process.execPath, [file], { env: { ...process.env, ...env }, timeout: 20_000, encoding: 'utf8' }),
+    )
+    t.equal(ran.status, 7)
+    t.match(ran.stdout, /^waiting for token "release": touch it .*\nSIGNER_TIMEOUT\n$/)
+  })
+})
+
+await t.test('without the add-on, it is said how to have it', { skip }, async (t) => {
+  const token = startToken(t)
+  const copy = privateFolder(t)
+  for (const part of ['keys', 'tuf', 'client', 'package.json']) execFileSync('cp', ['-r', join(ROOT, part), copy])
+  const [modules, own] = [join(ROOT, 'node_modules'), join(copy, 'node_modules')]
+  mkdirSync(own)
+  for (const name of readdirSync(modules)) if (name !== 'pkcs11js') symlinkSync(join(modules, name), join(own, name))
+  execFileSync('cp', ['-r', join(modules, 'pkcs11js'), own])
+  rmSync(join(own, 'pkcs11js/build'), { recursive: true })
+  const args = ['key', 'list', 'pkcs11:token=release']
+  const ran = await tagseal(args, {
+    env: { ...token.env, TAGSEAL_HOME: privateFolder(t) },
+    program: join(copy, 'client/main.ts'),
+  })
+  t.same([ran.code, codeOf(ran)], [3, 'SIGNER_UNAVAILABLE'], ran.stderr)
+  t.match(ran.stderr, /npm rebuild pkcs11js/)
+})
+
+function outcome(run: () => string): { status: number | null; stdout: string } {
+  try {
+    return { status: 0, stdout: run() }
+  } catch (error) {
+    const { status, stdout } = error as { status: number | null; stdout: string }
+    return { status, stdout }
+  }
+}
+
+/** By hand, as another program might: with an id and attributes of its own choice. Gives the id. */
+function pair(module: string, label: string, { id, always = false }: { id: string; always?: boolean }): string {
+  inSession(module, (lib, session) => {
+    const names = [
+      { type: CKA.token, value: true },
+      { type: CKA.label, value: label },
+      { type: CKA.id, value: Buffer.from(id) },
+    ]
+    const p256 = { type: CKA.ecParams, value: Buffer.from('06082a8648ce3d030107', 'hex') }
+    const secret = [
+      { type: CKA.private, value: true },
+      { type: CKA.sign, value: true },
+      { type: CKA.alwaysAuthenticate, value: always },
+    ]
+    lib.C_GenerateKeyPair(session, { mechanism: CKM.ecGenerate }, [...names, p256], [...names, ...secret])
+  })
+  return id
+}
+
+function remove(module: string, label: string): void {
+  inSession(module, (lib, session) => {
+    lib.C_FindObjectsInit(session, [{ type: CKA.label, value: label }])
+    const found = lib.C_FindObjects(session, 10)
+    lib.C_FindObjectsFinal(session)
+    for (const handle of found) lib.C_DestroyObject(session, handle)
+  })
+}
+
+function inSession(module: string, use: (lib: pkcs11js.PKCS11, session: Buffer) => void): void {
+  const lib = new pkcs11js.PKCS11()
+  lib.load(module)
+  lib.C_Initialize()
+  try {
+    const slot = lib.C_GetSlotList(true).find((each) => lib.C_GetTokenInfo(each).label.trimEnd() === 'release')
+    if (slot === undefined) throw new Error('there is no token')
+    const session = lib.C_OpenSession(slot, CKF.serialSession | CKF.rwSession)
+    lib.C_Login(session, CKU.user, PIN)
+    use(lib, session)
+  } finally {
+    lib.C_Finalize()
+    lib.close()
+  }
+}
