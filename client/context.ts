@@ -1,8 +1,9 @@
 /** What a command works with. Each part is opened when it is first asked for, and all of them are closed at the end. */
 import { existsSync } from 'node:fs'
-import type { Keystore } from '../keys/keystore/keystore.ts'
 import type { PassphraseSource } from '../keys/keystore/passphrase.ts'
+import type { SigningKeystore } from '../keys/signers/keystore.ts'
 import { CommandError } from './commands/errors.ts'
+import { withoutOurs } from './settings.ts'
 import type { Environment, Settings } from './settings.ts'
 import { readUserFile } from './files.ts'
 import { pathsFor } from './paths.ts'
@@ -34,7 +35,7 @@ export type Context = {
   readonly passphrases: () => Promise<PassphraseSource>
   /** Another source than the one the keystore opens its keys with. */
   readonly passphrasesFrom: (file: string | undefined) => Promise<PassphraseSource>
-  readonly keystore: () => Promise<Keystore>
+  readonly keystore: () => Promise<SigningKeystore>
   /** Those that `docker login` keeps. */
   readonly logins: () => Promise<Credentials>
   readonly registry: () => Promise<Registry>
@@ -92,7 +93,22 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
   const passphrasesFrom = (file: string | undefined) => openPassphraseSource(file, {})
   const keystore = once(async () => {
     const { openKeystore } = await import('../keys/keystore/file.ts')
-    return openKeystore({ dir: paths.keys, passphrase: await passphrases(), clock })
+    const { withSigners } = await import('../keys/signers/keystore.ts')
+    const dir = paths.keys
+    const files = openKeystore({ dir, passphrase: await passphrases(), clock })
+    const { pinFile, pkcs11Module: module } = settings
+    const opened = withSigners(files, {
+      dir,
+      clock,
+      env: withoutOurs(env),
+      say: terminal.note,
+      warn: terminal.warn,
+      signal,
+      ...(pinFile !== undefined && { pinFile }),
+      ...(module !== undefined && { module }),
+    })
+    closing.push(opened.close)
+    return opened
   })
   const logins = once(async () => {
     const { dockerCredentials } = await import('./registry/docker-config.ts')

@@ -7,6 +7,9 @@ export type Settings = {
   /** Only from the environment, where no file is named: arguments are there for everybody to see. */
   readonly token: string | undefined
   readonly passphraseFile: string | undefined
+  /** Holds the PIN of tokens; never a passphrase, and never the other way round. */
+  readonly pinFile: string | undefined
+  readonly pkcs11Module: string | undefined
   readonly registryCa: string | undefined
   /** `true`: to this machine only; a list: to these hosts as well. */
   readonly plainHttp: boolean | readonly string[]

@@ -1,5 +1,6 @@
 import { readPemBlocks, writePem } from '../../keys/pem.ts'
 import { publicMaterial } from '../../keys/schemes/table.ts'
+import { isReference } from '../../keys/signers/reference.ts'
 import { readCertificate } from '../../keys/x509/certificate.ts'
 import type { Context } from '../context.ts'
 import { readUserFile } from '../files.ts'
@@ -10,7 +11,7 @@ const MAX_PEM = 32 * 1024
 
 /** A public key that somebody named: a PEM file with it or with its certificate, or a key of this machine. */
 export async function givenKey(context: Context, given: string): Promise<GivenKey> {
-  if (!/[/.]/.test(given)) return await (await context.keystore()).find(given)
+  if (isReference(given) || !/[/.]/.test(given)) return await (await context.keystore()).find(given)
   const pem = Buffer.from(await readUserFile(given, MAX_PEM)).toString('latin1')
   const [block, ...more] = readPemBlocks(pem, given)
   if (block?.label === 'CERTIFICATE') return fromCertificate(block.der, given, context.clock())

@@ -1,9 +1,11 @@
 import { inOrder } from '../../keys/keystore/known-passphrases.ts'
 import type { PassphraseSource } from '../../keys/keystore/passphrase.ts'
+import { isReference } from '../../keys/signers/reference.ts'
 import type { Context } from '../context.ts'
 import { failureDocument } from '../failure-text.ts'
 import { defineCommand, flag, many, text } from './declare.ts'
 import type { Answer } from './declare.ts'
+import { usage } from './errors.ts'
 import { importKey, importKeys } from './import-keys.ts'
 import type { ImportedKeys, ImportWishes } from './import-keys.ts'
 import { keyDocument } from './key-document.ts'
@@ -12,19 +14,27 @@ import type { FoundKey } from './private-files.ts'
 
 export const keyImportCommand = defineCommand({
   operands: {
-    FILE: many('PEM: PKCS#8 (encrypted or not), SEC1, PKCS#1, or what notary and docker write; or a folder of those'),
+    FILE: many(
+      'PEM: PKCS#8 (encrypted or not), SEC1, PKCS#1, or what notary and docker write; a folder of those; or where a ' +
+        'key is that stays there: ssh:SHA256:..., pkcs11:..., exec:/path/to/program',
+    ),
   },
   options: {
     name: text('NAME', 'a note to find it by'),
     'old-passphrase-file': text('FILE', 'holds the passphrases that the keys are under now, one a line'),
     'no-passphrase': flag('keep it readable to whoever reads the file'),
   },
-  examples: ['tagseal key import root.pem --name "root of team/app"', 'tagseal key import ~/.docker/trust/private'],
+  examples: [
+    'tagseal key import root.pem --name "root of team/app"',
+    'tagseal key import ~/.docker/trust/private',
+    'tagseal key import ssh:SHA256:Zc0vPbTgxX3yyPXbYV0hXOC1vFmZ1dZ3RrpvS3nYvL8 --name laptop',
+  ],
   notes:
     'The files are left as they are: delete them once the keys are in, or keep them as the backup. A key stays under ' +
     'its passphrase, unless --passphrase-file names one for the keys here. NOTARY_ROOT_PASSPHRASE and the other ' +
     'variables that notary and docker take passphrases from are tried too.',
   async run(context, input) {
+    if (input.many('FILE').some(isReference)) return await importReference(context, input)
     const { keys, bad } = await findPrivateKeys(input.many('FILE'))
     const wishes: ImportWishes = {
       name: input.text('name'),
@@ -38,6 +48,20 @@ export const keyImportCommand = defineCommand({
     return severalAnswer(await importKeys(context, { keys, bad }, wishes))
   },
 })
+
+type ImportInput = {
+  readonly many: (operand: 'FILE') => readonly string[]
+  readonly text: (option: 'name') => string | undefined
+}
+
+/** Only where the key is comes here: what is said of files and passphrases does not fit. */
+async function importReference(context: Context, input: ImportInput): Promise<Answer> {
+  const [reference, ...more] = input.many('FILE')
+  if (reference === undefined || more.length > 0) throw usage('name one key that stays elsewhere at a time')
+  const key = await (await context.keystore()).importReference(reference, input.text('name'))
+  context.terminal.note(`the private key stays where it is: ${key.signer}`)
+  return { lines: [key.id], document: { key: keyDocument(key) } }
+}
 
 /** Old passphrases first: those of this run are for the keys here. */
 export async function openerOf(context: Context, old: string | undefined): Promise<PassphraseSource> {

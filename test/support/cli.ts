@@ -11,6 +11,8 @@ export type CliOptions = {
   readonly cwd?: string
   /** Run it through this program: `['faketime', '+3d']`. */
   readonly through?: readonly string[]
+  /** Another copy of it. */
+  readonly program?: string
 }
 
 /** Whatever this machine's user has set must not reach the program under test. */
@@ -20,7 +22,7 @@ const ENVIRONMENT = Object.fromEntries(
 
 /** Runs the real `tagseal` to its end. */
 export function tagseal(args: readonly string[], options: CliOptions = {}): Promise<Ran> {
-  const command = [...(options.through ?? []), process.execPath, PROGRAM, ...args]
+  const command = [...(options.through ?? []), process.execPath, options.program ?? PROGRAM, ...args]
   const [program = process.execPath, ...rest] = command
   return runProgram(program, rest, { env: { ...ENVIRONMENT, ...options.env }, cwd: options.cwd })
 }
