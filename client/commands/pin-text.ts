@@ -7,6 +7,8 @@ export function pinText({ pattern, pin, server }: PinRule): string {
   switch (pin.kind) {
     case 'root':
       return `${pattern.text}  root sha256:${hash('sha256', pin.bytes)}${where}`
+    case 'ca':
+      return `${pattern.text}  certificate authority sha256:${hash('sha256', pin.bytes)}${where}`
     case 'keys':
       return `${pattern.text}  ${pin.threshold} of ${pin.keyids.join(', ')}${where}`
     case 'tofu':
@@ -23,6 +25,7 @@ export function pinDocument({ pattern, pin, server }: PinRule): object {
 
 function whom(pin: PinRule['pin']): object {
   if (pin.kind === 'root') return { root: { sha256: hash('sha256', pin.bytes) } }
+  if (pin.kind === 'ca') return { ca: { sha256: hash('sha256', pin.bytes) } }
   if (pin.kind === 'keys') return { keys: pin.keyids, threshold: pin.threshold }
   return { tofu: true }
 }

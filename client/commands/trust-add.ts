@@ -1,14 +1,14 @@
 import { isDeepStrictEqual } from 'node:util'
 import { nativeSuite } from '../../keys/native/suite.ts'
-import { DEFAULT_LIMITS, instant, keyId, openRoot, tufCodec } from '../../tuf/index.ts'
-import { repositoryOf } from '../../tuf/model/repository.ts'
+import { DEFAULT_LIMITS, instant, keyId } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { readUserFile } from '../files.ts'
 import { parseRepo } from '../registry/reference.ts'
+import { openAnyRoot } from '../trust/anchor.ts'
 import { ClientError } from '../trust/errors.ts'
 import { baseUrl } from '../trust/fetch.ts'
 import type { Pattern } from '../trust/pattern.ts'
-import { addPin, loadPins, patternOf } from '../trust/pins.ts'
+import { addPin, authorityPin, loadPins, patternOf } from '../trust/pins.ts'
 import type { Pin } from '../trust/pins.ts'
 import { count, defineCommand, flag, list, one, text } from './declare.ts'
 import { usage } from './errors.ts'
@@ -20,6 +20,7 @@ export const trustAddCommand = defineCommand({
     root: text('FILE', 'a root.json that the owner gave you: where the chain begins'),
     key: list('ID', 'the id of a root key that the owner gave you; may be repeated'),
     threshold: count('N', 'how many of the keys must have signed the root; 1 where nothing is said'),
+    'root-ca': text('FILE', 'certificates, in PEM, of the authority that issues those of Notary roots'),
     tofu: flag('trust on first use: whatever root comes first, without knowing whose it is'),
   },
   examples: [
@@ -34,6 +35,7 @@ export const trustAddCommand = defineCommand({
       root: input.text('root'),
       keys: input.list('key'),
       threshold: input.count('threshold'),
+      authority: input.text('root-ca'),
       tofu: input.flag('tofu'),
     }
     const pin = await pinFrom(wish, context, pattern)
@@ -64,17 +66,23 @@ type Wish = {
   readonly root: string | undefined
   readonly keys: readonly string[]
   readonly threshold: number | undefined
+  readonly authority: string | undefined
   readonly tofu: boolean
 }
 
-async function pinFrom({ root, keys, threshold, tofu }: Wish, context: Context, pattern: Pattern): Promise<Pin> {
-  const given = [root !== undefined, keys.length > 0, tofu].filter(Boolean).length
+async function pinFrom(wish: Wish, context: Context, pattern: Pattern): Promise<Pin> {
+  const { root, keys, threshold, authority, tofu } = wish
+  const given = [root !== undefined, keys.length > 0, authority !== undefined, tofu].filter(Boolean).length
   if (given !== 1) {
-    throw usage('exactly one of --root, --key and --tofu says whom to trust', 'tagseal trust add --help')
+    throw usage('exactly one of --root, --key, --root-ca and --tofu says whom to trust', 'tagseal trust add --help')
   }
   if (threshold !== undefined && keys.length === 0) throw usage('--threshold goes with --key')
   if (root !== undefined)
     return { kind: 'root', bytes: checkedRoot(await readUserFile(root, DEFAULT_LIMITS.root), context, pattern) }
+  if (authority !== undefined) {
+    const bytes = await readUserFile(authority, DEFAULT_LIMITS.root)
+    return authorityPin(new TextDecoder().decode(bytes), authority)
+  }
   if (keys.length === 0) return { kind: 'tofu' }
   for (const key of keys) {
     if (!/^[0-9a-f]{64}$/.test(key)) {
@@ -88,9 +96,10 @@ async function pinFrom({ root, keys, threshold, tofu }: Wish, context: Context, 
 
 /** Signed by itself, and not the root of another repository: better said now than at the first pull. */
 function checkedRoot(bytes: Uint8Array, { clock }: Context, pattern: Pattern): Uint8Array {
-  const judge = { codec: tufCodec, suite: nativeSuite, limits: DEFAULT_LIMITS, now: instant(clock()) }
-  const { root } = openRoot(judge, bytes)
-  const named = repositoryOf(root)
+  const repository = pattern.literal ? pattern.text : undefined
+  const seat = { suite: nativeSuite, limits: DEFAULT_LIMITS, now: instant(clock()), repository }
+  const trust = openAnyRoot(seat, bytes)
+  const named = trust.codec.repositoryOf(trust.root, trust)
   if (named !== undefined && !pattern.matches(named)) {
     throw new ClientError('REPOSITORY_MISMATCH', { repository: pattern.text, named })
   }

@@ -1,7 +1,17 @@
 import { hash } from '../../keys/digest.ts'
-import { openRoot, refuseHashes, ROOT, rootFile, signersOf, threshold } from '../../tuf/index.ts'
-import type { Judge, WalkingRoot } from '../../tuf/index.ts'
-import { repositoryOf } from '../../tuf/model/repository.ts'
+import {
+  certificatesOf,
+  codecOf,
+  DEFAULT_LIMITS,
+  isVouchedFor,
+  openRoot,
+  refuseHashes,
+  ROOT,
+  rootFile,
+  signersOf,
+  threshold,
+} from '../../tuf/index.ts'
+import type { Authority, Judge, WalkingRoot } from '../../tuf/index.ts'
 import { ClientError } from './errors.ts'
 import { fetchNeeded, fetchNext } from './mirrors.ts'
 import type { Accepted, Sources, Wish } from './mirrors.ts'
@@ -16,9 +26,21 @@ export type Anchor = Pin | { readonly kind: 'stored' }
  */
 export type NamePolicy = { readonly repository: string; readonly required: boolean }
 
+/** What every step judges by but the dialect, which the first root tells. */
+export type Seat = Omit<Judge, 'codec'>
+
+/** Opens a root as the dialect has it that it is written in. Limits that nobody changed are the dialect's own. */
+export function openAnyRoot(seat: Seat, bytes: Uint8Array): WalkingRoot {
+  const codec = codecOf(bytes, seat.limits)
+  const { timestamp = DEFAULT_LIMITS.timestamp } = codec.limits
+  const isUsual = seat.limits.timestamp === DEFAULT_LIMITS.timestamp
+  return openRoot({ ...seat, codec, limits: isUsual ? { ...seat.limits, timestamp } : seat.limits }, bytes)
+}
+
 /** The same text for the same pin. */
 export function fingerprint(anchor: Anchor): string {
   if (anchor.kind === 'root') return `root ${hash('sha256', anchor.bytes)}`
+  if (anchor.kind === 'ca') return `ca ${hash('sha256', anchor.bytes)}`
   if (anchor.kind === 'keys') return `keys ${anchor.threshold} ${anchor.keyids.toSorted().join(' ')}`
   return anchor.kind
 }
@@ -26,13 +48,13 @@ export function fingerprint(anchor: Anchor): string {
 /** Throws REPOSITORY_MISMATCH where a root belongs elsewhere. Gives the state back, for use within an acceptance. */
 export function refuseOtherRepository<T extends WalkingRoot>(trust: T, policy: NamePolicy | undefined): T {
   if (policy === undefined) return trust
-  const named = repositoryOf(trust.root)
+  const named = trust.codec.repositoryOf(trust.root, trust)
   if (named === policy.repository || (named === undefined && !policy.required)) return trust
   throw new ClientError('REPOSITORY_MISMATCH', { repository: policy.repository, named })
 }
 
 type StartOptions = {
-  readonly judge: Judge
+  readonly judge: Seat
   readonly source: Sources
   readonly name: NamePolicy | undefined
   readonly signal: AbortSignal | undefined
@@ -49,7 +71,8 @@ export async function startFrom(anchor: Anchor, options: StartOptions): Promise<
     case 'root':
       return { bytes: anchor.bytes, value: openNamed(options, anchor.bytes) }
     case 'keys':
-      return await startFromKeys(anchor, options)
+    case 'ca':
+      return await startFromVoucher(anchor, options)
     case 'tofu':
       return options.known === undefined ? await newestRoot(options) : await knownRoot(options, options.known)
     case 'stored':
@@ -60,27 +83,49 @@ export async function startFrom(anchor: Anchor, options: StartOptions): Promise<
 }
 
 /**
- * Any root that enough of the pinned keys signed is as good a start as another: from there on the chain decides.
+ * Any root that enough of the pinned keys signed, or that the pinned authority vouches for, is as good a start as another: from there on the chain decides.
  * The newest is tried first; where the pinned keys left the root since, an older one carries their signatures.
  */
-async function startFromKeys(pin: KeyPin, options: StartOptions): Promise<Accepted<WalkingRoot>> {
+async function startFromVoucher(pin: Voucher, options: StartOptions): Promise<Accepted<WalkingRoot>> {
   const newest = await newestRoot(options)
-  if (meets(pin, newest, options.judge)) return newest
+  if (meets(pin, newest)) return newest
   const most = Math.min(options.judge.limits.rootRotations, newest.value.root.version - 1)
   for (let version = 1; version <= most; version++) {
     const root = await fetchNext(options.source, wishFor(rootFile(version), options))
-    if (root !== undefined && meets(pin, root, options.judge)) return root
+    if (root !== undefined && meets(pin, root)) return root
   }
-  throw new ClientError('PIN_NOT_MET', { repository: nameOf(options), need: pin.threshold, searched: most + 1 })
+  const need = pin.kind === 'keys' ? pin.threshold : 0
+  throw new ClientError('PIN_NOT_MET', { repository: nameOf(options), need, searched: most + 1 })
 }
 
-type KeyPin = Extract<Pin, { readonly kind: 'keys' }>
+type Voucher = Extract<Pin, { readonly kind: 'keys' | 'ca' }>
 
-/** Distinct pinned keys with a valid signature over this root. Its list of keys only supplies what their ids name. */
-function meets(pin: KeyPin, { bytes, value }: Accepted<WalkingRoot>, judge: Judge): boolean {
-  const role = { keyids: pin.keyids, threshold: threshold(pin.threshold), unknown: new Map() }
-  const pinned = { name: ROOT, role, keys: value.root.keys }
-  return signersOf(pinned, judge.codec.decode('root', bytes, judge), judge.suite).size >= pin.threshold
+/** Distinct keys that the pin speaks for, with a valid signature over this root. */
+function meets(pin: Voucher, { bytes, value }: Accepted<WalkingRoot>): boolean {
+  const authority = pin.kind === 'keys' ? pinnedKeys(pin, value) : vouchedKeys(pin, value)
+  const signed = value.codec.decode('root', bytes, value)
+  return signersOf(authority, signed, value.suite).size >= authority.role.threshold
+}
+
+/** The root's list of keys only supplies what the pinned ids name. */
+function pinnedKeys(pin: Extract<Pin, { readonly kind: 'keys' }>, { root, codec, suite }: WalkingRoot): Authority {
+  const pinned = new Set(pin.keyids)
+  const keyids = [...root.keys.values()]
+    .filter((key) => codec.keyNames(key, suite).some((id) => pinned.has(id)))
+    .map(({ id }) => id)
+  return { name: ROOT, role: { keyids, threshold: threshold(pin.threshold), unknown: new Map() }, keys: root.keys }
+}
+
+/** Those of the root's own keys whose certificates the pinned authority issued, as many as the root itself asks for. */
+function vouchedKeys({ bytes }: Extract<Pin, { readonly kind: 'ca' }>, trust: WalkingRoot): Authority {
+  const { codec, root, suite, now } = trust
+  const own = codec.rootAuthority(root, trust)
+  const anchors = suite.certificates(bytes) ?? []
+  const keyids = own.role.keyids.filter((id) => {
+    const key = own.keys.get(id)
+    return key !== undefined && isVouchedFor(certificatesOf(key, suite) ?? [], anchors, now)
+  })
+  return { ...own, role: { ...own.role, keyids } }
 }
 
 async function newestRoot(options: StartOptions): Promise<Accepted<WalkingRoot>> {
@@ -108,7 +153,7 @@ function wishFor(name: string, options: StartOptions): Wish<WalkingRoot> {
 }
 
 function openNamed({ judge, name }: StartOptions, bytes: Uint8Array): WalkingRoot {
-  return refuseOtherRepository(openRoot(judge, bytes), name)
+  return refuseOtherRepository(openAnyRoot(judge, bytes), name)
 }
 
 function nameOf({ name }: StartOptions): string {

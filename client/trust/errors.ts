@@ -11,7 +11,7 @@ export type ClientFailures = {
   readonly BAD_URL: { readonly url: string; readonly why: string }
   /** No rule of this machine says whom to trust for a repository. */
   readonly NOT_PINNED: { readonly repository: string }
-  /** `searched`: how many roots were looked at. */
+  /** `searched`: how many roots were looked at. `need`: how many of the pinned keys; 0 where an authority is pinned. */
   readonly PIN_NOT_MET: { readonly repository: string; readonly need: number; readonly searched: number }
   /** `named`: the repository that the root is for; undefined where it says none and the pin needs one. */
   readonly REPOSITORY_MISMATCH: { readonly repository: string; readonly named: string | undefined }
@@ -43,7 +43,10 @@ const SENTENCE: Sentences = {
   BAD_ANSWER: (d) => `${d.url} answered ${d.why}`,
   BAD_URL: (d) => `${d.url} cannot be used as a base URL: ${d.why}`,
   NOT_PINNED: (d) => `nothing on this machine says whose signatures count for ${d.repository}`,
-  PIN_NOT_MET: (d) => `no root of ${d.repository} is signed by ${d.need} of the pinned keys (${d.searched} looked at)`,
+  PIN_NOT_MET: (d) =>
+    d.need === 0
+      ? `the pinned certificate authority vouches for no root of ${d.repository} (${d.searched} looked at)`
+      : `no root of ${d.repository} is signed by ${d.need} of the pinned keys (${d.searched} looked at)`,
   REPOSITORY_MISMATCH: (d) =>
     d.named === undefined
       ? `the root served for ${d.repository} does not say which repository it is for`

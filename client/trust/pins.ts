@@ -1,5 +1,8 @@
 import { mkdirSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { isKeyError } from '../../keys/errors.ts'
+import { nativeSuite } from '../../keys/native/suite.ts'
+import { readPemBlocks, writePem } from '../../keys/pem.ts'
 import { decodeJson, encodeText, isJsonObject, isTrustError, keyId, member, members } from '../../tuf/index.ts'
 import type { Json, JsonObject, KeyId } from '../../tuf/index.ts'
 import { errnoOf, errnoText, writeAtomically } from './atomic.ts'
@@ -13,6 +16,8 @@ import type { Pattern } from './pattern.ts'
 export type Pin =
   | { readonly kind: 'root'; readonly bytes: Uint8Array }
   | { readonly kind: 'keys'; readonly keyids: readonly KeyId[]; readonly threshold: number }
+  /** For Notary v1: an authority that must have issued the root's certificates. PEM in its one form. */
+  | { readonly kind: 'ca'; readonly bytes: Uint8Array }
   /** Trust on first use, which somebody asked for by name: the first root that comes is the one to trust. */
   | { readonly kind: 'tofu' }
 
@@ -107,7 +112,26 @@ function encodePins(rules: readonly PinRule[]): Uint8Array {
 function encodePin(pin: Pin): object {
   if (pin.kind === 'root') return { root: Buffer.from(pin.bytes).toString('base64') }
   if (pin.kind === 'keys') return { keys: pin.keyids, threshold: pin.threshold }
+  if (pin.kind === 'ca') return { ca: Buffer.from(pin.bytes).toString('utf8') }
   return { tofu: true }
+}
+
+/** The authorities of a file, whatever is written around them. Throws CONFIG_MALFORMED; `where` names it in errors. */
+export function authorityPin(text: string, where: string): Extract<Pin, { readonly kind: 'ca' }> {
+  const bytes = authoritiesOf(text)
+  if (bytes !== undefined) return { kind: 'ca', bytes }
+  throw new ClientError('CONFIG_MALFORMED', { path: where, what: 'it holds no certificate of an authority, in PEM' })
+}
+
+function authoritiesOf(text: string): Uint8Array | undefined {
+  try {
+    const blocks = readPemBlocks(text, 'certificates').filter(({ label }) => label === 'CERTIFICATE')
+    const bytes = encodeText(blocks.map(({ der }) => writePem('CERTIFICATE', der)).join(''))
+    return nativeSuite.certificates(bytes)?.every(({ isCa }) => isCa) === true ? bytes : undefined
+  } catch (error) {
+    if (isKeyError(error)) return undefined
+    throw error
+  }
 }
 
 function decodePins(bytes: Uint8Array, path: string): readonly PinRule[] {
@@ -130,7 +154,7 @@ class Malformed extends Error {}
 
 function decodeRule(json: Json, where: string): PinRule {
   const rule = objectOf(json, where)
-  only(rule, ['pattern', 'server', 'root', 'keys', 'threshold', 'tofu'], where)
+  only(rule, ['pattern', 'server', 'root', 'keys', 'threshold', 'ca', 'tofu'], where)
   const text = textOf(member(rule, 'pattern'), `${where}.pattern`)
   const pattern = parsePattern(text)
   if (pattern === undefined) throw new Malformed(`${where}.pattern: ${JSON.stringify(text)} is no pattern`)
@@ -140,15 +164,16 @@ function decodeRule(json: Json, where: string): PinRule {
 }
 
 function decodePin(rule: JsonObject, where: string): Pin {
-  const [root, keys, tofu] = [member(rule, 'root'), member(rule, 'keys'), member(rule, 'tofu')]
-  if ([root, keys, tofu].filter((given) => given !== undefined).length !== 1) {
-    throw new Malformed(`${where}: give exactly one of root, keys and tofu`)
+  const [root, keys, ca, tofu] = ['root', 'keys', 'ca', 'tofu'].map((name) => member(rule, name))
+  if ([root, keys, ca, tofu].filter((given) => given !== undefined).length !== 1) {
+    throw new Malformed(`${where}: give exactly one of root, keys, ca and tofu`)
   }
   if (keys === undefined && member(rule, 'threshold') !== undefined) {
     throw new Malformed(`${where}.threshold: it goes with keys only`)
   }
   if (root !== undefined) return { kind: 'root', bytes: base64Of(textOf(root, `${where}.root`), `${where}.root`) }
   if (keys !== undefined) return decodeKeys(keys, member(rule, 'threshold'), where)
+  if (ca !== undefined) return decodeAuthority(textOf(ca, `${where}.ca`), `${where}.ca`)
   if (tofu !== true) throw new Malformed(`${where}.tofu: true is all it can say`)
   return { kind: 'tofu' }
 }
@@ -161,6 +186,12 @@ function decodeKeys(keys: Json, threshold: Json | undefined, where: string): Pin
     throw new Malformed(`${where}.threshold: an integer from 1 to the number of keys`)
   }
   return { kind: 'keys', keyids, threshold: need }
+}
+
+function decodeAuthority(text: string, where: string): Pin {
+  const bytes = authoritiesOf(text)
+  if (bytes === undefined) throw new Malformed(`${where}: it holds no certificate of an authority, in PEM`)
+  return { kind: 'ca', bytes }
 }
 
 function refuseRepeated(rules: readonly PinRule[]): void {

@@ -1,6 +1,6 @@
 import { hash } from '../../keys/digest.ts'
-import { onlineKeys, TrustError } from '../../tuf/index.ts'
-import type { AfterSnapshot, AfterTimestamp, Instant, Root, Snapshot } from '../../tuf/index.ts'
+import { onlineKeys, TARGETS, TrustError } from '../../tuf/index.ts'
+import type { AfterSnapshot, AfterTargets, AfterTimestamp, Instant, Root, Snapshot } from '../../tuf/index.ts'
 import type { KnownRoot } from './anchor.ts'
 import { PUBLISHED, topLevelName } from './cache.ts'
 import type { TrustCache } from './cache.ts'
@@ -46,6 +46,8 @@ export type SeenRecord = {
   /** Both throw ROLLBACK or ROLE_DISAPPEARED where less is shown than was seen; else they give the state back. */
   readonly sawTimestamp: (trust: AfterTimestamp) => AfterTimestamp
   readonly sawSnapshot: (trust: AfterSnapshot) => AfterSnapshot
+  /** For a dialect whose snapshot lists no versions. Throws ROLLBACK. */
+  readonly sawTargets: (trust: AfterTargets) => AfterTargets
   readonly save: () => Promise<void>
 }
 
@@ -101,6 +103,14 @@ export async function openRecord(cache: TrustCache, anchor: string): Promise<See
       const listed = versionsOf(trust.snapshot)
       refuseOlderRoles(marks.listed, listed)
       mine = { ...mine, snapshot: trust.snapshot.version, listed }
+      return trust
+    },
+    sawTargets(trust) {
+      const { targets, root, snapshot } = trust
+      if (snapshot.meta.get(TARGETS)?.version !== undefined) return trust
+      const keys = root.roles.get(TARGETS)?.keyids.toSorted().join(',') ?? ''
+      if (marks.targets?.keys === keys) refuseOlder(TARGETS, marks.targets.version, targets.version)
+      mine = { ...mine, targets: { keys, version: targets.version } }
       return trust
     },
     async save() {

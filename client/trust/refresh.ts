@@ -6,7 +6,6 @@ import {
   finishRoot,
   instant,
   isTrustError,
-  openRoot,
   rootFile,
   snapshotFile,
   stillTrusted,
@@ -24,8 +23,8 @@ import type {
   WalkingRoot,
   WantedFile,
 } from '../../tuf/index.ts'
-import { fingerprint, refuseOtherRepository, startFrom } from './anchor.ts'
-import type { Anchor, NamePolicy } from './anchor.ts'
+import { fingerprint, openAnyRoot, refuseOtherRepository, startFrom } from './anchor.ts'
+import type { Anchor, NamePolicy, Seat } from './anchor.ts'
 import { topLevelName } from './cache.ts'
 import type { TrustCache } from './cache.ts'
 import { ClientError, isClientError } from './errors.ts'
@@ -36,7 +35,7 @@ import type { SeenRecord, Verdict } from './record.ts'
 
 export type RefreshOptions = {
   /** Its `now` is the one instant that this refresh judges by (5.1). */
-  readonly judge: Judge
+  readonly judge: Seat
   readonly source: Sources
   readonly cache: TrustCache
   readonly anchor: Anchor
@@ -138,15 +137,15 @@ function mayStartFromCache({ anchor, record }: Run): boolean {
 
 /** undefined where it is damaged and the pin can replace it; a root that is itself the pin must be sound. */
 function openKept({ anchor, judge, name }: Run, bytes: Uint8Array): WalkingRoot | undefined {
-  const open = () => openRoot(judge, bytes)
+  const open = () => openAnyRoot(judge, bytes)
   const root = anchor.kind === 'stored' ? open() : unlessRefused(open)
   return root && refuseOtherRepository(root, name)
 }
 
 /** One link further, stored before the next is asked for (5.3.8); undefined at the end of the chain. */
 async function nextRoot(run: Run, trust: WalkingRoot): Promise<WalkingRoot | undefined> {
-  const { source, name, signal, judge } = run
-  const file = { name: rootFile(trust.root.version + 1), maxBytes: judge.limits.root }
+  const { source, name, signal } = run
+  const file = { name: rootFile(trust.root.version + 1), maxBytes: trust.limits.root }
   const accept = (bytes: Uint8Array) => refuseOtherRepository(acceptRoot(trust, bytes), name)
   const next = await fetchNext(source, { file, accept, signal })
   return next && (await storeRoot(run, next))
@@ -168,7 +167,7 @@ async function updateTimestamp(run: Run, trust: AfterRoot): Promise<AfterTimesta
   const kept = run.kept.get('timestamp')
   const previous = kept && stillTrusted(trust, 'timestamp', kept)
   const accept = (bytes: Uint8Array) => run.record.sawTimestamp(acceptTimestamp(trust, bytes, previous))
-  const got = await demand(run, { name: timestampFile(), maxBytes: run.judge.limits.timestamp }, accept)
+  const got = await demand(run, { name: timestampFile(), maxBytes: trust.limits.timestamp }, accept)
   if (kept !== undefined && got.value.timestamp === previous) return used(run, 'timestamp', { ...got, bytes: kept })
   return await stored(run, 'timestamp', got)
 }
@@ -185,7 +184,8 @@ async function updateSnapshot(run: Run, trust: AfterTimestamp): Promise<AfterSna
 
 async function updateTargets(run: Run, trust: AfterSnapshot): Promise<AfterTargets> {
   const kept = run.kept.get('targets')
-  const accept = (bytes: Uint8Array) => acceptTargets(leniently(run, trust), bytes)
+  const previous = kept && stillTrusted(trust, 'targets', kept)
+  const accept = (bytes: Uint8Array) => run.record.sawTargets(acceptTargets(leniently(run, trust), bytes, previous))
   const current = kept && unlessRefused(() => accept(kept))
   if (kept !== undefined && current !== undefined) return used(run, 'targets', { bytes: kept, value: current })
   return await stored(run, 'targets', await demand(run, targetsFile(trust, TARGETS), accept))

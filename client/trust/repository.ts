@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import { nativeSuite } from '../../keys/native/suite.ts'
-import { DEFAULT_LIMITS, encodeText, fileName, instant, roleName, TrustError, tufCodec } from '../../tuf/index.ts'
-import type { Found, Judge, Limits, RoleName, TargetFile } from '../../tuf/index.ts'
+import { DEFAULT_LIMITS, encodeText, fileName, instant, roleName, TrustError } from '../../tuf/index.ts'
+import type { Found, Limits, RoleName, TargetFile } from '../../tuf/index.ts'
 import { openHttp } from '../http.ts'
 import type { Http, HttpOptions } from '../http.ts'
-import type { Anchor, NamePolicy } from './anchor.ts'
+import type { Anchor, NamePolicy, Seat } from './anchor.ts'
 import type { TrustCache } from './cache.ts'
 import { directoryCache } from './directory-cache.ts'
 import { downloadTarget } from './download.ts'
@@ -113,9 +113,9 @@ export function openRepository(options: RepositoryOptions): Repository {
   const name = namePolicy(options)
   let latest: Begun | undefined
 
-  function judgeNow(): Judge {
+  function judgeNow(): Seat {
     const limits = { ...DEFAULT_LIMITS, ...options.limits }
-    return { codec: tufCodec, suite: nativeSuite, limits, now: instant(clock()) }
+    return { suite: nativeSuite, limits, now: instant(clock()), repository }
   }
 
   function publishing() {
@@ -244,7 +244,7 @@ function urlsOf(options: RepositoryOptions): readonly string[] {
 }
 
 function namePolicy({ repository, pin, sharedPin }: RepositoryOptions): NamePolicy | undefined {
-  const required = pin.kind === 'keys' || (pin.kind === 'root' && sharedPin === true)
+  const required = pin.kind === 'keys' || pin.kind === 'ca' || (pin.kind === 'root' && sharedPin === true)
   if (repository !== undefined) return { repository, required }
   if (!required) return undefined
   throw new ClientError('NOT_PINNED', { repository: 'a repository without a name' })

@@ -1,15 +1,16 @@
 import {
   acceptDelegated,
   binNames,
+  heardRoles,
   listedMeta,
-  listedRoles,
   refuseMismatch,
   search,
+  stillDelegated,
   targetsFile,
   TARGETS,
   TrustError,
 } from '../../tuf/index.ts'
-import type { AfterTargets, Found, RoleName, Targets, Verified, Version, Wanted } from '../../tuf/index.ts'
+import type { AfterTargets, Found, RoleName, SearchOrder, Targets, Verified, Version, Wanted } from '../../tuf/index.ts'
 import { delegatedName } from './cache.ts'
 import type { TrustCache } from './cache.ts'
 import { ClientError } from './errors.ts'
@@ -27,7 +28,7 @@ export type RoleFile = {
 
 export type Delegated = {
   /** Where a target is listed first, in the order of the specification (5.6.7); undefined where it is nowhere. */
-  readonly find: (path: string, signal?: AbortSignal) => Promise<Found | undefined>
+  readonly find: (path: string, signal?: AbortSignal, order?: SearchOrder) => Promise<Found | undefined>
   /** Every delegated role once, in the order of the search: by name and, of hash bins, all of them. */
   readonly all: (signal?: AbortSignal) => AsyncGenerator<RoleFile, void, undefined>
   /** When the first of the roles that were asked for so far expires. */
@@ -56,20 +57,21 @@ export function delegatedRoles(
   async function get({ role, delegator }: Wanted, signal?: AbortSignal): Promise<RoleFile> {
     const known = fetched.get(role)
     if (known?.delegator === delegator) return known
-    const accept = (bytes: Uint8Array) => ({
+    const accept = (bytes: Uint8Array, previous?: Verified<Targets>) => ({
       role,
       delegator,
       bytes,
-      file: acceptDelegated(trust, role, delegator, bytes),
+      file: acceptDelegated(trust, role, delegator, bytes, previous),
     })
-    const got = known === undefined ? await obtain(role, accept, signal) : accept(known.bytes)
+    const got = known === undefined ? await obtain(role, delegator, accept, signal) : accept(known.bytes)
     fetched.set(role, got)
     return got
   }
 
   async function obtain(
     role: RoleName,
-    accept: (bytes: Uint8Array) => RoleFile,
+    delegator: Targets,
+    accept: (bytes: Uint8Array, previous?: Verified<Targets>) => RoleFile,
     signal?: AbortSignal,
   ): Promise<RoleFile> {
     const name = delegatedName(role, trust.suite)
@@ -77,7 +79,8 @@ export function delegatedRoles(
     const current = kept && unlessRefused(() => accept(kept))
     if (current !== undefined) return current
     const file = targetsFile(trust, role)
-    const got = await fetchNeeded(source, { file, accept, signal })
+    const previous = kept && stillDelegated(trust, role, delegator, kept)
+    const got = await fetchNeeded(source, { file, accept: (bytes) => accept(bytes, previous), signal })
     if (got === undefined) throw new ClientError('NO_TRUST_DATA', { repository, file: file.name })
     await cache.store(name, got.bytes)
     return got.value
@@ -100,15 +103,15 @@ export function delegatedRoles(
     get,
     listedVersion,
     freshUntil: () => Math.min(...[...fetched.values()].map(({ file }) => file.expires)),
-    async find(path, signal) {
-      const steps = search(trust, path)
+    async find(path, signal, order) {
+      const steps = search(trust, path, order)
       let step = steps.next()
       while (step.done !== true) step = steps.next((await get(step.value, signal)).file)
       return step.value
     },
     async *all(signal) {
       const visited = new Set<string>([TARGETS])
-      const waiting = delegatesOf(trust.targets)
+      const waiting = delegatesOf(trust, TARGETS, trust.targets)
       for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
         if (visited.has(next.role)) continue
         if (visited.size > MOST_LISTED_ROLES)
@@ -116,18 +119,19 @@ export function delegatedRoles(
         visited.add(next.role)
         const found = await get(next, signal)
         yield found
-        waiting.push(...delegatesOf(found.file))
+        waiting.push(...delegatesOf(trust, next.role, found.file))
       }
     },
   }
 }
 
 /** Last first, for a stack. Bins beyond the bound are cut off by it, not listed by the billion. */
-function delegatesOf(delegator: Verified<Targets>): Wanted[] {
+function delegatesOf(trust: AfterTargets, name: RoleName, delegator: Verified<Targets>): Wanted[] {
   const succinct = delegator.delegations?.succinct
   if (succinct !== undefined && 2 ** succinct.bitLength > MOST_LISTED_ROLES) {
     throw new TrustError('TOO_MANY_ROLES', { target: '*', limit: MOST_LISTED_ROLES })
   }
-  const names = succinct === undefined ? listedRoles(delegator).map(({ name }) => name) : binNames(succinct)
+  const names =
+    succinct === undefined ? heardRoles(trust, name, delegator).map((role) => role.name) : binNames(succinct)
   return names.map((role) => ({ role, delegator })).toReversed()
 }

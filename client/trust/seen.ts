@@ -17,6 +17,8 @@ export type Seen = {
   readonly snapshot: number
   /** Version of each role that the newest snapshot listed. */
   readonly listed: ReadonlyMap<string, number>
+  /** The version inside of targets, and the keys that signed it, where the snapshot lists no versions. */
+  readonly targets?: { readonly keys: string; readonly version: number } | undefined
 }
 
 type Written = Omit<Seen, 'listed'> & { readonly listed: readonly [string, number][] }
@@ -56,12 +58,21 @@ export function mergeSeen(disk: Seen, mine: Seen): Seen {
     timestamp: Math.max(disk.timestamp, mine.timestamp),
     snapshot: Math.max(disk.snapshot, mine.snapshot),
     listed: higher(disk.listed, mine.listed),
+    targets: newerTargets(disk, mine),
   }
 }
 
 /** Whether `mine` knows only an older link of the chain that `disk` knows. */
 export function isBehind(mine: Seen, disk: Seen): boolean {
   return mine.under === disk.under && mine.root < disk.root
+}
+
+/** Under other keys versions begin anew; those of the newer root hold. */
+function newerTargets(disk: Seen, mine: Seen): Seen['targets'] {
+  const [theirs, ours] = [disk.targets, mine.targets]
+  if (theirs === undefined || ours === undefined) return ours ?? theirs
+  if (theirs.keys !== ours.keys) return mine.root < disk.root ? theirs : ours
+  return ours.version < theirs.version ? theirs : ours
 }
 
 function higher(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): ReadonlyMap<string, number> {

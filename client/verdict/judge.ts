@@ -1,5 +1,5 @@
-import { delegatesFor, delegationTo, TARGETS, TrustError } from '../../tuf/index.ts'
-import type { RoleKeys, RoleName, TargetFile, Targets, Verified, Wanted } from '../../tuf/index.ts'
+import { delegationTo, speakers, TARGETS, TrustError } from '../../tuf/index.ts'
+import type { RoleKeys, RoleName, SearchOrder, TargetFile, Targets, Verified } from '../../tuf/index.ts'
 import { ClientError } from '../trust/errors.ts'
 import { digestOf } from '../trust/repository.ts'
 import type { View } from '../trust/repository.ts'
@@ -25,7 +25,7 @@ export async function judgeTag(
   { name, tag }: Tagged,
   signal?: AbortSignal,
 ): Promise<Evidence> {
-  const found = await view.find(tag, signal)
+  const found = await view.find(tag, signal, orderFor(rule, view.codec.search))
   if (found === undefined) throw new ClientError('TAG_NOT_SIGNED', { repository: name, tag })
   const digest = checkedDigest(tag, found.target)
   const image = `${name}:${tag}`
@@ -34,6 +34,11 @@ export async function judgeTag(
   const { root, timestamp, snapshot } = view
   const versions = { root: root.version, timestamp: timestamp.version, snapshot: snapshot.version }
   return { digest, length: found.target.length, role: found.role, versions }
+}
+
+/** A rule that names roles says itself whose word counts: not the dialect. */
+function orderFor({ roles }: SignedRule, { walk, starts, counted }: SearchOrder): SearchOrder {
+  return roles === undefined && counted !== undefined ? { walk, starts, counted } : { walk, starts }
 }
 
 /** Hex of another length was signed by mistake, and names nothing that could be pulled. */
@@ -78,26 +83,12 @@ type Asked = { readonly role: RoleName; readonly file: Verified<Targets>; readon
 
 /** Every role that is trusted for a tag, in the order of the search, which here does not end at the first that has it. */
 async function* rolesFor(view: View, tag: string): AsyncGenerator<Asked, void, undefined> {
-  const own = view.root.roles.get(TARGETS)
-  if (own !== undefined) yield { role: TARGETS, file: view.targets, keys: own }
-  const visited = new Set<string>([TARGETS])
-  let waiting = wantedFrom(view, view.targets, tag, [])
-  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    if (visited.has(next.role)) continue
-    if (visited.size > view.limits.delegatedRoles) {
-      throw new TrustError('TOO_MANY_ROLES', { target: tag, limit: view.limits.delegatedRoles })
-    }
-    visited.add(next.role)
-    const { file } = await view.get(next)
-    const keys = delegationTo(next.delegator, next.role)
-    if (keys !== undefined) yield { role: next.role, file, keys }
-    waiting = wantedFrom(view, file, tag, waiting)
+  const roles = speakers(view, tag)
+  for (let step = roles.next(); step.done !== true; ) {
+    const { role, delegator, speaks } = step.value
+    const file = delegator === undefined ? view.targets : (await view.get({ role, delegator })).file
+    const keys = delegator === undefined ? view.root.roles.get(TARGETS) : delegationTo(delegator, role)
+    if (speaks && keys !== undefined) yield { role, file, keys }
+    step = roles.next(file)
   }
-}
-
-/** Last first, for a stack. After a terminating role nobody else is trusted for the tag. */
-function wantedFrom({ suite }: View, delegator: Verified<Targets>, tag: string, waiting: readonly Wanted[]): Wanted[] {
-  const delegates = delegatesFor(delegator, tag, suite)
-  const own = delegates.map(({ role }) => ({ role, delegator })).toReversed()
-  return delegates.at(-1)?.terminating === true ? own : [...waiting, ...own]
 }

@@ -1,8 +1,13 @@
 import { constants, createPublicKey, generateKeyPairSync, sign } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { nativeSuite } from '../../keys/native/suite.ts'
+import { writePem } from '../../keys/pem.ts'
+import { keyFields, readPublicKey } from '../../keys/public-key.ts'
+import { toNotaryCertificate } from '../../keys/schemes/notary.ts'
+import { selfSigned } from '../../keys/self-signed.ts'
+import type { CertificateFacts } from '../../keys/self-signed.ts'
 import type { Algorithm } from '../../keys/signer.ts'
-import { encodeCanonical, encodeHex, keyId, tufCodec } from '../../tuf/index.ts'
+import { encodeCanonical, encodeHex, encodeText, keyId, notaryCodec, tufCodec } from '../../tuf/index.ts'
 import type { Codec, KeyId, PublicKey } from '../../tuf/index.ts'
 import { TUF_NAMES } from './tuf-key.ts'
 
@@ -16,6 +21,20 @@ export type SigningKey = {
 /** A new key. */
 export function signingKey(algorithm: Algorithm = 'ed25519', codec: Codec = tufCodec): SigningKey {
   return fromPrivate(generate(algorithm), algorithm, codec)
+}
+
+/** A root key of Notary v1: in a certificate that it made for itself. */
+export async function certifiedKey(facts: Omit<CertificateFacts, 'purpose'>): Promise<SigningKey> {
+  const key = generate('ecdsa-p256')
+  const bare = fromPrivate(key, 'ecdsa-p256', notaryCodec)
+  const signer = {
+    public: readPublicKey(bare.public),
+    sign: async (payload: Uint8Array) => new Uint8Array(sign('sha256', payload, key)),
+    close: () => {},
+  }
+  const certificate = await selfSigned(signer, { ...facts, purpose: 'notary root' })
+  const listed = notaryCodec.key(toNotaryCertificate(encodeText(writePem('CERTIFICATE', certificate))), nativeSuite)
+  return { ...bare, id: listed.id, public: listed }
 }
 
 /** The same private key under another key id, as metadata may list it twice. */
@@ -40,9 +59,22 @@ function generate(algorithm: Algorithm): KeyObject {
 }
 
 function fromPrivate(key: KeyObject, algorithm: Algorithm, codec: Codec): SigningKey {
+  if (codec.dialect === 'notary-v1') return asNotary(key, algorithm)
   const fields = { ...TUF_NAMES[algorithm], public: publicText(key, algorithm) }
   const listed = codec.key(fields, nativeSuite)
   return { id: listed.id, public: listed, sign: (payload) => signWith(key, algorithm, payload) }
+}
+
+function asNotary(key: KeyObject, algorithm: Algorithm): SigningKey {
+  const spki = new Uint8Array(createPublicKey(key).export({ format: 'der', type: 'spki' }))
+  const listed = notaryCodec.key(keyFields({ algorithm, spki }, 'notary-v1'), nativeSuite)
+  const isCurve = algorithm === 'ecdsa-p256' || algorithm === 'ecdsa-p384'
+  const numbers = (payload: Uint8Array) => new Uint8Array(sign('sha256', payload, { key, dsaEncoding: 'ieee-p1363' }))
+  return {
+    id: listed.id,
+    public: listed,
+    sign: isCurve ? numbers : (payload) => signWith(key, algorithm, payload),
+  }
 }
 
 function publicText(key: KeyObject, algorithm: Algorithm): string {

@@ -20,6 +20,7 @@ import {
 } from '../../tuf/index.ts'
 import type {
   Codec,
+  FileMeta,
   Instant,
   Judge,
   KeySet,
@@ -27,6 +28,7 @@ import type {
   NewDelegation,
   RoleName,
   Root,
+  Scope,
   Signature,
   Snapshot,
   TargetFile,
@@ -50,6 +52,8 @@ export type Twist<M extends Metadata> = (body: M) => M
 export type SimulatorOptions = {
   readonly codec?: Codec
   readonly consistent?: boolean
+  /** Whom a root of Notary v1 must be for. */
+  readonly repository?: string
   /** Further signed members of the root. */
   readonly unknown?: Unknown
   readonly keys?: Partial<Record<TopRole, readonly SigningKey[]>>
@@ -84,18 +88,22 @@ export class Simulator {
   /** Expiry dates count from here. */
   now: number = NOW
   readonly #codec: Codec
+  readonly #repository: string | undefined
 
-  constructor({ codec = tufCodec, consistent = true, unknown, keys = {}, thresholds = {} }: SimulatorOptions = {}) {
+  constructor(options: SimulatorOptions = {}) {
+    const { codec = tufCodec, unknown, keys = {}, thresholds = {} } = options
+    const { consistent = codec.dialect === 'tuf-1.0' } = options
     this.#codec = codec
+    this.#repository = options.repository
     for (const role of TOP) this.signers.set(roleName(role), keys[role] ?? [signingKey('ed25519', codec)])
     const set = (role: TopRole) => keySet(this.#signersOf(roleName(role)), thresholds[role])
     const roles = { root: set('root'), timestamp: set('timestamp'), snapshot: set('snapshot'), targets: set('targets') }
     this.root = { ...firstRoot(roles, this.context(365), unknown), consistentSnapshot: consistent }
     this.targets.set(TARGETS, firstTargets({}, this.context(90)))
-    this.snapshot = nextSnapshot(undefined, new Map([[TARGETS, version(1)]]), this.context(7))
-    this.timestamp = this.#timestampOf(undefined, this.#store(SNAPSHOT, this.snapshot))
     this.#store(ROOT, this.root)
     this.#store(TARGETS, this.targetsOf(TARGETS))
+    this.snapshot = this.#listing(nextSnapshot(undefined, new Map([[TARGETS, version(1)]]), this.context(7)))
+    this.timestamp = this.#timestampOf(undefined, this.#store(SNAPSHOT, this.snapshot))
     this.#store(TIMESTAMP, this.timestamp)
   }
 
@@ -158,7 +166,7 @@ export class Simulator {
 
   publishSnapshot(twist: Twist<Snapshot> = same): Snapshot {
     const listed = new Map([...this.targets].map(([role, body]) => [role, body.version]))
-    this.snapshot = twist(nextSnapshot(this.snapshot, listed, this.context(7)))
+    this.snapshot = twist(this.#listing(nextSnapshot(this.snapshot, listed, this.context(7))))
     this.#store(SNAPSHOT, this.snapshot)
     return this.snapshot
   }
@@ -189,9 +197,10 @@ export class Simulator {
 
   /** Delegates to a role that `signers` sign; the role's own file stays to be published, and all of it released. */
   delegate(delegator: RoleName, name: RoleName, options: DelegateOptions = {}): readonly SigningKey[] {
-    const { signers = [signingKey('ed25519', this.#codec)], paths = ['*'], terminating = false, threshold } = options
+    const { signers = [signingKey('ed25519', this.#codec)], terminating = false, threshold } = options
+    const scope = this.#scopeOf(options.paths ?? ['*'])
     if (!this.signers.has(name)) this.signers.set(name, signers)
-    const added: NewDelegation = { ...keySet(signers, threshold), name, terminating, scope: { kind: 'paths', paths } }
+    const added: NewDelegation = { ...keySet(signers, threshold), name, terminating, scope }
     const { delegations } = this.targetsOf(delegator)
     this.publishTargets({ delegations: withDelegation(delegations, added, options.before) }, delegator)
     return signers
@@ -209,25 +218,50 @@ export class Simulator {
 
   /** Judges by the native suite and the usual limits, at {@link NOW} unless told otherwise. */
   judge(more: Partial<Judge> = {}): Judge {
-    return { codec: this.#codec, suite: nativeSuite, limits: DEFAULT_LIMITS, now: NOW, ...more }
+    const limits = { ...DEFAULT_LIMITS, ...this.#codec.limits }
+    return { codec: this.#codec, suite: nativeSuite, limits, now: NOW, repository: this.#repository, ...more }
   }
 
   #timestampOf(previous: Timestamp | undefined, snapshot: Uint8Array): Timestamp {
-    const hashes = new Map([['sha256', nativeSuite.hash('sha256', snapshot)]])
-    const listed = { version: this.snapshot.version, length: snapshot.length, hashes }
+    const version = this.snapshot.version
+    const listed = this.#codec.snapshotListsRoot ? metaOf(snapshot) : { version, ...metaOf(snapshot) }
     return nextTimestamp(previous, listed, this.context(1))
+  }
+
+  /** Where the dialect lists files by what they are, all of the newest ones, and no other. */
+  #listing(body: Snapshot): Snapshot {
+    if (!this.#codec.snapshotListsRoot) return body
+    const roles = [ROOT, ...this.targets.keys()]
+    return { ...body, meta: new Map(roles.map((role) => [role, metaOf(this.newest(role))])) }
+  }
+
+  /** Patterns that end in `*`, as prefixes where the dialect knows no others. */
+  #scopeOf(paths: readonly string[]): Scope {
+    if (this.#codec.dialect === 'tuf-1.0') return { kind: 'paths', paths }
+    return { kind: 'path-prefixes', prefixes: paths.map((path) => path.replace(/\*$/, '')) }
   }
 
   #signersOf(role: RoleName): readonly SigningKey[] {
     return this.signers.get(role) ?? []
   }
 
+  /** Roots are numbered in either dialect. */
+  #nameOf(role: RoleName, body: Metadata, bytes: Uint8Array): string {
+    const isByHash = this.#codec.snapshotListsRoot && role !== ROOT
+    return isByHash ? this.#codec.fileName(role, metaOf(bytes), this.root) : `${body.version}.${fileName(role)}`
+  }
+
   #store(role: RoleName, body: Metadata, signers = this.#signersOf(role)): Uint8Array {
     const bytes = this.seal(body, signers)
     this.files.set(fileName(role), bytes)
-    if (role !== TIMESTAMP) this.files.set(`${body.version}.${fileName(role)}`, bytes)
+    if (role !== TIMESTAMP) this.files.set(this.#nameOf(role, body, bytes), bytes)
     return bytes
   }
+}
+
+function metaOf(bytes: Uint8Array): FileMeta {
+  const hashes = new Map([['sha256', nativeSuite.hash('sha256', bytes)]])
+  return { length: bytes.length, hashes, unknown: new Map() }
 }
 
 /** A body and its signatures, as a file. */
@@ -240,7 +274,7 @@ export function sealed(body: Metadata, signers: readonly SigningKey[], codec: Co
 }
 
 export function signatureOf(key: SigningKey, payload: Uint8Array): Signature {
-  return { keyid: key.id, sig: key.sign(payload), unknown: new Map() }
+  return { keyid: key.id, sig: key.sign(payload), scheme: key.public.scheme, unknown: new Map() }
 }
 
 /** A target that stands for these bytes. */
