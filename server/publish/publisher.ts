@@ -202,7 +202,7 @@ function withoutIgnored(upload: Upload, dialect: Dialect): Upload {
 
 /** The very files that are current: somebody sends again what was stored, because our answer was lost on the way. */
 function isRepeated(state: RepositoryState | undefined, upload: Upload, { suite }: Judge): state is RepositoryState {
-  if (state === undefined) return false
+  if (state === undefined || upload.size === 0) return false
   return [...upload].every(([role, { kind, bytes }]) => {
     const record = state.files.get(role)
     return kind === 'file' && record?.length === bytes.length && record.sha256 === suite.hash('sha256', bytes)
