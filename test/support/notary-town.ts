@@ -141,10 +141,6 @@ export function targetsIn(listing: string): readonly string[] {
   })
 }
 
-export function sha256In(listing: string, name: string): string | undefined {
-  return new RegExp(`^${name}\\s+([0-9a-f]{64})`, 'm').exec(listing)?.[1]
-}
-
 /** Ids of a role's keys in `notary key list`. */
 export function keysIn(listing: string, role: string): readonly string[] {
   return [...listing.matchAll(new RegExp(`^${role}\\s.*?([0-9a-f]{64})`, 'gm'))].flatMap(([, id]) => id ?? [])
