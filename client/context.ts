@@ -9,8 +9,10 @@ import { readUserFile } from './files.ts'
 import { pathsFor } from './paths.ts'
 import type { Paths } from './paths.ts'
 import type { Http } from './http.ts'
+import type { Upstream } from './policy/rules.ts'
 import type { Credentials } from './registry/credentials.ts'
 import type { Registry } from './registry/registry.ts'
+import type { RegistrySettings } from './registry/settings.ts'
 import type { ServerApi } from './server-api.ts'
 import type { Terminal } from './terminal.ts'
 import type { Pin, PinRule } from './trust/pins.ts'
@@ -39,6 +41,8 @@ export type Context = {
   /** Those that `docker login` keeps. */
   readonly logins: () => Promise<Credentials>
   readonly registry: () => Promise<Registry>
+  /** The registries that a rule of a policy names; many connections to each, for programs that serve others. */
+  readonly upstream: (upstream: Upstream) => Promise<Registry>
   /** The rule of this machine for a repository. Throws NOT_PINNED. */
   readonly pinOf: (repository: string) => Promise<PinRule>
   /** A repository under this machine's pin for it. The same one for the same name. */
@@ -62,6 +66,7 @@ export type ContextParts = Pick<Context, 'terminal' | 'env' | 'clock' | 'monoton
 }
 
 const MAX_TOKEN = 4096
+const SERVING_SOCKETS = 256
 const MAX_CERTIFICATES = 4 * 1024 * 1024
 
 export function openContext(settings: Settings, parts: ContextParts): Context {
@@ -114,14 +119,31 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     const { dockerCredentials } = await import('./registry/docker-config.ts')
     return dockerCredentials({ environment: env, homeDirectory: homeDirectory ?? '/' })
   })
-  const registry = once(async () => {
+  const openRegistryBy = async (
+    more: Pick<RegistrySettings, 'credentials' | 'plainHttp' | 'maxSockets'>,
+    file?: string,
+  ) => {
     const { openRegistry } = await import('./registry/registry.ts')
-    const ca = settings.registryCa === undefined ? {} : { ca: await readAuthorities(settings.registryCa) }
-    const credentials = await logins()
-    const opened = openRegistry({ credentials, plainHttp: settings.plainHttp, userAgent, ...ca })
+    const opened = openRegistry({
+      ...more,
+      userAgent,
+      ...(file === undefined ? {} : { ca: await readAuthorities(file) }),
+    })
     closing.push(opened.close)
     return opened
-  })
+  }
+  const registry = once(async () =>
+    openRegistryBy({ credentials: await logins(), plainHttp: settings.plainHttp }, settings.registryCa),
+  )
+  const upstream = async ({ registry: host, ca, plainHttp, login }: Upstream) => {
+    const { loginOf } = await import('./policy/login.ts')
+    const plain = plainHttp && host !== undefined ? [host] : settings.plainHttp
+    const credentials = login.kind === 'docker' ? await logins() : loginOf(login)
+    return await openRegistryBy(
+      { credentials, plainHttp: plain, maxSockets: SERVING_SOCKETS },
+      ca ?? settings.registryCa,
+    )
+  }
   const rules = once(async () => {
     const { loadPins } = await import('./trust/pins.ts')
     return await loadPins(paths.trust)
@@ -206,6 +228,7 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     keystore,
     logins,
     registry,
+    upstream,
     pinOf,
     repository,
     policy,

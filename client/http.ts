@@ -47,6 +47,8 @@ export type HttpOptions = {
   /** Whether plain http may be spoken to this host name and port. Loopback is always allowed. */
   readonly plainHttp?: (host: string) => boolean
   readonly userAgent?: string
+  /** Connections to one host at once, beyond which requests wait; 16 where nothing is said. */
+  readonly maxSockets?: number
   /** Used instead of the system's resolver, by whoever is careful about where names lead. */
   readonly lookup?: LookupFunction
 }
@@ -100,8 +102,8 @@ export function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname)
 }
 
-function makeAgent(protocol: string, { ca, lookup }: HttpOptions): Agent {
-  const kept = { keepAlive: true, maxSockets: 16, scheduling: 'lifo' } as const
+function makeAgent(protocol: string, { ca, lookup, maxSockets = 16 }: HttpOptions): Agent {
+  const kept = { keepAlive: true, maxSockets, scheduling: 'lifo' } as const
   const common: AgentOptions = lookup === undefined ? kept : { ...kept, lookup }
   if (protocol === 'http:') return new (plain().Agent)(common)
   return new (secure().Agent)(ca === undefined ? common : { ...common, ca })

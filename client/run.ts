@@ -40,7 +40,9 @@ export async function run(argv: readonly string[], surroundings: Surroundings): 
     const loud = openTerminal({ ...surroundings, quiet: settings.quiet, verbose: settings.verbose })
     const context = openContext(settings, { ...surroundings, terminal: loud })
     try {
-      return print(await untilAborted(module.run(context, input), surroundings.signal), loud, settings.json)
+      const work = module.run(context, input)
+      const answer = await (module.drains === true ? work : untilAborted(work, surroundings.signal))
+      return print(answer, loud, settings.json)
     } finally {
       await context.close()
     }

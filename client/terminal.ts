@@ -19,6 +19,8 @@ export type Terminal = {
   readonly out: (line: string) => void
   /** One JSON document on stdout. */
   readonly json: (document: unknown) => void
+  /** One JSON document on one line of stderr: for programs that stay and are read by machines. */
+  readonly log: (entry: unknown) => void
   /** What was done. Not with `--quiet`. */
   readonly note: (line: string) => void
   /** Only with `--verbose`. */
@@ -62,6 +64,10 @@ export function openTerminal(options: TerminalOptions): Terminal {
       erase()
       stdout.write(`${jsonText(document)}\n`)
     },
+    log: (entry) => {
+      erase()
+      stderr.write(`${jsonText(entry, 0)}\n`)
+    },
     note: (text) => (quiet ? undefined : line('', text)),
     detail: (text) => (verbose ? line('', text) : undefined),
     warn: (text) => line(`${paint('yellow', 'warning:')} `, text),
@@ -89,8 +95,8 @@ function printable(text: string): string {
 }
 
 /** JSON escapes control characters itself; what turns text around on a terminal is escaped here. */
-function jsonText(document: unknown): string {
-  return JSON.stringify(document, undefined, 2).replace(/[\u007f-\u009f\p{Cf}]/gu, (text) =>
+function jsonText(document: unknown, indent = 2): string {
+  return JSON.stringify(document, undefined, indent).replace(/[\u007f-\u009f\p{Cf}]/gu, (text) =>
     Array.from({ length: text.length }, (_, i) => `\\u${text.charCodeAt(i).toString(16).padStart(4, '0')}`).join(''),
   )
 }

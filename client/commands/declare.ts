@@ -53,6 +53,8 @@ export type Spec<P extends Operands, O extends Options> = {
   readonly examples: readonly string[]
   /** What a reader of the help should know beyond the summary. */
   readonly notes?: string
+  /** Ends by itself when the run is to end, after what is under way; others are left where they are. */
+  readonly drains?: boolean
   readonly run: (context: Context, input: Input<P, O>) => Promise<Answer>
 }
 

@@ -142,4 +142,8 @@ export const COMMANDS: Readonly<Record<string, Entry | Group>> = {
       },
     },
   },
+  gateway: {
+    summary: 'serve registries through a gateway that lets only admitted images pass',
+    load: async () => (await import('./gateway.ts')).gatewayCommand,
+  },
 }

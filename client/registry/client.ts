@@ -123,8 +123,10 @@ async function errorBody(http: Http, response: Response, call: Call, deadline: D
   }
 }
 
-function openTransport({ ca, plainHttp }: RegistrySettings, userAgent: string): Transport {
+function openTransport({ ca, plainHttp, maxSockets }: RegistrySettings, userAgent: string): Transport {
   const named = new Set(Array.isArray(plainHttp) ? plainHttp : [])
   const plain = (host: string) => named.has(host)
-  return openHttp({ userAgent, plainHttp: plain, lookup: lookupOutside(), ...(ca === undefined ? {} : { ca }) })
+  const sockets = maxSockets === undefined ? {} : { maxSockets }
+  const authorities = ca === undefined ? {} : { ca }
+  return openHttp({ userAgent, plainHttp: plain, lookup: lookupOutside(), ...sockets, ...authorities })
 }

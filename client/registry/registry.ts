@@ -1,9 +1,11 @@
+import type { Json } from '../../tuf/model/json.ts'
 import { type Client, openClient } from './client.ts'
 import { type Content, type Kind, type Manifest, nameOf, type Resolved, type Sink } from './content.ts'
 import { digestOf, isDigest, refuseOtherBytes, refuseOtherSize } from './digest.ts'
 import { downloadBlob } from './download.ts'
 import { RegistryError } from './errors.ts'
 import { announcedLength, type Deadline, drain, type Response } from './http.ts'
+import { listReferrers, listTags } from './listing.ts'
 import { REGISTRY_LIMITS, type RegistryLimits } from './limits.ts'
 import { settleMediaType } from './manifest.ts'
 import { ACCEPT, isManifest } from './media-types.ts'
@@ -29,6 +31,10 @@ export type Registry = {
   readonly blob: (ref: RepositoryName, wanted: Content, sink?: Sink, signal?: AbortSignal) => Promise<void>
   /** Whether the registry says that it has it. Throws SIZE_MISMATCH where it names another size. Nothing is hashed. */
   readonly exists: (ref: RepositoryName, kind: Kind, wanted: Content, signal?: AbortSignal) => Promise<boolean>
+  /** The registry's own tags; undefined where it has no such repository. */
+  readonly tags: (ref: RepositoryName, signal?: AbortSignal) => Promise<readonly string[] | undefined>
+  /** What is said to refer to a digest, as descriptors that nobody checked. */
+  readonly referrers: (ref: RepositoryName, digest: string, signal?: AbortSignal) => Promise<readonly Json[]>
   readonly close: () => Promise<void>
 }
 
@@ -63,6 +69,8 @@ export function openRegistry(settings: RegistrySettings): Registry {
     },
     blob: async (ref, wanted, sink, signal) => downloadBlob(client, ref, checked(wanted, limits), sink, signal),
     exists: async (ref, kind, wanted, signal) => exists(client, ref, kind, checked(wanted, limits), signal),
+    tags: async (ref, signal) => listTags(client, ref, signal),
+    referrers: async (ref, digest, signal) => listReferrers(client, ref, digest, signal),
     close: client.close,
   }
 }

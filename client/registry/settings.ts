@@ -16,6 +16,8 @@ export type RegistrySettings = {
   readonly plainHttp?: PlainHttp
   readonly limits?: Partial<RegistryLimits>
   readonly userAgent?: string
+  /** Connections to one host at once. */
+  readonly maxSockets?: number
   /** Used instead of a transport of our own, and closed with the registry. */
   readonly http?: Http
   readonly sleep?: Patience['sleep']

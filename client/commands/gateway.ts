@@ -1,0 +1,89 @@
+import { isLoopback } from '../http.ts'
+import type { Context } from '../context.ts'
+import type { FilePolicy } from '../policy/policy.ts'
+import { defineCommand, text } from './declare.ts'
+import { usage } from './errors.ts'
+import { POLICY_OPTION } from './policy-option.ts'
+
+export const gatewayCommand = defineCommand({
+  operands: {},
+  options: {
+    policy: POLICY_OPTION,
+    listen: text('HOST:PORT', 'where to serve; 127.0.0.1:5080 where nothing is said'),
+    'tls-cert': text('FILE', 'PEM of the certificate to serve with'),
+    'tls-key': text('FILE', 'PEM of its key'),
+    'client-ca': text('FILE', 'PEM of the authorities whose clients alone are served'),
+    users: text('FILE', 'lines of name:password; others are not served'),
+    cache: text('DIR', 'where content is kept; below the state folder where nothing is said'),
+    'cache-size': text('SIZE', 'how much of it, as 500M or 20G; 10G where nothing is said'),
+  },
+  examples: [
+    'tagseal gateway --policy policy.yaml',
+    'tagseal gateway --listen 0.0.0.0:443 --tls-cert gw.crt --tls-key gw.key --cache /var/cache/tagseal --cache-size 50G',
+  ],
+  notes:
+    'Plain http beyond this machine is refused unless it is named: --plain-http=0.0.0.0:5080. SIGTERM lets what is under way end.',
+  drains: true,
+  async run(context, input) {
+    const file = input.text('policy')
+    const { host, port } = readAddress(input.text('listen') ?? '127.0.0.1:5080')
+    const tls = readTls(input.text('tls-cert'), input.text('tls-key'), input.text('client-ca'))
+    if (tls === undefined) refusePlain(context, host, port)
+    const load = async () => await demandPolicy(context, file)
+    const { serveGateway } = await import('../gateway/serve.ts')
+    await serveGateway(context, {
+      host,
+      port,
+      policy: await load(),
+      reload: load,
+      cache: input.text('cache'),
+      cacheBytes: readSize(input.text('cache-size') ?? '10G'),
+      tls,
+      users: input.text('users'),
+    })
+    return { lines: [], document: {} }
+  },
+})
+
+async function demandPolicy(context: Context, file: string | undefined): Promise<FilePolicy> {
+  const policy = await context.policy(file)
+  if (policy !== undefined) return policy
+  throw usage(`there is no policy in ${context.paths.policy}`, 'name one: --policy FILE')
+}
+
+function readAddress(address: string): { readonly host: string; readonly port: number } {
+  const [, host = '', port = ''] = /^(\[[0-9a-fA-F:.]+\]|[^:/\s]+):([0-9]{1,5})$/.exec(address) ?? []
+  if (host === '' || Number(port) > 65_535) throw usage(`${address} is no HOST:PORT`, '--listen 127.0.0.1:5080')
+  return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) }
+}
+
+function readTls(cert: string | undefined, key: string | undefined, clientCa: string | undefined) {
+  if (cert !== undefined && key !== undefined) return { cert, key, clientCa }
+  if (cert !== undefined || key !== undefined) throw usage('--tls-cert and --tls-key go together')
+  if (clientCa !== undefined) throw usage('--client-ca goes with --tls-cert and --tls-key')
+  return undefined
+}
+
+/** Who listens on the wire could change what engines are told. */
+function refusePlain({ settings: { plainHttp } }: Context, host: string, port: number): void {
+  const shown = host.includes(':') ? `[${host}]` : host
+  if (isLoopback(shown) || (typeof plainHttp !== 'boolean' && plainHttp.includes(`${shown}:${port}`))) return
+  throw usage(
+    `${shown}:${port} is not this machine alone, and plain http would let anyone in between answer`,
+    `give --tls-cert and --tls-key, or name it: --plain-http=${shown}:${port}`,
+  )
+}
+
+const UNITS: ReadonlyMap<string, number> = new Map([
+  ['', 1],
+  ['K', 1024],
+  ['M', 1024 ** 2],
+  ['G', 1024 ** 3],
+  ['T', 1024 ** 4],
+])
+
+function readSize(size: string): number {
+  const [, count = '', unit = ''] = /^([0-9]{1,9})([KMGT]?)$/.exec(size) ?? []
+  if (count === '') throw usage(`${size} is no size`, '--cache-size 20G')
+  return Number(count) * (UNITS.get(unit) ?? 1)
+}

@@ -1,0 +1,266 @@
+/** What may be given out: a tag by its signature, a digest because a signed one leads to it, and nothing else. */
+import { failureOf } from '../exit.ts'
+import type { PolicyRule } from '../policy/policy.ts'
+import { RegistryError } from '../registry/errors.ts'
+import type { RepositoryName } from '../registry/reference.ts'
+import type { Verdict, Verdicts } from '../verdict/engine.ts'
+import { VerdictError } from '../verdict/errors.ts'
+import type { Standing } from '../verdict/warm.ts'
+import { GatewayError } from './errors.ts'
+import type { Manifests, Opened } from './manifests.ts'
+import { openShelf } from './shelf.ts'
+import type { Part, Shelf } from './shelf.ts'
+import { collectDigests, stateOf } from './signed-digests.ts'
+import type { SignedDigests } from './signed-digests.ts'
+import type { Upstreams } from './upstreams.ts'
+
+/** A repository under the rule that counted when the request came. */
+export type Ask = { readonly repository: RepositoryName; readonly rule: PolicyRule }
+
+export type Admission = {
+  readonly tag: (ask: Ask, tag: string) => Promise<Admitted>
+  readonly manifest: (ask: Ask, digest: string) => Promise<Opened>
+  readonly blob: (ask: Ask, digest: string) => Promise<Part>
+  /** Every tag that `tag` would admit, in order; with those of the registry where the rule says so. */
+  readonly tags: (ask: Ask) => Promise<readonly string[]>
+  /** Whether a digest would be admitted, by what is known already. */
+  readonly isAdmitted: (ask: Ask, digest: string) => Promise<boolean>
+}
+
+export type Admitted = { readonly manifest: Opened; readonly verdict: Verdict }
+
+type Known = {
+  readonly shelf: Shelf
+  /** Tags that were seen to mean a digest: whether they still do is asked. */
+  readonly hints: Map<string, string>
+  collected: { readonly state: string; readonly digests: Promise<SignedDigests> } | undefined
+  /** By digest: when the way down from it may be looked for again, on the clock that nobody sets. */
+  readonly walked: Map<string, number>
+  walking: Promise<void> | undefined
+}
+
+export type AdmissionOptions = {
+  readonly verdicts: Verdicts
+  readonly manifests: Manifests
+  readonly upstreams: Upstreams
+  readonly monotonic: () => number
+}
+
+/** Parts that are remembered; the repository that was not asked for longest is forgotten first, and learnt again. */
+const MOST_PARTS = 250_000
+/** Manifests that one question may have fetched to find the way to a digest. */
+const MOST_WALKED = 1024
+const WALK_AGAIN_MS = 30_000
+const DEEPEST = 4
+
+export function openAdmission({ verdicts, manifests, upstreams, monotonic }: AdmissionOptions): Admission {
+  const repositories = new Map<string, Known>()
+  const tops = new WeakMap<Standing, Map<string, Promise<boolean>>>()
+
+  function knownOf({ repository: { name } }: Ask): Known {
+    const known = repositories.get(name) ?? {
+      shelf: openShelf(),
+      hints: new Map(),
+      collected: undefined,
+      walked: new Map(),
+      walking: undefined,
+    }
+    repositories.delete(name)
+    repositories.set(name, known)
+    let parts = 0
+    for (const { shelf } of repositories.values()) parts += shelf.size()
+    for (const [oldest, { shelf }] of repositories) {
+      if (parts <= MOST_PARTS || oldest === name) break
+      parts -= shelf.size()
+      repositories.delete(oldest)
+    }
+    return known
+  }
+
+  async function openTop(ask: Ask, known: Known, digest: string, size: number | undefined): Promise<Opened> {
+    const opened = await manifests.open(await upstreams.placeOf(ask.rule, ask.repository), { digest, size })
+    known.shelf.addTop(digest, opened.bytes.length)
+    known.shelf.learn(opened)
+    return opened
+  }
+
+  /** Whether a signed tag means this digest now. */
+  async function isTop(ask: Ask, known: Known, digest: string): Promise<boolean> {
+    const standing = await verdicts.standing(ask.repository.name)
+    if (standing === undefined) return true // the rule became one that asks for no signature
+    const answers = tops.get(standing) ?? new Map<string, Promise<boolean>>()
+    tops.set(standing, answers)
+    const answered = answers.get(digest)
+    if (answered !== undefined) return await answered
+    const answer = meansNow(ask, known, standing, digest)
+    answers.set(digest, answer)
+    answer.catch(() => answers.delete(digest))
+    return await answer
+  }
+
+  async function meansNow(ask: Ask, known: Known, standing: Standing, digest: string): Promise<boolean> {
+    const hint = known.hints.get(digest)
+    if (hint !== undefined && (await means(ask, hint, digest))) return true
+    const { byDigest } = await digestsOf(known, standing)
+    for (const tag of byDigest.get(digest)?.tags ?? []) if (await means(ask, tag, digest)) return true
+    return false
+  }
+
+  async function means({ repository: { name } }: Ask, tag: string, digest: string): Promise<boolean> {
+    try {
+      const verdict = await verdicts.judge({ name, tag })
+      return verdict.kind === 'signed' && verdict.digest === digest
+    } catch (error) {
+      if (failureOf(error).exit !== 1) throw error
+      return false
+    }
+  }
+
+  function digestsOf(known: Known, { view }: Standing): Promise<SignedDigests> {
+    const state = stateOf(view)
+    if (known.collected?.state === state) return known.collected.digests
+    const digests = collectDigests(view)
+    known.collected = { state, digests }
+    digests.catch(() => (known.collected = undefined))
+    return digests
+  }
+
+  /** A part that a digest which counts now leads to. */
+  async function admitted(ask: Ask, known: Known, digest: string): Promise<Part | undefined> {
+    const part = known.shelf.find(digest)
+    for (const top of part?.tops ?? []) if (await isTop(ask, known, top)) return part
+    return undefined
+  }
+
+  async function demand(ask: Ask, digest: string): Promise<Part> {
+    const known = knownOf(ask)
+    const part = (await admitted(ask, known, digest)) ?? (await look(ask, known, digest))
+    if (part !== undefined) return part
+    throw new VerdictError('DIGEST_NOT_SIGNED', { repository: ask.repository.name, digest })
+  }
+
+  /** For whoever did not come by the tag, or came by another gateway: the signed digests are gone down from, once each. */
+  async function look(ask: Ask, known: Known, digest: string): Promise<Part | undefined> {
+    const standing = await verdicts.standing(ask.repository.name)
+    if (standing === undefined) return undefined
+    const { byDigest } = await digestsOf(known, standing)
+    const own = byDigest.get(digest)
+    if (own !== undefined && (await isTop(ask, known, digest))) {
+      known.shelf.addTop(digest, own.length)
+      return known.shelf.find(digest)
+    }
+    known.walking ??= walkAll(ask, known, byDigest).finally(() => (known.walking = undefined))
+    await known.walking
+    return await admitted(ask, known, digest)
+  }
+
+  async function walkAll(ask: Ask, known: Known, byDigest: SignedDigests['byDigest']): Promise<void> {
+    let left = MOST_WALKED
+    for (const [digest, { length }] of byDigest) {
+      if (left <= 0) return
+      if (monotonic() < (known.walked.get(digest) ?? 0) || !(await isTop(ask, known, digest))) continue
+      known.walked.set(digest, Number.POSITIVE_INFINITY)
+      try {
+        left -= await walk(ask, known, digest, length)
+      } catch (error) {
+        failureOf(error) // what cannot be gone down from admits nothing; it is tried again after a while
+        known.walked.set(digest, monotonic() + WALK_AGAIN_MS)
+        left -= 1
+      }
+    }
+  }
+
+  async function walk(ask: Ask, known: Known, digest: string, size: number): Promise<number> {
+    const place = await upstreams.placeOf(ask.rule, ask.repository)
+    const below = async (opened: Opened, depth: number): Promise<number> => {
+      known.shelf.learn(opened)
+      if (opened.kind !== 'index' || depth >= DEEPEST) return 1
+      let count = 1
+      for (const child of opened.children) {
+        if (known.shelf.find(child.digest)?.blob === false)
+          count += await below(await manifests.open(place, child), depth + 1)
+      }
+      return count
+    }
+    return await below(await openTop(ask, known, digest, size), 0)
+  }
+
+  async function openUnsigned(ask: Ask, tag: string): Promise<Opened> {
+    const { registry, ref } = await upstreams.placeOf(ask.rule, ask.repository)
+    const resolved = await registry.resolveTag({ ...ref, tag })
+    if (resolved === undefined) throw new RegistryError('UNKNOWN_MANIFEST', { what: `${ask.repository.name}:${tag}` })
+    return await openTop(ask, knownOf(ask), resolved.digest, resolved.length)
+  }
+
+  async function openPart(ask: Ask, part: Part): Promise<Opened> {
+    if (!part.manifest) throw new GatewayError('OTHER_KIND', { digest: part.digest, kind: 'manifest' })
+    const opened = await manifests.open(await upstreams.placeOf(ask.rule, ask.repository), part)
+    knownOf(ask).shelf.learn(opened)
+    return opened
+  }
+
+  return {
+    async tag(ask, tag) {
+      const verdict = await verdicts.judge({ name: ask.repository.name, tag })
+      if (verdict.kind === 'unsigned') return { verdict, manifest: await openUnsigned(ask, tag) }
+      const known = knownOf(ask)
+      known.hints.set(verdict.digest, tag)
+      return { verdict, manifest: await openTop(ask, known, verdict.digest, verdict.length) }
+    },
+    async manifest(ask, digest) {
+      refuseByRule(ask)
+      const known = knownOf(ask)
+      if (ask.rule.kind === 'signed') return await openPart(ask, await demand(ask, digest))
+      const part = known.shelf.find(digest)
+      return part === undefined ? await openTop(ask, known, digest, undefined) : await openPart(ask, part)
+    },
+    async blob(ask, digest) {
+      refuseByRule(ask)
+      const part = ask.rule.kind === 'signed' ? await demand(ask, digest) : knownOf(ask).shelf.find(digest)
+      if (part === undefined) throw new RegistryError('UNKNOWN_BLOB', { what: `${ask.repository.name}@${digest}` })
+      if (!part.blob) throw new GatewayError('OTHER_KIND', { digest, kind: 'blob' })
+      return part
+    },
+    async tags(ask) {
+      refuseByRule(ask)
+      const signed = ask.rule.kind === 'signed' ? await signedTags(ask) : []
+      if (!ask.rule.allTags) return signed
+      const { registry, ref } = await upstreams.placeOf(ask.rule, ask.repository)
+      return [...new Set([...signed, ...((await registry.tags(ref)) ?? [])])].toSorted(byBytes)
+    },
+    async isAdmitted(ask, digest) {
+      refuseByRule(ask)
+      if (ask.rule.kind === 'unsigned') return true
+      const known = knownOf(ask)
+      return (await admitted(ask, known, digest)) !== undefined || (await isTop(ask, known, digest))
+    },
+  }
+
+  async function signedTags(ask: Ask): Promise<readonly string[]> {
+    const standing = await verdicts.standing(ask.repository.name)
+    if (standing === undefined) return []
+    const { tags } = await digestsOf(knownOf(ask), standing)
+    const found: string[] = []
+    for (const tag of tags) if (await isSigned(ask, tag)) found.push(tag)
+    return found.toSorted(byBytes)
+  }
+
+  async function isSigned({ repository: { name } }: Ask, tag: string): Promise<boolean> {
+    try {
+      return (await verdicts.judge({ name, tag })).kind === 'signed'
+    } catch (error) {
+      if (failureOf(error).exit !== 1) throw error
+      return false
+    }
+  }
+}
+
+function refuseByRule({ repository, rule }: Ask): void {
+  if (rule.kind === 'refuse')
+    throw new VerdictError('REFUSED_BY_RULE', { repository: repository.name, rule: rule.pattern })
+}
+
+/** As the distribution specification orders tags. */
+function byBytes(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}

@@ -1,0 +1,274 @@
+/** Requests in, answers out: a registry that only reads, and only gives out what it admits. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { isJsonObject, member } from '../../tuf/model/json.ts'
+import type { Json } from '../../tuf/model/json.ts'
+import type { FilePolicy } from '../policy/policy.ts'
+import { OCI_INDEX } from '../registry/media-types.ts'
+import { openAdmission } from './admission.ts'
+import type { Ask } from './admission.ts'
+import { openBlobs, writeHead } from './blobs.ts'
+import type { Clients } from './clients.ts'
+import { GatewayError, isGatewayError } from './errors.ts'
+import { openManifests } from './manifests.ts'
+import type { Opened } from './manifests.ts'
+import type { GatewayMetrics } from './metrics.ts'
+import { bodyOf, refusalOf } from './refusal.ts'
+import { readRequest } from './request.ts'
+import type { Asked } from './request.ts'
+import type { Store } from './store.ts'
+import { openUpstreams } from './upstreams.ts'
+import type { Verdict, Verdicts } from '../verdict/engine.ts'
+import type { Upstream } from '../policy/rules.ts'
+import type { Registry } from '../registry/registry.ts'
+
+export type GatewayOptions = {
+  readonly policy: FilePolicy
+  readonly verdicts: Verdicts
+  readonly upstream: (upstream: Upstream) => Promise<Registry>
+  readonly store: Store
+  readonly metrics: GatewayMetrics
+  readonly clients: Clients | undefined
+  readonly monotonic: () => number
+  /** One line for each verdict. */
+  readonly log: (entry: Readonly<Record<string, unknown>>) => void
+}
+
+export type Gateway = {
+  /** Never rejects: what goes wrong is answered, or ends the connection where an answer has begun. */
+  readonly handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>
+  /** From the next request on. */
+  readonly adopt: (policy: FilePolicy) => void
+}
+
+/** nginx's number for it; nobody is there to see it. */
+const CLIENT_LEFT = 499
+
+type InRepository = Exclude<Asked, { readonly kind: 'version' }>
+type Exchange = {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly began: number
+  readonly isHead: boolean
+}
+
+export function openGateway(options: GatewayOptions): Gateway {
+  const { verdicts, store, metrics, clients, monotonic, log } = options
+  let { policy } = options
+  const upstreams = openUpstreams(options.upstream)
+  const manifests = openManifests(store)
+  const admission = openAdmission({ verdicts, manifests, upstreams, monotonic })
+  const blobs = openBlobs(store)
+
+  async function answer(exchange: Exchange): Promise<string> {
+    const { request, response } = exchange
+    const target = request.url ?? ''
+    if (target === '/healthz') return plain(response, 'health', 'text/plain', Buffer.from('ok\n'), exchange.isHead)
+    if (target === '/metrics') {
+      return plain(response, 'metrics', metrics.contentType, Buffer.from(await metrics.text()), exchange.isHead)
+    }
+    refuseStranger(request, response)
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('allow', 'GET, HEAD')
+      throw new GatewayError('READ_ONLY', { method: request.method ?? '' })
+    }
+    const asked = readRequest(target, policy)
+    if (asked.kind === 'version')
+      return plain(response, 'version', 'application/json', Buffer.from('{}'), exchange.isHead)
+    if (asked.namespace !== undefined) response.setHeader('oci-namespace', asked.namespace)
+    await judge(exchange, asked)
+    return asked.kind
+  }
+
+  function refuseStranger(request: IncomingMessage, response: ServerResponse): void {
+    if (clients === undefined || clients.nameOf(request) !== undefined) return
+    response.setHeader('www-authenticate', 'Basic realm="tagseal gateway", charset="UTF-8"')
+    throw new GatewayError('LOGIN_REQUIRED', {})
+  }
+
+  async function judge(exchange: Exchange, asked: InRepository): Promise<void> {
+    try {
+      const ask = { repository: asked.repository, rule: policy.ruleFor(asked.repository.name) }
+      await serve(exchange, asked, ask)
+    } catch (error) {
+      if (!exchange.response.destroyed) tell(exchange, asked, { error })
+      throw error
+    }
+  }
+
+  async function serve(exchange: Exchange, asked: InRepository, ask: Ask): Promise<void> {
+    switch (asked.kind) {
+      case 'manifest': {
+        const { manifest, verdict } =
+          asked.tag === undefined
+            ? { manifest: await admission.manifest(ask, asked.digest), verdict: undefined }
+            : await admission.tag(ask, asked.tag)
+        tell(exchange, asked, { manifest, verdict, rule: ask.rule.pattern })
+        sendManifest(exchange, manifest)
+        return
+      }
+      case 'blob':
+        await sendBlob(exchange, ask, asked.digest)
+        return
+      case 'tags':
+        sendTags(exchange, asked, await admission.tags(ask))
+        return
+      case 'referrers':
+        await sendReferrers(exchange, asked, ask)
+        return
+      default:
+        return asked satisfies never
+    }
+  }
+
+  async function sendBlob({ request, response, isHead }: Exchange, ask: Ask, digest: string): Promise<void> {
+    const blob = await admission.blob(ask, digest)
+    if (isHead) {
+      writeHead(response, blob, undefined)
+      response.end()
+      return
+    }
+    const place = await upstreams.placeOf(ask.rule, ask.repository)
+    const range = rangeOf(request, digest)
+    metrics.sent(await blobs.send({ place, blob, range, response }), blob.size)
+  }
+
+  /** What the registry says refers to a digest, as far as it is admitted itself. */
+  async function sendReferrers(
+    { response, isHead }: Exchange,
+    { digest, artifactType }: Asked & { readonly kind: 'referrers' },
+    ask: Ask,
+  ): Promise<void> {
+    await admission.manifest(ask, digest)
+    const { registry, ref } = await upstreams.placeOf(ask.rule, ask.repository)
+    const found: Json[] = []
+    for (const entry of await registry.referrers(ref, digest)) {
+      if (artifactType !== undefined && textOf(entry, 'artifactType') !== artifactType) continue
+      if (await admission.isAdmitted(ask, textOf(entry, 'digest') ?? '')) found.push(entry)
+    }
+    if (artifactType !== undefined) response.setHeader('oci-filters-applied', 'artifactType')
+    const index = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: found }
+    plain(response, 'referrers', OCI_INDEX, Buffer.from(JSON.stringify(index)), isHead)
+  }
+
+  /** One line and one count for each verdict; a blob that an admitted manifest names is no news. */
+  function tell(exchange: Exchange, asked: InRepository, outcome: Outcome): void {
+    const took = monotonic() - exchange.began
+    const reason = 'error' in outcome ? refusalOf(outcome.error).reason : 'ADMITTED'
+    metrics.verdict('error' in outcome ? 'refused' : 'admitted', reason, took / 1000)
+    log({
+      event: 'verdict',
+      outcome: 'error' in outcome ? 'refused' : 'admitted',
+      asked: asked.kind,
+      image: imageOf(asked),
+      client: exchange.request.socket.remoteAddress,
+      ms: Math.round(took * 1000) / 1000,
+      ...('error' in outcome ? saidOf(outcome.error) : evidenceOf(outcome)),
+    })
+  }
+
+  return {
+    adopt(next) {
+      policy = next
+      verdicts.adopt(next)
+    },
+    async handle(request, response) {
+      const exchange = { request, response, began: monotonic(), isHead: request.method === 'HEAD' }
+      response.setHeader('docker-distribution-api-version', 'registry/2.0')
+      response.setHeader('x-content-type-options', 'nosniff')
+      request.resume() // a body is nothing that we look at
+      try {
+        metrics.request(await answer(exchange), response.statusCode)
+      } catch (error) {
+        if (response.destroyed) metrics.request('left', CLIENT_LEFT)
+        else metrics.request('refused', sendRefusal(exchange, error, log))
+      }
+    },
+  }
+}
+
+type Outcome =
+  | { readonly error: unknown }
+  | { readonly manifest: Opened; readonly verdict: Verdict | undefined; readonly rule: string }
+
+function evidenceOf({ manifest, verdict, rule }: Exclude<Outcome, { readonly error: unknown }>): object {
+  const found = { digest: manifest.digest, rule }
+  if (verdict?.kind !== 'signed') return { ...found, by: verdict?.kind ?? 'digest' }
+  return { ...found, by: 'signed', role: verdict.role, versions: verdict.versions }
+}
+
+function saidOf(error: unknown): object {
+  const { reason, message, status } = refusalOf(error)
+  return { reason, status, message }
+}
+
+function imageOf(asked: InRepository): string {
+  const { name } = asked.repository
+  if (asked.kind === 'tags') return name
+  return asked.kind === 'manifest' && asked.tag !== undefined ? `${name}:${asked.tag}` : `${name}@${asked.digest}`
+}
+
+function sendManifest({ response, isHead }: Exchange, { digest, bytes, mediaType }: Opened): void {
+  response.setHeader('content-type', mediaType)
+  response.setHeader('docker-content-digest', digest)
+  response.setHeader('etag', `"${digest}"`)
+  response.setHeader('content-length', bytes.length)
+  response.writeHead(200)
+  response.end(isHead ? undefined : bytes)
+}
+
+const PAGE = 1000
+
+function sendTags(
+  { response, isHead }: Exchange,
+  { path, namespace, most = PAGE, last }: Asked & { readonly kind: 'tags' },
+  tags: readonly string[],
+): void {
+  const after = last === undefined ? tags : tags.filter((tag) => tag > last)
+  const page = after.slice(0, Math.min(most, PAGE))
+  const end = page.at(-1)
+  if (end !== undefined && page.length < after.length) {
+    const ns = namespace === undefined ? '' : `&ns=${encodeURIComponent(namespace)}`
+    const query = `n=${most}&last=${encodeURIComponent(end)}${ns}`
+    response.setHeader('link', `</v2/${path}/tags/list?${query}>; rel="next"`)
+  }
+  plain(response, 'tags', 'application/json', Buffer.from(JSON.stringify({ name: path, tags: page })), isHead)
+}
+
+function plain(response: ServerResponse, kind: string, type: string, body: Buffer, isHead: boolean): string {
+  response.setHeader('content-type', type)
+  response.setHeader('content-length', body.length)
+  response.writeHead(200)
+  response.end(isHead ? undefined : body)
+  return kind
+}
+
+function sendRefusal({ response, isHead }: Exchange, error: unknown, log: GatewayOptions['log']): number {
+  const refusal = refusalOf(error)
+  if (refusal.status === 500) log({ event: 'bug', message: error instanceof Error ? error.stack : String(error) })
+  if (response.headersSent) {
+    response.destroy() // without its last byte nobody takes it for whole
+    return refusal.status
+  }
+  const body = bodyOf(refusal)
+  for (const name of ['content-range', 'etag', 'accept-ranges', 'cache-control']) response.removeHeader(name)
+  if (refusal.retryAfter !== undefined) response.setHeader('retry-after', refusal.retryAfter)
+  if (isGatewayError(error) && error.code === 'RANGE_INVALID') {
+    response.setHeader('content-range', `bytes */${error.detail.size}`)
+  }
+  response.setHeader('content-type', 'application/json')
+  response.setHeader('content-length', body.length)
+  response.writeHead(refusal.status)
+  response.end(isHead ? undefined : body)
+  return refusal.status
+}
+
+/** A part of what the client thinks it has a part of already. */
+function rangeOf({ headers }: IncomingMessage, digest: string): string | undefined {
+  const condition = headers['if-range']
+  return condition === undefined || condition === `"${digest}"` ? headers.range : undefined
+}
+
+function textOf(entry: Json, name: string): string | undefined {
+  const value = isJsonObject(entry) ? member(entry, name) : undefined
+  return typeof value === 'string' ? value : undefined
+}

@@ -1,0 +1,73 @@
+/** The socket: plain http or TLS, with or without certificates of clients, and no patience with who dawdles. */
+import { createServer } from 'node:http'
+import type { RequestListener, Server } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { CommandError } from '../commands/errors.ts'
+import { errnoOf } from '../trust/atomic.ts'
+
+export type Tls = {
+  readonly cert: Uint8Array
+  readonly key: Uint8Array
+  /** Only clients whose certificate one of these authorities signed. */
+  readonly clientCa: Uint8Array | undefined
+}
+
+export type ListenOptions = {
+  readonly host: string
+  readonly port: number
+  readonly tls: Tls | undefined
+  readonly handle: RequestListener
+}
+
+export type Listening = {
+  /** `http://127.0.0.1:5080` */
+  readonly url: string
+  /** Takes no more requests, waits that many milliseconds for those under way, and then ends them. */
+  readonly close: (patience: number) => Promise<void>
+}
+
+const LIMITS = { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 65_000, maxHeaderSize: 16 * 1024 }
+/** Without a byte in either direction: long, because a part of a blob waits for the whole of it to be checked. */
+const SILENCE_MS = 300_000
+
+/** Throws IO where the address cannot be had, and FILE_MALFORMED where certificate or key are none. */
+export async function listen({ host, port, tls, handle }: ListenOptions): Promise<Listening> {
+  const server = tls === undefined ? createServer(LIMITS, handle) : createSecure(tls, handle)
+  server.setTimeout(SILENCE_MS)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) => {
+      reject(new CommandError('IO', { what: `${host}:${port}`, why: errnoOf(cause) ?? cause.message }, { cause }))
+    })
+    server.listen(port, host, resolve)
+  })
+  return {
+    url: `${tls === undefined ? 'http' : 'https'}://${addressOf(server)}`,
+    async close(patience) {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      server.closeIdleConnections()
+      const late = setTimeout(() => server.closeAllConnections(), patience)
+      await closed
+      clearTimeout(late)
+    },
+  }
+}
+
+function createSecure({ cert, key, clientCa }: Tls, handle: RequestListener): Server {
+  const clients =
+    clientCa === undefined ? {} : { ca: Buffer.from(clientCa), requestCert: true, rejectUnauthorized: true }
+  try {
+    const pair = { cert: Buffer.from(cert), key: Buffer.from(key) }
+    return createTlsServer({ ...LIMITS, ...pair, ...clients, minVersion: 'TLSv1.2' }, handle)
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new CommandError('FILE_MALFORMED', { path: 'the certificate or its key', why }, { cause })
+  }
+}
+
+function addressOf(server: Server): string {
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('the server has no address')
+  const { address: ip, port, family }: AddressInfo = address
+  return family === 'IPv6' ? `[${ip}]:${port}` : `${ip}:${port}`
+}

@@ -1,0 +1,61 @@
+/** From whatever was thrown to what a registry answers: `{"errors":[{"code","message","detail"}]}`. */
+import { failureOf } from '../exit.ts'
+import { printable } from '../registry/errors.ts'
+import { isGatewayError } from './errors.ts'
+import type { GatewayCode } from './errors.ts'
+
+export type Refusal = {
+  readonly status: number
+  /** One of the distribution specification's. */
+  readonly code: string
+  readonly message: string
+  /** Our own code, which says more. */
+  readonly reason: string
+  readonly retryAfter?: number
+}
+
+const OWN = {
+  NAME_INVALID: [400, 'NAME_INVALID'],
+  REGISTRY_NOT_ALLOWED: [403, 'DENIED'],
+  NO_REGISTRY: [403, 'DENIED'],
+  READ_ONLY: [405, 'UNSUPPORTED'],
+  NOT_SERVED: [404, 'UNSUPPORTED'],
+  LOGIN_REQUIRED: [401, 'UNAUTHORIZED'],
+  RANGE_INVALID: [416, 'RANGE_INVALID'],
+  OTHER_KIND: [403, 'DENIED'],
+} as const satisfies Record<GatewayCode, readonly [number, string]>
+
+/** What is signed and not there: no refusal, and the one thing that 404 says here. */
+const ABSENT: ReadonlyMap<string, string> = new Map([
+  ['UNKNOWN_MANIFEST', 'MANIFEST_UNKNOWN'],
+  ['UNKNOWN_BLOB', 'BLOB_UNKNOWN'],
+])
+const MOST_WORDS = 1000
+
+/**
+ * 403 for every no: engines that get 404 take it for an absence and look elsewhere. 503 where nothing could be found
+ * out, because that may pass. Never a 2xx, and never without words.
+ */
+export function refusalOf(error: unknown): Refusal {
+  if (isGatewayError(error)) {
+    const [status, code] = OWN[error.code]
+    return { status, code, message: words(`tagseal: ${error.message}`), reason: error.code }
+  }
+  const { code, message, hint, exit } = failureOf(error)
+  const said = words(`tagseal: ${message}${hint === undefined ? '' : `; ${hint}`}`)
+  const absent = ABSENT.get(code)
+  if (absent !== undefined) return { status: 404, code: absent, message: said, reason: code }
+  if (code === 'RATE_LIMITED')
+    return { status: 429, code: 'TOOMANYREQUESTS', message: said, reason: code, retryAfter: 30 }
+  if (code === 'INTERNAL') return { status: 500, code: 'UNKNOWN', message: 'tagseal: internal error', reason: code }
+  if (exit === 3) return { status: 503, code: 'UNAVAILABLE', message: said, reason: code, retryAfter: 5 }
+  return { status: 403, code: 'DENIED', message: said, reason: code }
+}
+
+export function bodyOf({ code, message, reason }: Refusal): Buffer {
+  return Buffer.from(`${JSON.stringify({ errors: [{ code, message, detail: { reason } }] })}\n`)
+}
+
+function words(text: string): string {
+  return printable(text, MOST_WORDS)
+}

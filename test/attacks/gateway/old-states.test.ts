@@ -1,0 +1,116 @@
+import t from 'tap'
+import { NAME, openGatewayLab } from '../../support/gateway-lab.ts'
+import { buildImage, buildIndex } from '../../support/images.ts'
+import type { BuiltImage, Stored } from '../../support/images.ts'
+import { DAY } from '../../support/simulator.ts'
+
+const HOUR = 3_600_000
+const layerOf = ({ layers: [layer] }: BuiltImage): Stored => {
+  if (layer === undefined) throw new Error('no layer')
+  return layer
+}
+const image = buildImage()
+const paths = [
+  `/v2/${NAME}/manifests/1.0`,
+  `/v2/${NAME}/manifests/${image.manifest.digest}`,
+  `/v2/${NAME}/blobs/${layerOf(image).digest}`,
+]
+
+async function opened(rule = '') {
+  const lab = await openGatewayLab({ rule })
+  lab.registry.serve(image)
+  lab.sign({ '1.0': image.manifest })
+  const statuses = async () => {
+    const all = []
+    for (const path of paths) all.push(await lab.get(path))
+    return all.map(({ status, reason }) => reason ?? status)
+  }
+  return { lab, statuses }
+}
+
+await t.test('a trust server that stands still is believed until its timestamp expires, and no further', async (t) => {
+  const { lab, statuses } = await opened('    maxAge: 365d')
+  t.teardown(lab.close)
+  t.same(await statuses(), [200, 200, 200])
+  lab.pass(lab.lab.simulator.timestamp.expires - Date.now() - lab.time.wall - 10_000)
+  t.same(await statuses(), [200, 200, 200], 'from memory and disk')
+  lab.pass(20_000)
+  t.same(await statuses(), ['EXPIRED', 'EXPIRED', 'EXPIRED'], 'not from there either')
+  lab.time.wall -= 10 * DAY
+  t.notOk((await statuses()).includes(200), 'nor with the clock put back')
+})
+
+await t.test('with the trust server gone, an answer is as old as the rule lets it be, and no older', async (t) => {
+  const { lab, statuses } = await opened('    maxAge: 2h')
+  t.teardown(lab.close)
+  t.same(await statuses(), [200, 200, 200])
+  lab.lab.interfere = (_file, response) => {
+    response.writeHead(503).end()
+    return true
+  }
+  lab.pass(2 * HOUR - 60_000)
+  t.same(await statuses(), [200, 200, 200])
+  lab.pass(2 * 60_000)
+  t.same(await statuses(), ['SERVER_ERROR', 'SERVER_ERROR', 'SERVER_ERROR'])
+})
+
+await t.test('with the registry gone, what is kept is served', async (t) => {
+  const { lab, statuses } = await opened()
+  t.teardown(lab.close)
+  t.same(await statuses(), [200, 200, 200])
+  await lab.registry.close()
+  await lab.restart()
+  t.same(await statuses(), [200, 200, 200])
+  t.equal((await lab.get(`/v2/${NAME}/blobs/${image.config.digest}`)).status, 503, 'and what is not is not')
+})
+
+await t.test('a tag that is revoked is gone, with everything below it', async (t) => {
+  const { lab, statuses } = await opened('    maxAge: 1h')
+  t.teardown(lab.close)
+  t.same(await statuses(), [200, 200, 200])
+  lab.lab.simulator.publishTargets({ remove: new Set(['1.0']) })
+  lab.lab.simulator.release()
+  lab.pass(HOUR)
+  t.same(await statuses(), ['TAG_NOT_SIGNED', 'DIGEST_NOT_SIGNED', 'DIGEST_NOT_SIGNED'])
+})
+
+await t.test('a tag that was signed anew means the new image, and the old one is gone', async (t) => {
+  const { lab, statuses } = await opened('    maxAge: 1h')
+  t.teardown(lab.close)
+  t.same(await statuses(), [200, 200, 200])
+  const next = buildImage({ layers: [{ n: 'next' }] })
+  lab.registry.serve(next)
+  lab.sign({ '1.0': next.manifest })
+  lab.pass(HOUR)
+  const got = await lab.get(paths[0] ?? '')
+  t.equal(got.headers.get('docker-content-digest'), next.manifest.digest)
+  t.same(await statuses(), [200, 'DIGEST_NOT_SIGNED', 'DIGEST_NOT_SIGNED'])
+})
+
+await t.test('an older state of the trust server is refused, also after a restart', async (t) => {
+  const { lab, statuses } = await opened('    maxAge: 1h')
+  t.teardown(lab.close)
+  const before = new Map(lab.lab.simulator.files)
+  const next = buildImage({ layers: [{ n: 'next' }] })
+  lab.registry.serve(next)
+  lab.sign({ '1.0': next.manifest })
+  t.equal((await lab.get(paths[0] ?? '')).headers.get('docker-content-digest'), next.manifest.digest)
+  for (const [name, bytes] of before) lab.lab.simulator.files.set(name, bytes)
+  lab.pass(HOUR)
+  t.same(await statuses(), ['ROLLBACK', 'ROLLBACK', 'ROLLBACK'])
+  await lab.restart()
+  t.same(await statuses(), ['ROLLBACK', 'ROLLBACK', 'ROLLBACK'])
+})
+
+await t.test('whoever comes by digest first, to a gateway that just started, finds what is signed', async (t) => {
+  const { lab } = await opened()
+  t.teardown(lab.close)
+  const index = buildIndex()
+  lab.registry.serve(index)
+  lab.sign({ multi: index.index })
+  const [first, second] = index.images
+  if (first === undefined || second === undefined) throw new Error('no children')
+  t.equal((await lab.get(`/v2/${NAME}/blobs/${layerOf(second).digest}`)).status, 200, 'a layer of a child')
+  await lab.restart()
+  t.equal((await lab.get(`/v2/${NAME}/manifests/${first.manifest.digest}`)).status, 200, 'a child')
+})

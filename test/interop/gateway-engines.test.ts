@@ -1,0 +1,174 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import t from 'tap'
+import type { Test } from 'tap'
+import { startGateway } from '../support/gateway.ts'
+import type { TestGateway, TestGatewayOptions } from '../support/gateway.ts'
+import { buildImage, buildIndex } from '../support/images.ts'
+import { startProxy } from '../support/proxy.ts'
+import type { Proxy } from '../support/proxy.ts'
+import { whyNoRegistry } from '../support/registry.ts'
+import { STOCK_ENGINES } from '../support/stock-engines.ts'
+import type { StockEngine } from '../support/stock-engines.ts'
+import { openTown, pinFrom } from '../support/town.ts'
+import type { Person, Town } from '../support/town.ts'
+
+const skip = (await whyNoRegistry()) ?? false
+/** How old an answer may be here, in milliseconds: what is signed or revoked is seen soon. */
+const MAX_AGE = 1000
+
+type Lab = {
+  readonly town: Town
+  readonly owner: Person
+  readonly gateway: TestGateway
+  readonly settings: TestGatewayOptions
+  /** In front of the registry: what upstream was asked. */
+  readonly upstream: Proxy
+}
+
+type Journey = (t: Test, lab: Lab, engine: StockEngine, tag: string) => Promise<void>
+
+const JOURNEYS: Record<string, Journey> = {
+  'a signed image is pulled': async (t, lab, engine, tag) => {
+    const digest = await release(lab, tag, 'signed')
+    const ran = await engine.pull(imageOf(lab, tag))
+    t.equal(ran.code, 0, ran.stderr)
+    t.match(await engine.has(repositoryOf(lab)), digest)
+  },
+  'an index is pulled for this machine': async (t, lab, engine, tag) => {
+    const own = process.arch === 'arm64' ? 'arm64' : 'amd64'
+    await lab.town.push(tag, buildIndex([{ architecture: own }, { architecture: 's390x' }]))
+    t.equal((await lab.owner.run(['sign', `${lab.town.repository}:${tag}`])).code, 0)
+    await delay(MAX_AGE)
+    const ran = await engine.pull(imageOf(lab, tag))
+    t.equal(ran.code, 0, ran.stderr)
+  },
+  'a tag that moved in the registry is pulled as it was signed': async (t, lab, engine, tag) => {
+    const digest = await release(lab, tag, 'signed')
+    await lab.town.push(tag, imageWith('evil'))
+    const ran = await engine.pull(imageOf(lab, tag))
+    t.equal(ran.code, 0, ran.stderr)
+    t.match(await engine.has(repositoryOf(lab)), digest)
+  },
+  'a tag that was signed anew is never the older signed one again': async (t, lab, engine, tag) => {
+    const old = await release(lab, tag, 'old')
+    const digest = await release(lab, tag, 'new')
+    await lab.town.push(tag, imageWith(`${tag} old`))
+    const ran = await engine.pull(imageOf(lab, tag))
+    t.equal(ran.code, 0, ran.stderr)
+    const has = await engine.has(repositoryOf(lab))
+    t.match(has, digest)
+    t.notMatch(has, old)
+  },
+  'an image that nobody signed is refused in words, and nobody upstream is asked': async (t, lab, engine, tag) => {
+    await lab.town.push(tag, imageWith('unsigned'))
+    await refused(t, lab, engine, tag, 'TAG_NOT_SIGNED')
+  },
+  'a tag that was revoked is refused': async (t, lab, engine, tag) => {
+    await release(lab, tag, 'signed')
+    t.equal((await lab.owner.run(['revoke', `${lab.town.repository}:${tag}`])).code, 0)
+    await delay(MAX_AGE)
+    await refused(t, lab, engine, tag, 'TAG_NOT_SIGNED')
+  },
+  'ten pulls at once': async (t, lab, engine, tag) => {
+    await release(lab, tag, 'signed')
+    const rans = await Promise.all(Array.from({ length: 10 }, () => engine.pull(imageOf(lab, tag))))
+    t.same(
+      rans.map(({ code }) => code),
+      rans.map(() => 0),
+      rans.map(({ stderr }) => stderr).join(''),
+    )
+  },
+}
+
+async function refused(t: Test, lab: Lab, engine: StockEngine, tag: string, reason: string): Promise<void> {
+  const before = lab.upstream.seen.length
+  const ran = await engine.pull(imageOf(lab, tag))
+  t.not(ran.code, 0)
+  t.same(lab.upstream.seen.slice(before), [], 'upstream is asked nothing')
+  t.notMatch(await engine.has(repositoryOf(lab)), `app:${tag}`)
+  t.match(
+    lab.gateway.log().findLast(({ event }) => event === 'verdict'),
+    { outcome: 'refused', reason },
+  )
+  // containerd 1.6 asks by HEAD and so sees the status alone
+  t.match(ran.stdout + ran.stderr, engine.name === 'containerd' ? /403 Forbidden/ : /has no signed tag|denied/i)
+}
+
+function imageWith(text: string) {
+  return buildImage({ layers: [{ 'etc/motd': text }] })
+}
+
+async function release({ town, owner }: Lab, tag: string, text: string): Promise<string> {
+  const { digest } = await town.push(tag, imageWith(`${tag} ${text}`))
+  const { code, stderr } = await owner.run(['sign', `${town.repository}:${tag}`])
+  if (code !== 0) throw new Error(stderr)
+  await delay(MAX_AGE)
+  return digest
+}
+
+function repositoryOf({ gateway }: Lab): string {
+  return `${gateway.host}/team/app`
+}
+
+function imageOf(lab: Lab, tag: string): string {
+  return `${repositoryOf(lab)}:${tag}`
+}
+
+async function openLab(t: Test): Promise<Lab> {
+  const town = await openTown()
+  t.teardown(town.close)
+  const upstream = await startProxy(town.registry.url)
+  t.teardown(upstream.close)
+  const owner = await town.person()
+  const made = await owner.run(['init', town.repository, '--no-passphrase'])
+  const key = pinFrom(made)[pinFrom(made).indexOf('--key') + 1] ?? ''
+  const folder = await mkdtemp(join(tmpdir(), 'tagseal-gateway-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  const policy = `version: 1
+defaultRegistry: ${town.registry.host}
+rules:
+  - pattern: ${town.registry.host}/**
+    pin: { keys: [${key}] }
+    server: ${town.server.url}
+    maxAge: ${MAX_AGE / 1000}s
+    upstream: { registry: "${upstream.host}", plainHttp: true }
+`
+  const settings = { folder, policy }
+  const gateway = await startGateway(settings)
+  t.teardown(() => gateway.stop())
+  return { town, owner, gateway, settings, upstream }
+}
+
+await t.test('stock engines through the gateway', { skip }, async (t) => {
+  const lab = await openLab(t)
+  for (const [name, open] of Object.entries(STOCK_ENGINES)) {
+    const engine = await open()
+    await t.test(name, { skip: typeof engine === 'string' && engine }, async (t) => {
+      if (typeof engine === 'string') return
+      t.teardown(engine.stop)
+      for (const [sentence, journey] of Object.entries(JOURNEYS)) {
+        await t.test(sentence, async (t) => await journey(t, lab, engine, `${name}-${sentence.length}`))
+      }
+    })
+  }
+})
+
+await t.test('a trust server that stood still past its timestamp', { skip }, async (t) => {
+  const lab = await openLab(t)
+  const skopeo = await STOCK_ENGINES['skopeo']?.()
+  if (skopeo === undefined || typeof skopeo === 'string') return void t.pass('skopeo is not here')
+  t.teardown(skopeo.stop)
+  const digest = await release(lab, 'frozen', 'signed')
+  t.equal((await skopeo.pull(imageOf(lab, 'frozen'))).code, 0)
+  await lab.town.server.stop()
+  await lab.gateway.stop()
+  const later = await startGateway({ ...lab.settings, through: ['faketime', '-f', '+2d'] })
+  t.teardown(() => later.stop())
+  const ran = await skopeo.pull(`${later.host}/team/app:frozen`)
+  t.not(ran.code, 0)
+  t.notMatch(ran.stdout + ran.stderr, digest)
+  t.match(later.log().at(-1), { outcome: 'refused' })
+})
