@@ -104,6 +104,11 @@ export function requireSomewhere(caller: Caller, action: Action): void {
   if (!caller.allowsSomewhere(action)) refuse(caller, action)
 }
 
+/** For what is told of all repositories at once. */
+export function requireCatalogue(caller: Caller): void {
+  if (!caller.allowsCatalogue) refuse(caller, 'admin')
+}
+
 function refuse({ lacks }: Caller, action: Action, repository?: string): never {
   if (lacks === 'token') throw new Problem('UNAUTHORIZED', { reason: `${action} is not open to everybody` })
   if (lacks === 'scope') {

@@ -34,9 +34,11 @@ function realmOf({ tokenRealm, tlsCert, listen }: Settings, { headers }: Fastify
   return `${plain ? 'http' : 'https'}://${host}/token`
 }
 
+const CATALOGUE: ReadonlySet<string> = new Set(['/v2/', '/v2/_trust/changefeed', '/v1/repositories'])
+
 /** What notary-server asks for at the same address. Nothing where no such token helps. */
 function scopeOf({ method, params, routeOptions: { url = '' } }: FastifyRequest): string | undefined {
-  if (url === '/v2/' || url === '/v1/repositories') return 'registry:catalog:*'
+  if (CATALOGUE.has(url)) return 'registry:catalog:*'
   const repository = repositoryOf(params)
   return repository === undefined ? undefined : `repository:${repository}:${actionsOf(method, url)}`
 }

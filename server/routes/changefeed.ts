@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import { requireAction } from '../auth/authenticate.ts'
+import { requireAction, requireCatalogue } from '../auth/authenticate.ts'
 import { Problem } from '../problem.ts'
 import { repositoryName } from '../repository-name.ts'
 import type { FeedEntry, FeedStore } from '../storage/store.ts'
@@ -76,7 +76,7 @@ const [DEFAULT, MOST] = [100, 1000]
 /** `GET /v2/_trust/changefeed` and `/v2/:repository/_trust/changefeed`, in Notary's form for every repository. */
 export function changefeedRoutes(app: FastifyInstance, { auth, settings, store: { feed } }: AppDeps): void {
   app.get<{ Querystring: Query }>('/v2/_trust/changefeed', { schema: all }, async (request, reply) => {
-    requireAction(await callerOf(auth, request), 'admin')
+    requireCatalogue(await callerOf(auth, request))
     return send(reply, 'no-store', await read(feed, request.query))
   })
   app.get<{ Params: { repository: string }; Querystring: Query }>(

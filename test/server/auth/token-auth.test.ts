@@ -5,6 +5,7 @@ import type { TestServer } from '../support/app.ts'
 import { basic, bearer, claimsOf, scope, tokenFor } from '../support/access.ts'
 
 const OTHER = 'registry.example.com:5000/other/app'
+const FEED = '/v2/_trust/changefeed?records=0'
 const KEY = `/v2/${REPO}/_trust/tuf/snapshot.key`
 
 await t.test('/v2/ says where access tokens are had, to whoever brings none', async (t) => {
@@ -236,21 +237,26 @@ async function statusOf(server: TestServer, { method, url }: Ask, headers: Recor
 await t.test('an access token allows what it grants, to the very repository', async (t) => {
   const server = await openTestServer(t, { open: false, private: true })
   const secret = await server.token({ actions: ['admin'] })
-  const HELD: Record<string, { grants: string; read: number; key: number; list: number }> = {
+  const HELD: Record<
+    string,
+    { grants: string; read: number; key: number; list: number; feed?: number; remove?: number }
+  > = {
     nothing: { grants: '', read: 401, key: 401, list: 401 },
     'to read': { grants: scope(REPO, 'pull'), read: 404, key: 401, list: 401 },
     'to publish': { grants: scope(REPO, 'push,pull'), read: 404, key: 200, list: 401 },
-    everything: { grants: scope(REPO, '*'), read: 404, key: 200, list: 200 },
+    everything: { grants: scope(REPO, '*'), read: 404, key: 200, list: 200, remove: 200 },
     'everything elsewhere': { grants: scope(OTHER, '*'), read: 401, key: 401, list: 200 },
-    'the catalogue': { grants: 'registry:catalog:*', read: 401, key: 401, list: 200 },
+    'the catalogue': { grants: 'registry:catalog:*', read: 401, key: 401, list: 200, feed: 200 },
   }
-  for (const [name, { grants, read, key, list }] of Object.entries(HELD)) {
+  for (const [name, { grants, read, key, list, feed = 401, remove = 401 }] of Object.entries(HELD)) {
     await t.test(name, async (t) => {
       const headers = bearer(await tokenFor(server, { secret, scope: [grants] }))
       t.equal(await statusOf(server, { method: 'GET', url: `/v2/${REPO}/_trust/tuf/root.json` }, headers), read)
       t.equal(await statusOf(server, { method: 'GET', url: KEY }, headers), key)
       t.equal(await statusOf(server, { method: 'POST', url: KEY }, headers), key)
       t.equal(await statusOf(server, { method: 'GET', url: '/v1/repositories' }, headers), list)
+      t.equal(await statusOf(server, { method: 'GET', url: FEED }, headers), feed)
+      t.equal(await statusOf(server, { method: 'DELETE', url: `/v2/${REPO}/_trust/tuf/` }, headers), remove)
       for (const url of ['/v1/tokens', '/v1/audit']) {
         t.equal(await statusOf(server, { method: 'GET', url }, headers), 401, `${url} is for tokens of the store`)
       }
@@ -270,6 +276,8 @@ await t.test('the catalogue shows all names to whoever holds it', async (t) => {
 })
 
 const CHALLENGES: Record<string, Ask & { readonly scope: string }> = {
+  'reading the changes of all repositories': { method: 'GET', url: FEED, scope: 'registry:catalog:*' },
+  'deleting the repository': { method: 'DELETE', url: `/v2/${REPO}/_trust/tuf/`, scope: scope(REPO, '*') },
   'reading a file': { method: 'GET', url: `/v2/${REPO}/_trust/tuf/root.json`, scope: scope(REPO, 'pull') },
   'asking for a key': { method: 'GET', url: KEY, scope: scope(REPO, 'push,pull') },
   'asking for another key': { method: 'POST', url: KEY, scope: scope(REPO, '*') },
