@@ -2,10 +2,12 @@
  * Access tokens between us and the originals: `notary` gets one here before it speaks to us, and a real notary-server
  * and a real docker-registry take ours for their own.
  */
+import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { buildImage } from '../support/images.ts'
 import { startNotaryServer, whyNoNotaryServer } from '../support/notary-server.ts'
+import { runProgram } from '../support/program.ts'
 import type { Ran } from '../support/program.ts'
 import { pushImage, skopeoCopy, startRegistry, whyNoRegistry, whyNoSkopeo } from '../support/registry.ts'
 import { notaryUser, openTokenTown, whyNoNotary } from '../support/token-town.ts'
@@ -47,6 +49,23 @@ await t.test('notary gets an access token here before it asks for anything else'
   const wrong = await (await user('wrong', `tst_${'A'.repeat(43)}`))('init', '-p', GUN)
   t.match(wrong.stderr + wrong.stdout, /not known/, 'the reason is told')
   t.same(await town.asked(), ['GET /v2/ 401', 'GET /token 401'], 'with a wrong password')
+})
+
+await t.test('others log in here as in a registry', { skip: noRegistry }, async (t) => {
+  const dir = t.testdir({ authorities: {} })
+  const town = await openTokenTown(dir)
+  t.teardown(town.close)
+  await copyFile(town.tls.ca, join(dir, 'authorities', 'ca.crt'))
+  const secret = await town.token('ci', TEAM, 'pull,push')
+  const login = async (password: string) => {
+    const place = ['--cert-dir', join(dir, 'authorities'), '--authfile', join(dir, 'auth.json')]
+    const { host } = new URL(town.server.url)
+    const ran = await runProgram('skopeo', ['login', '-u', 'anybody', '-p', password, ...place, host])
+    return ran.code
+  }
+  t.equal(await login(secret), 0)
+  t.same(await town.asked(), ['GET /v2/ 401', 'GET /token 200', 'GET /v2/ 200'])
+  t.not(await login(`${secret.slice(0, -1)}${secret.endsWith('A') ? 'B' : 'A'}`), 0)
 })
 
 await t.test('the original notary-server takes our access tokens', { skip: noNotary }, async (t) => {
