@@ -11,6 +11,7 @@ import { runProgram } from '../support/program.ts'
 import type { Ran } from '../support/program.ts'
 import { pushImage, skopeoCopy, startRegistry, whyNoRegistry, whyNoSkopeo } from '../support/registry.ts'
 import { notaryUser, openTokenTown, whyNoNotary } from '../support/token-town.ts'
+import type { TokenTown } from '../support/token-town.ts'
 
 const GUN = 'registry.example.com:5000/team/app'
 const OTHER = 'registry.example.com:5000/other/app'
@@ -37,7 +38,7 @@ await t.test('notary gets an access token here before it asks for anything else'
   await owner('init', '-p', GUN)
   const asked = await town.asked()
   t.same(asked.slice(0, 3), ['GET /v2/ 401', 'GET /token 200', `GET ${tuf}/timestamp.key 200`], 'to publish')
-  t.match(asked.at(-1), new RegExp(`^POST ${tuf}/ [24]00$`), 'and is let in')
+  t.equal(asked.at(-1), `POST ${tuf}/ 200`, 'and is let in')
 
   await (await user('elsewhere', await town.token('elsewhere', OTHER, 'pull,push')))('init', '-p', GUN)
   t.same(
@@ -68,40 +69,62 @@ await t.test('others log in here as in a registry', { skip: noRegistry }, async 
   t.not(await login(`${secret.slice(0, -1)}${secret.endsWith('A') ? 'B' : 'A'}`), 0)
 })
 
-await t.test('the original notary-server takes our access tokens', { skip: noNotary }, async (t) => {
-  const dir = t.testdir()
-  const town = await openTokenTown(dir)
-  t.teardown(town.close)
-  const original = await startNotaryServer(town.tls, town.auth('peers'))
-  t.teardown(original.stop)
-  const user = async (name: string, repository: string, allow: string) =>
-    await notaryUser(join(dir, name), original.url, town.tls, await town.token(name, repository, allow))
-  const [owner, boss] = [await user('owner', TEAM, 'pull,push'), await user('boss', TEAM, 'admin')]
-  const [reader, other] = [await user('reader', TEAM, 'pull'), await user('other', OTHER, 'pull,push')]
-  const nobody = await notaryUser(join(dir, 'nobody'), original.url, town.tls)
-  const target = join(dir, 'tokens.pem')
+/** Where the tokens count: the address, and for which of its owner's acts an administrator is needed. */
+type Place = {
+  readonly open: (town: TokenTown) => Promise<{ readonly url: string; readonly stop: () => Promise<void> }>
+  readonly ownerRotates: 0 | 1
+}
+const PLACES: Record<string, Place> = {
+  'the original notary-server': {
+    open: async (town) => await startNotaryServer(town.tls, town.auth('peers')),
+    ownerRotates: 1,
+  },
+  'our own server, private': { open: async ({ server: { url } }) => ({ url, stop: async () => {} }), ownerRotates: 0 },
+}
+for (const [where, { open, ownerRotates }] of Object.entries(PLACES)) {
+  await t.test(`notary with our access tokens on ${where}`, { skip: noNotary }, async (t) => {
+    const dir = t.testdir()
+    const town = await openTokenTown(dir, '--private')
+    t.teardown(town.close)
+    const { url, stop } = await open(town)
+    t.teardown(stop)
+    const user = async (name: string, repository: string, allow: string) =>
+      await notaryUser(join(dir, name), url, town.tls, await town.token(name, repository, allow))
+    const [owner, boss] = [await user('owner', TEAM, 'pull,push'), await user('boss', TEAM, 'admin')]
+    const [reader, other] = [await user('reader', TEAM, 'pull'), await user('other', OTHER, 'pull,push')]
+    const nobody = await notaryUser(join(dir, 'nobody'), url, town.tls)
+    const target = join(dir, 'tokens.pem')
+    const [B, C] = ['registry.example.com:5000/team/b', 'registry.example.com:5000/team/c']
 
-  const STEPS: readonly [string, () => Promise<Ran>, 0 | 1][] = [
-    ['its owner creates the repository', () => owner('init', '-p', GUN), 0],
-    ['and signs a tag', () => owner('add', '-p', GUN, '1.0', target), 0],
-    ['a reader reads', () => reader('list', GUN), 0],
-    ['and creates nothing', () => reader('init', '-p', 'registry.example.com:5000/team/b'), 1],
-    ['somebody else does not read', () => other('list', GUN), 1],
-    ['nor does anybody', () => nobody('list', GUN), 1],
-    ['to rotate a key there takes an administrator', () => owner('key', 'rotate', GUN, 'snapshot', '-r'), 1],
-    ['who creates', () => boss('init', '-p', 'registry.example.com:5000/team/c'), 0],
-    ['who rotates', () => boss('key', 'rotate', 'registry.example.com:5000/team/c', 'snapshot', '-r'), 0],
-    ['who deletes', () => boss('delete', '--remote', 'registry.example.com:5000/team/c'), 0],
-  ]
-  for (const [name, step, code] of STEPS) {
-    await t.test(name, async (t) => {
-      const ran = await step()
-      t.equal(ran.code, code, ran.stdout + ran.stderr)
-    })
-  }
-  await town.revoke('owner')
-  t.equal((await owner('add', '-p', GUN, '2.0', target)).code, 1, 'once revoked, its owner publishes no more')
-})
+    const STEPS: readonly [string, () => Promise<Ran>, 0 | 1][] = [
+      ['its owner creates the repository', () => owner('init', '-p', GUN), 0],
+      ['and signs a tag', () => owner('add', '-p', GUN, '1.0', target), 0],
+      ['and reads', () => owner('lookup', GUN, '1.0'), 0],
+      ['a reader reads', () => reader('lookup', GUN, '1.0'), 0],
+      ['and verifies', () => reader('verify', GUN, '1.0', '-i', target, '-q'), 0],
+      ['and creates nothing', () => reader('init', '-p', B), 1],
+      ['somebody else does not read', () => other('lookup', GUN, '1.0'), 1],
+      ['nor does anybody', () => nobody('lookup', GUN, '1.0'), 1],
+      ['its owner rotates a key', () => owner('key', 'rotate', GUN, 'snapshot', '-r'), ownerRotates],
+      ['and deletes nothing', () => owner('delete', '--remote', GUN), 1],
+      ['an administrator creates', () => boss('init', '-p', C), 0],
+      ['and rotates', () => boss('key', 'rotate', C, 'snapshot', '-r'), 0],
+      ['and rotates the timestamp', () => boss('key', 'rotate', C, 'timestamp', '-r'), 0],
+      ['and deletes', () => boss('delete', '--remote', C), 0],
+      ['which is gone', () => boss('lookup', C, '1.0'), 1],
+    ]
+    for (const [name, step, code] of STEPS) {
+      await t.test(name, async (t) => {
+        const ran = await step()
+        t.equal(ran.code, code, ran.stdout + ran.stderr)
+      })
+    }
+    t.equal((await owner('add', '-p', GUN, '2.0', target)).code, 0, 'its owner publishes')
+    await town.revoke('owner')
+    t.equal((await owner('add', '-p', GUN, '3.0', target)).code, 1, 'and once revoked, no more')
+    t.notMatch((await reader('list', GUN)).stdout, /^3\.0/m)
+  })
+}
 
 await t.test('a registry takes our access tokens', { skip: noRegistry }, async (t) => {
   const dir = t.testdir()

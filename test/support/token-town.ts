@@ -24,10 +24,10 @@ export type TokenTown = {
   readonly close: () => Promise<void>
 }
 
-export async function openTokenTown(dir: string): Promise<TokenTown> {
+export async function openTokenTown(dir: string, ...args: readonly string[]): Promise<TokenTown> {
   const tls = await makeCertificate(join(dir, 'tls'))
   const server = await startServer({
-    args: ['--tls-cert', tls.cert, '--tls-key', tls.key],
+    args: ['--tls-cert', tls.cert, '--tls-key', tls.key, ...args],
     env: { TAGSEAL_SERVER_TOKEN_SERVICES: 'peers, registry=registry.example.com' },
   })
   const data = ['--data', server.data]
