@@ -1,6 +1,6 @@
 import type { Context } from '../context.ts'
 import { holderOf } from '../publish/place.ts'
-import { allRoles, rolesFor } from '../publish/standing.ts'
+import { allRoles, counts, rolesFor } from '../publish/standing.ts'
 import type { Standing } from '../publish/standing.ts'
 import { parseRepo } from '../registry/reference.ts'
 import { digestOf } from '../trust/repository.ts'
@@ -36,7 +36,7 @@ async function signedTags(context: Context, repository: string): Promise<readonl
 async function effective(standing: Standing, tag: string): Promise<SignedTag | undefined> {
   const holder = holderOf(await rolesFor(standing, tag), tag)
   const target = holder?.file?.targets.get(tag)
-  if (holder === undefined || target === undefined) return undefined
+  if (holder === undefined || target === undefined || !counts(standing, holder)) return undefined
   return { tag, digest: digestOf({ path: tag, target }), length: target.length, role: holder.name }
 }
 

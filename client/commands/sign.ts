@@ -97,6 +97,7 @@ async function signRepository(
     const found = await looking
     const tags = new Map(found.map(({ image, target }) => [image.tag, target]))
     const roles = new Map<string, RoleName>()
+    const uncounted = new Set<RoleName>()
     const plan = planSigning({
       repository,
       tags,
@@ -106,9 +107,14 @@ async function signRepository(
       stillSo: async () => {
         await Promise.all(found.map((each) => refuseMoved(context, each)))
       },
-      placed: (tag, name) => roles.set(tag, name),
+      placed: (tag, name, counts) => {
+        roles.set(tag, name)
+        if (!counts) uncounted.add(name)
+      },
     })
     const { published } = await publish(desk, plan)
+    for (const name of uncounted)
+      context.terminal.warn(`neither docker nor tagseal asks ${name} for a tag, unless it is told to`)
     if (!published) context.terminal.note(`${repository}: signed like that already, nothing to publish`)
     return found.map(({ image, digest, target }) => {
       return { image, digest, length: target.length, role: roles.get(image.tag) ?? '', published }

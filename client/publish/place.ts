@@ -2,7 +2,7 @@
 import type { Authority, RoleName } from '../../tuf/index.ts'
 import { PublishError } from './errors.ts'
 import { binAmong } from './layout.ts'
-import { rolesFor } from './standing.ts'
+import { counts, rolesFor } from './standing.ts'
 import type { HoldingRole, Standing } from './standing.ts'
 
 export type PlaceWish = {
@@ -14,7 +14,12 @@ export type PlaceWish = {
 }
 
 /** `asked` are all roles that may speak for the tag, in the order in which clients ask them. */
-export type Place = { readonly role: HoldingRole; readonly asked: readonly HoldingRole[] }
+export type Place = {
+  readonly role: HoldingRole
+  readonly asked: readonly HoldingRole[]
+  /** Clients take the role's word. One that does not count can be named, for tools that are told to ask it. */
+  readonly counts: boolean
+}
 
 /**
  * The role that holds the tag already, if its keys are here; else the first one whose keys are. The owner of a large
@@ -22,8 +27,9 @@ export type Place = { readonly role: HoldingRole; readonly asked: readonly Holdi
  */
 export async function placeFor(standing: Standing, wish: PlaceWish): Promise<Place> {
   const asked = await rolesFor(standing, wish.tag)
-  const role = wish.role === undefined ? anyOf(asked, wish) : named(asked, wish, wish.role)
-  return { role, asked }
+  const counting = asked.filter((role) => counts(standing, role))
+  const role = wish.role === undefined ? anyOf(counting, wish) : named(asked, wish, wish.role)
+  return { role, asked, counts: counting.includes(role) }
 }
 
 /** Where a client finds the tag today. */
@@ -32,9 +38,9 @@ export function holderOf(asked: readonly HoldingRole[], tag: string): HoldingRol
 }
 
 /** Throws TAG_SHADOWED where clients would find the tag in another role before they come to this one. */
-export function refuseShadowed({ role, asked }: Place, { repository, tag }: PlaceWish): void {
+export function refuseShadowed({ role, asked, counts }: Place, { repository, tag }: PlaceWish): void {
   const holder = holderOf(asked, tag)
-  if (holder === undefined || asked.indexOf(holder) >= asked.indexOf(role)) return
+  if (!counts || holder === undefined || asked.indexOf(holder) >= asked.indexOf(role)) return
   throw new PublishError('TAG_SHADOWED', { repository, tag, role: role.name, by: holder.name })
 }
 

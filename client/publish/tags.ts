@@ -19,8 +19,8 @@ export type SignWish = {
   readonly clock: () => number
   /** Throws where a tag is no longer what it was found to be. Asked last, before each attempt. */
   readonly stillSo: () => Promise<void>
-  /** Told where each tag is, or will be. */
-  readonly placed: (tag: string, role: RoleName) => void
+  /** Told where each tag is, or will be, and whether clients take that role's word. */
+  readonly placed: (tag: string, role: RoleName, counts: boolean) => void
 }
 
 /**
@@ -33,7 +33,7 @@ export function planSigning(wish: SignWish): Plan {
     const changes = new Map<RoleName, { readonly role: HoldingRole; readonly set: Map<string, TargetFile> }>()
     for (const [tag, target] of wish.tags) {
       const place = await placeFor(standing, { ...wish, tag })
-      wish.placed(tag, place.role.name)
+      wish.placed(tag, place.role.name, place.counts)
       refuseShadowed(place, { ...wish, tag })
       refuseChanged(wish, place, tag, target, before)
       if (isSettled(place, tag, target, standing.codec, wish.clock())) continue
@@ -127,8 +127,9 @@ function refuseChanged(
 }
 
 /** Signed already as it should be, where clients find it first, and for long enough. */
-function isSettled({ role, asked }: Place, tag: string, target: TargetFile, codec: Codec, now: number): boolean {
-  const holder = holderOf(asked, tag)
+function isSettled(place: Place, tag: string, target: TargetFile, codec: Codec, now: number): boolean {
+  const { role, asked, counts } = place
+  const holder = holderOf(counts ? asked : [role], tag)
   const signed = holder?.file?.targets.get(tag)
   if (holder !== role || signed === undefined || role.file === undefined) return false
   const same =

@@ -2,9 +2,8 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { DockerClient } from './docker-client.ts'
-import { UNTRUSTED } from './docker-town.ts'
+import { did, offer, pushed } from './docker-town.ts'
 import type { DockerTown, DockerUser } from './docker-town.ts'
-import type { Ran } from './program.ts'
 import { deleteFrom } from './registry.ts'
 import { openssl } from './secrets.ts'
 
@@ -133,7 +132,7 @@ const JOURNEYS: Record<string, Journey> = {
     await did(bob, 'pull', `${repository}:v1`)
     for (const role of ['root', 'targets', 'snapshot', 'timestamp'] as const) {
       const server = role === 'timestamp' || role === 'snapshot' ? ['--server-managed'] : []
-      const ran = await town.notary(alice, ['key', 'rotate', repository, role, ...server], 'yes\n')
+      const ran = await town.notary(alice, ['key', 'rotate', repository, role, ...server], { input: 'yes\n' })
       t.equal(ran.code, 0, `${role}: ${ran.stderr}`)
     }
     t.match((await did(bob, 'pull', `${repository}:v1`)).stdout, digest)
@@ -189,31 +188,6 @@ async function signer(town: DockerTown, owner: DockerUser, repository: string, n
   await did(user, 'trust', 'key', 'generate', name, '--dir', user.config)
   await did(owner, 'trust', 'signer', 'add', '--key', join(user.config, `${name}.pub`), name, repository)
   return user
-}
-
-/** Runs what must succeed. */
-async function did(user: DockerUser, ...args: string[]): Promise<Ran> {
-  const ran = await user.docker(args)
-  if (ran.code !== 0) throw new Error(`docker ${args.join(' ')} ended with ${ran.code}: ${ran.stderr}${ran.stdout}`)
-  return ran
-}
-
-/** Makes, pushes and signs an image, and forgets it here; gives its digest. */
-async function pushed(town: DockerTown, user: DockerUser, image: string, text: string): Promise<string> {
-  await town.make(image, text)
-  const { stdout } = await did(user, 'push', image)
-  await did(user, 'image', 'rm', '-f', image)
-  const digest = /digest: (sha256:[0-9a-f]{64}) /.exec(stdout)?.[1]
-  if (digest === undefined || !stdout.includes(`Successfully signed ${image}`)) throw new Error(stdout)
-  return digest
-}
-
-/** Pushes an image as somebody who owns the registry and no key. */
-async function offer(town: DockerTown, { docker }: DockerUser, image: string, text: string): Promise<void> {
-  await town.make(image, text)
-  const { code, stderr } = await docker(['push', image], UNTRUSTED)
-  if (code !== 0) throw new Error(stderr)
-  await docker(['image', 'rm', '-f', image])
 }
 
 type Inspected = {

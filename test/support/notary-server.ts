@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { freePort } from './free-port.ts'
 import { runProgram } from './program.ts'
 import type { TestCertificate } from './tls.ts'
 
@@ -53,20 +54,6 @@ export async function startNotaryServer(
   if (await listens(port)) return { url, stop }
   await stop()
   throw new Error(`${PROGRAM} does not listen at ${url}`)
-}
-
-/** It takes no port 0. Between our look and its start another may take the port, and the test fails. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  const address = server.address()
-  await new Promise((resolve) => {
-    server.close(resolve)
-  })
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }
 
 async function listens(port: number): Promise<boolean> {

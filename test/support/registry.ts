@@ -22,6 +22,8 @@ export type TestRegistry = {
 export type TestRegistryOptions = {
   /** Ask for `TEST_LOGIN` by Basic authentication. */
   readonly login?: boolean
+  /** Any free one otherwise. */
+  readonly port?: number
   /** PEM files to speak TLS with. */
   readonly tls?: { readonly cert: string; readonly key: string }
   /** Where to send clients for a token, and whose signature the token must have. */
@@ -84,8 +86,11 @@ export function basic({ username, password }: { username: string; password: stri
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
 }
 
-function configOf(dir: string, storage: string, { login, tls, token }: TestRegistryOptions): object {
-  const http = { addr: '127.0.0.1:0', ...(tls === undefined ? {} : { tls: { certificate: tls.cert, key: tls.key } }) }
+function configOf(dir: string, storage: string, { login, port = 0, tls, token }: TestRegistryOptions): object {
+  const http = {
+    addr: `127.0.0.1:${port}`,
+    ...(tls === undefined ? {} : { tls: { certificate: tls.cert, key: tls.key } }),
+  }
   const htpasswd = { htpasswd: { realm: 'the "test", registry', path: join(dir, 'htpasswd') } }
   const auth = token === undefined ? htpasswd : { token: { ...token, bundle: undefined, rootcertbundle: token.bundle } }
   return {

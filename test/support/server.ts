@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { runProgram } from './program.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../server/main.ts', import.meta.url))
 
@@ -46,6 +47,22 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
     throw new Error(`tagseal-server did not start:\n${log.join('')}`)
   }
   return { url, data, log: () => log.join(''), stop, remove }
+}
+
+/** Makes a token in the data folder of a server that may be running. */
+export async function createToken(data: string, name: string, repo: string, allow: string): Promise<string> {
+  return await administer(['token', 'create', '--data', data, '--name', name, '--repo', repo, '--allow', allow])
+}
+
+/** The certificate by which other services know the access tokens of a server. */
+export async function tokenCertificate(data: string): Promise<string> {
+  return await administer(['token', 'certificate', '--data', data])
+}
+
+async function administer(args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await runProgram(process.execPath, [PROGRAM, ...args])
+  if (code !== 0) throw new Error(stderr)
+  return stdout.trim()
 }
 
 async function readyAddress({ stdout }: ChildProcess): Promise<string | undefined> {

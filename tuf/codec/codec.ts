@@ -55,7 +55,7 @@ export type Codec = {
   readonly fileName: (role: RoleName, listed: FileMeta, root: Root) => string
   readonly search: SearchOrder
   /** A delegation that says nothing, so that the search passes it over; absent where each must have a file. */
-  readonly isSilent?: (delegator: RoleName, role: DelegatedRole, snapshot: Snapshot) => boolean
+  readonly isSilent?: (delegator: RoleName, role: DelegatedRole, snapshot: Pick<Snapshot, 'meta'>) => boolean
   readonly decode: <T extends TopRole>(type: T, bytes: Uint8Array, context: DecodeContext) => Signed<MetadataOf<T>>
   /** The bytes to sign. `decode(assemble(m))` gives `m` again. */
   readonly encode: (body: Metadata) => Uint8Array

@@ -104,7 +104,7 @@ function keyNames(key: PublicKey, suite: Suite): readonly KeyId[] {
  * A role that has no key can have no file, one whose file nobody published has none, and one that is no direct child
  * of its delegator is not its to delegate. The snapshot is signed: who withholds a file cannot make a role silent.
  */
-function isSilent(delegator: RoleName, { name, keyids }: DelegatedRole, { meta }: Snapshot): boolean {
+function isSilent(delegator: RoleName, { name, keyids }: DelegatedRole, { meta }: Pick<Snapshot, 'meta'>): boolean {
   const isChild = name.lastIndexOf('/') === delegator.length && name.startsWith(`${delegator}/`)
   return !isChild || keyids.length === 0 || !meta.has(name)
 }
