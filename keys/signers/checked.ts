@@ -1,14 +1,16 @@
 import { KeyError } from '../errors.ts'
 import { OPENSSL } from '../native/openssl.ts'
 import { openPublic } from '../native/public.ts'
+import { NOTARY_SIGNATURES } from '../schemes/notary-signatures.ts'
 import { SCHEMES } from '../schemes/table.ts'
-import type { PublicMaterial, Signer } from '../signer.ts'
+import type { Computation, PublicMaterial, Signer } from '../signer.ts'
 
 export type CheckedOptions = {
   readonly public: PublicMaterial
   /** For errors: `the ssh-agent`. */
   readonly signer: string
-  readonly sign: (payload: Uint8Array) => Promise<Uint8Array>
+  /** As TUF 1.0 writes it, whatever is computed. */
+  readonly sign: (payload: Uint8Array, computation: Computation) => Promise<Uint8Array>
   readonly close?: () => void
 }
 
@@ -23,10 +25,11 @@ export function checkedSigner({ public: material, signer, sign, close = () => un
   let closed = false
   return {
     public: material,
-    async sign(payload) {
+    async sign(payload, form = 'tuf-1.0') {
       if (closed) throw new KeyError('KEY_CLOSED', { algorithm })
-      const signature = await sign(payload)
-      if (wellFormed(signature) && OPENSSL[algorithm].verify(payload, key, signature)) return signature
+      const { computation, write } = form === 'tuf-1.0' ? asItIs(algorithm) : NOTARY_SIGNATURES[algorithm]
+      const signature = await sign(payload, computation)
+      if (wellFormed(signature) && OPENSSL[computation].verify(payload, key, signature)) return write(signature)
       throw new KeyError('SIGNATURE_WRONG', { signer })
     },
     close() {
@@ -35,3 +38,17 @@ export function checkedSigner({ public: material, signer, sign, close = () => un
     },
   }
 }
+
+function asItIs(computation: Computation) {
+  return { computation, write: (signature: Uint8Array): Uint8Array => signature }
+}
+
+/** What a computation hashes with before it signs; ed25519 takes the payload itself. */
+export const HASH_OF = {
+  ed25519: undefined,
+  'ecdsa-p256': 'sha256',
+  'ecdsa-p384': 'sha384',
+  'ecdsa-p384-sha256': 'sha256',
+  'rsa-pss': 'sha256',
+  'rsa-pss-salt-32': 'sha256',
+} as const satisfies Record<Computation, 'sha256' | 'sha384' | undefined>

@@ -1,6 +1,9 @@
 import type { Test } from 'tap'
 import { openKeystore } from '../../keys/keystore/file.ts'
 import { OPENSSL } from '../../keys/native/openssl.ts'
+import { nativeSuite } from '../../keys/native/suite.ts'
+import { keyFields } from '../../keys/public-key.ts'
+import { keyId } from '../../tuf/index.ts'
 import { openPublic } from '../../keys/native/public.ts'
 import { withSigners } from '../../keys/signers/keystore.ts'
 import type { SigningKeystore, SigningOptions } from '../../keys/signers/keystore.ts'
@@ -29,4 +32,15 @@ export function openSigning(t: Test, options: Partial<SigningOptions> = {}): Sig
 /** Whether OpenSSL finds that the key signed it. */
 export function isSignedBy({ algorithm, spki }: PublicMaterial, payload: Uint8Array, signature: Uint8Array): boolean {
   return OPENSSL[algorithm].verify(payload, openPublic(spki), signature)
+}
+
+/** The same for a signature as Notary v1 writes it, and its keys. */
+export function isSignedForNotary(material: PublicMaterial, payload: Uint8Array, signature: Uint8Array): boolean {
+  const key = {
+    id: keyId('0'.repeat(64)),
+    ...keyFields(material, 'notary-v1'),
+    unknown: new Map(),
+    unknownKeyval: new Map(),
+  }
+  return nativeSuite.open(key)?.verify(payload, signature) === true
 }

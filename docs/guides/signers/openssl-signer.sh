@@ -15,10 +15,9 @@ sign() {
       cat > "$file"
       openssl pkeyutl -sign -inkey "$key" -rawin -in "$file"
       ;;
-    ecdsa-sha2-nistp256) openssl dgst -sha256 -sign "$key" ;;
-    ecdsa-sha2-nistp384) openssl dgst -sha384 -sign "$key" ;;
+    ecdsa-sha2-*) openssl dgst "-$TAGSEAL_SIGNER_HASH" -sign "$key" ;;
     rsassa-pss-sha256)
-      openssl dgst -sha256 -sign "$key" -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:32
+      openssl dgst "-$TAGSEAL_SIGNER_HASH" -sign "$key" -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:32
       ;;
     *)
       echo "no idea how to sign with $TAGSEAL_SIGNER_SCHEME" >&2

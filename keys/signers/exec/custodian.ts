@@ -3,7 +3,7 @@ import { isKeyError, KeyError } from '../../errors.ts'
 import { readPem } from '../../pem.ts'
 import { publicMaterial, SCHEMES } from '../../schemes/table.ts'
 import type { PublicMaterial } from '../../signer.ts'
-import { checkedSigner } from '../checked.ts'
+import { checkedSigner, HASH_OF } from '../checked.ts'
 import type { Custodian, FoundKey, Surroundings } from '../custodian.ts'
 import { patiently } from '../patience.ts'
 import { parseCommand } from './command.ts'
@@ -12,12 +12,14 @@ import { nameOf, runProgram } from './run.ts'
 
 const PROTOCOL = '1'
 
+type ToSign = { readonly payload: Uint8Array; readonly hash: string }
+
 /**
  * Keys behind a program that somebody wrote: a KMS, a vault, a machine that is not here.
  *
  * `PROGRAM describe ARG...` writes the public key, a PEM block `PUBLIC KEY`, to stdout. `PROGRAM sign ARG...` reads from
  * stdin what is to be signed and writes the signature in base64: 64 bytes (ed25519), DER (ecdsa), PSS (rsa). It is told
- * the protocol's number and, to sign, which key is meant and by which scheme (docs/guides/keys-beyond-files.md).
+ * the protocol's number and, to sign, which key is meant, by which scheme and over which hash (docs/guides/keys-beyond-files.md).
  */
 export function openPrograms(surroundings: Surroundings): Custodian {
   return {
@@ -28,7 +30,7 @@ export function openPrograms(surroundings: Surroundings): Custodian {
       return checkedSigner({
         public: material,
         signer: nameOf(command),
-        sign: (payload) => sign(command, material, payload),
+        sign: (payload, computation) => sign(command, material, { payload, hash: HASH_OF[computation] ?? 'none' }),
       })
     },
     async generate(reference) {
@@ -44,9 +46,10 @@ export function openPrograms(surroundings: Surroundings): Custodian {
     return { reference, public: readPublic(text, signer), label: command.program, asks: false }
   }
 
-  async function sign(command: Command, material: PublicMaterial, payload: Uint8Array): Promise<Uint8Array> {
+  async function sign(command: Command, material: PublicMaterial, { payload, hash }: ToSign): Promise<Uint8Array> {
     const facts = {
       TAGSEAL_SIGNER_SCHEME: SCHEMES[material.algorithm].name,
+      TAGSEAL_SIGNER_HASH: hash,
       TAGSEAL_SIGNER_KEY: SCHEMES[material.algorithm].writePublic(material.spki),
     }
     const answer = await run(command, 'sign', payload, facts)

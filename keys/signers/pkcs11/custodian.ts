@@ -4,7 +4,7 @@ import { checkedSigner } from '../checked.ts'
 import type { Custodian, FoundKey, Surroundings } from '../custodian.ts'
 import { isUnfit } from '../custodian.ts'
 import { malformed } from '../reference.ts'
-import { ON_TOKEN } from './mechanisms.ts'
+import { digestFor, ON_TOKEN } from './mechanisms.ts'
 import { loadModule } from './module.ts'
 import type { Module } from './module.ts'
 import { generatePair, onlyPublic, privateKey, publicObjects } from './objects.ts'
@@ -43,11 +43,12 @@ export function openPkcs11(surroundings: Surroundings): Custodian {
       }
       await token.login(uri.pinSource)
       const key = privateKey(token, found)
-      const { mechanism, digest, signature } = ON_TOKEN[material.algorithm]
+      const { mechanism, signature } = ON_TOKEN[material.algorithm]
       return checkedSigner({
         public: material,
         signer: token.name,
-        sign: async (payload) => signature(await token.sign(key, mechanism, digest(payload))),
+        sign: async (payload, computation) =>
+          signature(await token.sign(key, mechanism, digestFor(computation, payload))),
       })
     },
     async generate(reference, algorithm) {

@@ -3,15 +3,14 @@ import { createHash } from 'node:crypto'
 import { concat } from '../../bytes.ts'
 import { DerReader, der } from '../../der.ts'
 import { publicMaterial } from '../../schemes/table.ts'
-import type { Algorithm, PublicMaterial } from '../../signer.ts'
+import type { Algorithm, Computation, PublicMaterial } from '../../signer.ts'
+import { HASH_OF } from '../checked.ts'
 import { ecdsaMaterial, ecdsaSignature, ed25519Material } from '../curve-keys.ts'
 import { CKA, CKG_MGF1_SHA256, CKK, CKM } from './constants.ts'
 
 /** How a token holds one of our algorithms, and signs with it as TUF wants. */
 export type TokenAlgorithm = {
   readonly mechanism: Mechanism
-  /** What the token is given to sign: the payload, or its digest. */
-  readonly digest: (payload: Uint8Array) => Uint8Array
   readonly signature: (bytes: Uint8Array) => Uint8Array
   readonly generate: Mechanism
   /** The attributes of a new public key; the next form is tried where a token does not know the one before. */
@@ -28,16 +27,14 @@ const PSS: RsaPSS = { type: 5, hashAlg: CKM.sha256, mgf: CKG_MGF1_SHA256, saltLe
 export const ON_TOKEN = {
   ed25519: {
     mechanism: { mechanism: CKM.eddsa },
-    digest: (payload) => payload,
     signature: (bytes) => bytes,
     generate: { mechanism: CKM.edwardsGenerate },
     forms: [[{ type: CKA.ecParams, value: PRINTABLE_EDWARDS }], [{ type: CKA.ecParams, value: OID_ED25519 }]],
   },
-  'ecdsa-p256': ecdsa('sha256', OID_P256),
-  'ecdsa-p384': ecdsa('sha384', OID_P384),
+  'ecdsa-p256': ecdsa(OID_P256),
+  'ecdsa-p384': ecdsa(OID_P384),
   'rsa-pss': {
     mechanism: { mechanism: CKM.rsaPss, parameter: PSS },
-    digest: (payload) => digestOf('sha256', payload),
     signature: (bytes) => bytes,
     generate: { mechanism: CKM.rsaGenerate },
     forms: [
@@ -49,10 +46,9 @@ export const ON_TOKEN = {
   },
 } as const satisfies Record<Algorithm, TokenAlgorithm>
 
-function ecdsa(name: 'sha256' | 'sha384', curve: Buffer): TokenAlgorithm {
+function ecdsa(curve: Buffer): TokenAlgorithm {
   return {
     mechanism: { mechanism: CKM.ecdsa },
-    digest: (payload) => digestOf(name, payload),
     // r and s side by side; an odd length is nothing, and the check of the signature says so.
     signature: (bytes) => ecdsaSignature(bytes.subarray(0, bytes.length / 2), bytes.subarray(bytes.length / 2)),
     generate: { mechanism: CKM.ecGenerate },
@@ -95,6 +91,8 @@ function rsaMaterial(modulus: Uint8Array, exponent: Uint8Array): PublicMaterial 
   return publicMaterial(der.sequence(der.sequence(der.oid(RSA_OID), der.none()), der.bits(key)))
 }
 
-function digestOf(name: 'sha256' | 'sha384', payload: Uint8Array): Uint8Array {
-  return concat(createHash(name).update(payload).digest())
+/** What the token is given to sign: the payload, or its digest. */
+export function digestFor(computation: Computation, payload: Uint8Array): Uint8Array {
+  const name = HASH_OF[computation]
+  return name === undefined ? payload : concat(createHash(name).update(payload).digest())
 }

@@ -1,5 +1,5 @@
 import { isKeyError, KeyError } from '../../errors.ts'
-import type { PublicMaterial } from '../../signer.ts'
+import type { Computation, PublicMaterial } from '../../signer.ts'
 import { checkedSigner } from '../checked.ts'
 import type { Custodian, FoundKey, Surroundings, UnfitKey } from '../custodian.ts'
 import { patiently } from '../patience.ts'
@@ -27,7 +27,11 @@ export function openSshAgent(surroundings: Surroundings): Custodian {
     },
     list: async (reference) => (await fitting(wantedOf(reference))).map(fitOrNot),
     async open(_reference, material) {
-      return checkedSigner({ public: material, signer: AGENT, sign: (payload) => sign(material, payload) })
+      return checkedSigner({
+        public: material,
+        signer: AGENT,
+        sign: (payload, computation) => sign(material, payload, computation),
+      })
     },
     async generate(reference) {
       throw new KeyError('SIGNER_UNFIT', { key: reference, why: 'an agent makes no keys; ssh-keygen does' })
@@ -50,9 +54,11 @@ export function openSshAgent(surroundings: Surroundings): Custodian {
     return patiently(wait, (signal) => identitiesOf(socketOf(env), signal))
   }
 
-  async function sign(material: PublicMaterial, payload: Uint8Array): Promise<Uint8Array> {
+  async function sign(material: PublicMaterial, payload: Uint8Array, computation: Computation): Promise<Uint8Array> {
+    if (computation === 'ecdsa-p384-sha256')
+      throw unfit('an agent signs on P-384 with SHA-384, and Notary v1 with SHA-256')
     const blob = writeKeyBlob(material)
-    if (blob === undefined) throw new KeyError('SIGNER_UNFIT', { key: 'the key', why: 'no agent signs with it' })
+    if (blob === undefined) throw unfit('no agent signs with it')
     const wait = { ...waiting, asking: 'touch or confirm the key', ...(milliseconds !== undefined && { milliseconds }) }
     const answer = await patiently(wait, (signal) => signatureOf(socketOf(env), { blob, payload }, signal))
     if (answer !== undefined) return readSignatureBlob(answer, material.algorithm, unreadable)
@@ -100,4 +106,8 @@ function printOf({ blob }: Identity): string {
 
 function unreadable(why: string): KeyError {
   return new KeyError('SIGNER_FAILED', { signer: AGENT, why: `its signature cannot be read: ${why}` })
+}
+
+function unfit(why: string): KeyError {
+  return new KeyError('SIGNER_UNFIT', { key: 'this key', why })
 }

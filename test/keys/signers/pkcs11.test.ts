@@ -10,7 +10,7 @@ import type { Algorithm } from '../../../keys/signer.ts'
 import { codeOf, tagseal } from '../../support/cli.ts'
 import { privateFolder } from '../../support/secrets.ts'
 import { PIN, startToken, whyNoTokens } from '../../support/signers.ts'
-import { isSignedBy, openSigning } from '../../support/signing.ts'
+import { isSignedBy, isSignedForNotary, openSigning } from '../../support/signing.ts'
 
 const PAYLOAD = Buffer.from('{"_type":"targets"}')
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
@@ -33,6 +33,7 @@ await t.test('a token makes keys that never leave it, and signs with them', { sk
       const signer = await keys.open(`my ${algorithm}`)
       for (const payload of [PAYLOAD, Buffer.alloc(300_000, 1)]) {
         t.ok(isSignedBy(made.public, payload, await signer.sign(payload)))
+        t.ok(isSignedForNotary(made.public, payload, await signer.sign(payload, 'notary-v1')))
       }
       const many = await Promise.all(Array.from({ length: 8 }, (_, i) => signer.sign(Buffer.of(i))))
       t.ok(

@@ -4,7 +4,7 @@ import t from 'tap'
 import { parseCommand } from '../../../keys/signers/exec/command.ts'
 import { openssl, privateFolder } from '../../support/secrets.ts'
 import { exampleSigner, shellSigner } from '../../support/signers.ts'
-import { isSignedBy, openSigning } from '../../support/signing.ts'
+import { isSignedBy, isSignedForNotary, openSigning } from '../../support/signing.ts'
 
 const PAYLOAD = Buffer.from('{"_type":"targets"}')
 
@@ -50,6 +50,8 @@ await t.test('the example of the guide signs', async (t) => {
       const key = await keys.find(exampleSigner(t, algorithm))
       t.equal(key.algorithm, algorithm)
       t.ok(isSignedBy(key.public, PAYLOAD, await (await keys.open(key.id)).sign(PAYLOAD)))
+      const signature = await (await keys.open(key.id)).sign(PAYLOAD, 'notary-v1')
+      t.ok(isSignedForNotary(key.public, PAYLOAD, signature), 'and for Notary v1')
       // More than a pipe holds, so that reading and writing must go on side by side.
       const large = Buffer.alloc(3_000_000, 0x20)
       t.ok(isSignedBy(key.public, large, await (await keys.open(key.id)).sign(large)))
@@ -72,6 +74,7 @@ if [ "$1" = describe ]; then printf '%s' '${pem.trimEnd()}'; else
   t.same([folder, given], ['/', '2 sign two words'])
   t.equal(rest.at(-1), 'prod')
   t.match(rest.slice(0, -1), [
+    'TAGSEAL_SIGNER_HASH=none',
     /^TAGSEAL_SIGNER_KEY=[0-9a-f]{64}$/,
     'TAGSEAL_SIGNER_PROTOCOL=1',
     'TAGSEAL_SIGNER_SCHEME=ed25519',

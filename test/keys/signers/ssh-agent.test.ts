@@ -1,6 +1,6 @@
 import t from 'tap'
 import { startAgent } from '../../support/signers.ts'
-import { isSignedBy, openSigning } from '../../support/signing.ts'
+import { isSignedBy, isSignedForNotary, openSigning } from '../../support/signing.ts'
 
 const PAYLOAD = Buffer.from('{"_type":"targets"}')
 
@@ -21,7 +21,10 @@ await t.test('a real ssh-agent signs', async (t) => {
       for (let i = 0; i < 16; i += 1) {
         const payload = Buffer.concat([PAYLOAD, Buffer.of(i)])
         t.ok(isSignedBy(key.public, payload, await signer.sign(payload)))
+        if (algorithm === 'ecdsa-p384') continue
+        t.ok(isSignedForNotary(key.public, payload, await signer.sign(payload, 'notary-v1')))
       }
+      if (algorithm === 'ecdsa-p384') await t.rejects(signer.sign(PAYLOAD, 'notary-v1'), { code: 'SIGNER_UNFIT' })
       signer.close()
       await t.rejects(signer.sign(PAYLOAD), { code: 'KEY_CLOSED' })
     })
