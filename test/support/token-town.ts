@@ -3,6 +3,7 @@ import { get as httpsGet } from 'node:https'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { NotaryTokenAuth } from './notary-server.ts'
+import { NOTARY_PASSPHRASES } from './notary.ts'
 import { runProgram } from './program.ts'
 import type { Ran } from './program.ts'
 import { startServer } from './server.ts'
@@ -90,18 +91,6 @@ export async function notaryUser(
   const config = join(dir, 'config.json')
   await writeFile(config, JSON.stringify({ trust_dir: join(dir, 'trust'), remote_server: { url, root_ca: ca } }))
   const auth = secret === undefined ? {} : { NOTARY_AUTH: Buffer.from(`anybody:${secret}`).toString('base64') }
-  const env = { PATH: process.env['PATH'] ?? '', HOME: dir, ...PASSPHRASES, ...auth }
+  const env = { PATH: process.env['PATH'] ?? '', HOME: dir, ...NOTARY_PASSPHRASES, ...auth }
   return (...args) => runProgram('notary', ['-c', config, ...args], { env })
-}
-
-const PASSPHRASES = {
-  NOTARY_ROOT_PASSPHRASE: 'passphrase for root',
-  NOTARY_TARGETS_PASSPHRASE: 'passphrase for targets',
-  NOTARY_SNAPSHOT_PASSPHRASE: 'passphrase for snapshot',
-  NOTARY_DELEGATION_PASSPHRASE: 'passphrase for others',
-}
-
-export async function whyNoNotary(): Promise<string | undefined> {
-  const { code } = await runProgram('notary', ['version'])
-  return code === 127 ? 'SKIPPED: notary is not installed (apt-get install notary)' : undefined
 }
