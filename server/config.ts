@@ -209,7 +209,8 @@ function refuseTokenNonsense(settings: Settings): void {
   const { tokenRealm, tokenService, tokenServices = '', tokenCertificates, tokenJwks } = settings
   const jwksAddress = tokenJwks !== undefined && /^https?:/i.test(tokenJwks) ? tokenJwks : undefined
   for (const [name, got] of Object.entries({ tokenRealm, tokenJwks: jwksAddress })) {
-    if (got === undefined || isSafeAddress(got)) continue
+    const plain = name === 'tokenRealm' && settings.plainHttp
+    if (got === undefined || isSafeAddress(got, plain)) continue
     throw new ConfigError('SETTING_INVALID', { name, got, wanted: 'an https address; http on loopback alone' })
   }
   if (tokenCertificates !== undefined && tokenJwks !== undefined) {
@@ -230,10 +231,12 @@ function refuseTokenNonsense(settings: Settings): void {
   }
 }
 
-function isSafeAddress(text: string): boolean {
+/** `plain`: the operator took plain http beyond this machine upon themselves. */
+function isSafeAddress(text: string, plain: boolean): boolean {
   const url = URL.parse(text)
   if (url === null || /["\\\s]/.test(text) || url.username !== '' || url.hash !== '') return false
-  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname.replace(/^\[(.*)\]$/, '$1')))
+  const loopback = isLoopback(url.hostname.replace(/^\[(.*)\]$/, '$1'))
+  return url.protocol === 'https:' || (url.protocol === 'http:' && (loopback || plain))
 }
 
 /** `127.0.0.1:4480`, `[::1]:4480`, `:4480` for every address. */

@@ -108,6 +108,19 @@ for (const [name, forge] of Object.entries(FORGERIES)) {
   })
 }
 
+await t.test('an access token in which one letter is another one is none', async (t) => {
+  const server = await openTestServer(t, { open: false })
+  const secret = await server.token({ actions: ['push'] })
+  const good = await tokenFor(server, { secret, scope: [scope(REPO, 'push')] })
+  t.equal((await server.get(keyUrl(REPO), bearer(good))).statusCode, 200)
+  // The last letter has bits that mean nothing.
+  for (let at = 0; at < good.length - 1; at++) {
+    const changed = `${good.slice(0, at)}${good[at] === 'A' ? 'B' : 'A'}${good.slice(at + 1)}`
+    const { statusCode } = await server.get(keyUrl(REPO), bearer(changed))
+    if (statusCode !== 401) t.fail(`${at}: ${statusCode}`)
+  }
+})
+
 await t.test('a stolen signing key is no key to more than live tokens may do', async (t) => {
   const server = await openTestServer(t, { open: false })
   const reader = await server.token({ name: 'reader', actions: ['pull'] })

@@ -1,7 +1,12 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
+import { libtrustId } from '../../../keys/libtrust.ts'
+import { readBundle } from '../../../keys/native/certificates.ts'
 import type { NewToken } from '../../../server/auth/tokens.ts'
 import { openTestServer, REPO } from '../support/app.ts'
 import type { TestServer } from '../support/app.ts'
+import { run } from '../support/process.ts'
 import { basic, bearer, claimsOf, scope, tokenFor } from '../support/access.ts'
 
 const OTHER = 'registry.example.com:5000/other/app'
@@ -45,6 +50,11 @@ const REALMS: Record<string, { settings: object; host: string | undefined; realm
     settings: { tokenRealm: 'https://id.example.com/token' },
     host: 'trust.example.com',
     realm: 'https://id.example.com/token',
+  },
+  'plain http, where the operator asked for that twice': {
+    settings: { tokenRealm: 'http://trust.lan:4480/token', plainHttp: true },
+    host: 'trust.lan:4480',
+    realm: 'http://trust.lan:4480/token',
   },
   'no name that would end the quotes': {
     settings: {},
@@ -346,6 +356,26 @@ await t.test("servers on one storage know each other's access tokens, and so aft
       t.equal(await statusOf(server, { method: 'GET', url: KEY }, bearer(token)), 200)
     }
   }
+})
+
+await t.test('the certificate that the command line prints is the one that the server signs under', async (t) => {
+  const data = t.testdir()
+  const before = await run(['token', 'certificate', '--data', data])
+  t.match(before, { code: 0, stdout: /^-----BEGIN CERTIFICATE-----\n[\s\S]+-----END CERTIFICATE-----\n$/ })
+  const server = await openTestServer(t, { open: false, data })
+  t.equal(await server.services.deps.issuer.certificate(), before.stdout)
+  t.equal((await run(['token', 'certificate', '--data', data])).stdout, before.stdout, 'also while the server runs')
+  const [header = ''] = (await tokenFor(server, {})).split('.')
+  const { kid } = JSON.parse(Buffer.from(header, 'base64url').toString('utf8')) as { kid: string }
+  const [key] = readBundle(before.stdout, 'it').keys
+  t.equal(kid, libtrustId(key?.spki ?? new Uint8Array()))
+})
+
+await t.test('the certificate is not made anew where the key-encryption key is gone', async (t) => {
+  const data = t.testdir()
+  await run(['token', 'certificate', '--data', data])
+  await rm(join(data, 'kek'))
+  t.match(await run(['token', 'certificate', '--data', data]), { code: 2, stdout: '', stderr: /KEK_NEEDED/ })
 })
 
 await t.test('a private server gives anybody an access token that grants nothing', async (t) => {
