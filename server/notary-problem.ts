@@ -51,6 +51,27 @@ const CODE = {
   INTERNAL: 'UNKNOWN',
 } as const satisfies Record<ProblemCode, NotaryCode>
 
+/** The body of such an answer. `detail` has the name of an error and its message where the old clients print them. */
+export const NOTARY_REFUSAL = {
+  description: 'As notary-server says it, to its clients and on repositories of their dialect.',
+  type: 'object',
+  required: ['errors'],
+  additionalProperties: false,
+  properties: {
+    errors: {
+      type: 'array',
+      minItems: 1,
+      maxItems: 1,
+      items: {
+        type: 'object',
+        required: ['code', 'message'],
+        additionalProperties: false,
+        properties: { code: { type: 'string', enum: Object.keys(MESSAGE) }, message: { type: 'string' }, detail: {} },
+      },
+    },
+  },
+} as const
+
 const PRINTED: ReadonlySet<NotaryCode> = new Set([
   'INVALID_ROLE',
   'NO_FILENAME',
@@ -106,11 +127,21 @@ function detailOf(code: NotaryCode, problem: Problem, text: string): unknown {
 
 type ErrorName = 'ErrValidation' | 'ErrBadHierarchy' | 'ErrBadRoot' | 'ErrBadTargets' | 'ErrBadSnapshot'
 
+/** Of those whose facts do not name the file that is at fault. */
+const NAME: ReadonlyMap<unknown, ErrorName> = new Map([
+  ['SNAPSHOT_MISSING', 'ErrBadHierarchy'],
+  ['SNAPSHOT_DANGLING', 'ErrBadSnapshot'],
+  ['HASH_MISMATCH', 'ErrBadSnapshot'],
+  ['ROOT_CERTIFICATE', 'ErrBadRoot'],
+  ['KEY_NOT_HELD', 'ErrBadRoot'],
+  ['ONLINE_THRESHOLD', 'ErrBadRoot'],
+])
+
 /** What they call it decides what a client puts in front of the text. */
 function nameOf({ code, detail }: Problem): ErrorName {
   if (code !== 'INVALID_UPDATE' && code !== 'INVALID_ROLE') return 'ErrValidation'
-  if ('code' in detail && detail.code === 'SNAPSHOT_MISSING') return 'ErrBadHierarchy'
-  if ('code' in detail && detail.code === 'SNAPSHOT_DANGLING') return 'ErrBadSnapshot'
+  const known = 'code' in detail ? NAME.get(detail.code) : undefined
+  if (known !== undefined) return known
   const subject = 'role' in detail ? detail.role : 'what' in detail ? detail.what : undefined
   const [, role] = /^(root|targets|snapshot)\b/.exec(String(subject)) ?? []
   if (role === 'root') return 'ErrBadRoot'

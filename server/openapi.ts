@@ -1,5 +1,6 @@
 import type { RouteOptions } from 'fastify'
 import { STATUS } from './problem.ts'
+import { NOTARY_REFUSAL } from './notary-problem.ts'
 import { problemSchema } from './routes/schema.ts'
 
 /** What a route's schema says beyond what Fastify itself reads. */
@@ -41,7 +42,7 @@ export function openApiDocument(routes: readonly RouteOptions[], version: string
     const path = url.replaceAll(/:([A-Za-z]+)/g, '{$1}')
     const operations = paths.get(path) ?? new Map<string, object>()
     paths.set(path, operations)
-    for (const each of [method].flat()) operations.set(each.toLowerCase(), operationOf(each, described(schema)))
+    for (const each of [method].flat()) operations.set(each.toLowerCase(), operationOf(path, each, described(schema)))
   }
   return {
     openapi: '3.1.0',
@@ -55,7 +56,7 @@ export function openApiDocument(routes: readonly RouteOptions[], version: string
     servers: [{ url: 'http://127.0.0.1:4480', description: 'Where a server listens that was told nothing else.' }],
     tags: TAGS,
     components: {
-      schemas: { Problem: problemSchema(Object.keys(STATUS)) },
+      schemas: { Problem: problemSchema(Object.keys(STATUS)), NotaryProblem: NOTARY_REFUSAL },
       headers: {
         RequestId: { description: "The request's id, as the log has it.", schema: { type: 'string' } },
       },
@@ -81,7 +82,7 @@ function isDescribed(schema: object): schema is Described {
   return 'operationId' in schema && 'response' in schema
 }
 
-function operationOf(method: string, schema: Described): object {
+function operationOf(path: string, method: string, schema: Described): object {
   const { operationId = '', summary, description, tags, security } = schema
   const parameters = [
     ...fieldsOf('path', schema.params),
@@ -97,7 +98,7 @@ function operationOf(method: string, schema: Described): object {
     ...(security === undefined ? {} : { security }),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined ? {} : { requestBody: body }),
-    responses: responsesOf(method, schema),
+    responses: responsesOf(path, method, schema),
   }
 }
 
@@ -124,16 +125,21 @@ function contentOf(types: readonly string[], schema: object): object {
   return Object.fromEntries(types.map((type) => [type, { schema }]))
 }
 
-function responsesOf(method: string, { response = {}, produces }: Described): object {
+function responsesOf(path: string, method: string, { response = {}, produces }: Described): object {
   return Object.fromEntries(
     Object.entries(response).map(([status, { description, ...schema }]) => {
       const [type] = status.startsWith('2') ? (produces ?? ['application/json']) : ['application/json']
       const bodiless = schema.type === 'null' || method === 'HEAD'
-      const shown = isProblem(schema) ? { $ref: '#/components/schemas/Problem' } : schema
+      const shown = isProblem(schema) ? refusalOn(path) : schema
       const content = bodiless ? {} : { content: { [type ?? 'application/json']: { schema: shown } } }
       return [status, { description: description ?? '', headers: HEADERS, ...content }]
     }),
   )
+}
+
+function refusalOn(path: string): object {
+  const problem = { $ref: '#/components/schemas/Problem' }
+  return path.includes('/_trust/') ? { anyOf: [problem, { $ref: '#/components/schemas/NotaryProblem' }] } : problem
 }
 
 /** Its codes stand in its description. */

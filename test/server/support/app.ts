@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { loadSettings, type Settings } from '../../../server/config.ts'
+import { NOTARY_REFUSAL } from '../../../server/notary-problem.ts'
 import { openServices, type Services } from '../../../server/start.ts'
 import { nativeSuite } from '../../../keys/native/suite.ts'
 import { tufCodec, type PublicKey } from '../../../tuf/index.ts'
@@ -119,6 +120,10 @@ function nameWhatIsAccepted(app: FastifyInstance): void {
 }
 export const GO = 'Go-http-client/1.1'
 
+function saysNotary(status: number, payload: string): boolean {
+  return status >= 400 && ajv.validate(NOTARY_REFUSAL, JSON.parse(payload))
+}
+
 const failures = new Map<string, string>()
 const ajv = new Ajv({ strict: false })
 
@@ -132,7 +137,7 @@ function checkAnswers(app: FastifyInstance): void {
     if (schema === undefined) failures.set(request.id, `${where}, which it does not declare`)
     else if (String(reply.getHeader('content-type')).startsWith('application/json')) {
       const validate = ajv.compile(schema)
-      if (!validate(JSON.parse(String(payload))))
+      if (!validate(JSON.parse(String(payload))) && !saysNotary(reply.statusCode, String(payload)))
         failures.set(request.id, `${where}: ${ajv.errorsText(validate.errors)}`)
     }
     return payload
