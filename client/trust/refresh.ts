@@ -6,6 +6,7 @@ import {
   finishRoot,
   instant,
   isTrustError,
+  ROOT,
   rootFile,
   snapshotFile,
   stillTrusted,
@@ -65,6 +66,19 @@ export type Refreshed = AfterTargets & { readonly files: ReadonlyMap<TopRole, Ui
  * the cache does not have.
  */
 export async function refresh(options: RefreshOptions): Promise<Refreshed> {
+  try {
+    return await walk(options)
+  } catch (error) {
+    if (!isAboutRoot(error)) throw error
+    return await walk(options) // somebody published a root between our requests, and the snapshot lists that one
+  }
+}
+
+function isAboutRoot(error: unknown): boolean {
+  return isTrustError(error) && error.code === 'HASH_MISMATCH' && error.detail.what === ROOT
+}
+
+async function walk(options: RefreshOptions): Promise<Refreshed> {
   const record = await openRecord(options.cache, fingerprint(options.anchor))
   record.refuseClockBack(options.judge.now, options.clockTolerance)
   if (record.damaged) options.warn?.(damaged(options.cache))

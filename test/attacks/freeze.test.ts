@@ -1,13 +1,15 @@
 /** Nothing new is shown: what has expired is refused, in every role, and an error is no end of the root chain. */
 import t from 'tap'
-import { roleName, TARGETS } from '../../tuf/index.ts'
+import { TARGETS } from '../../tuf/index.ts'
+import type { RoleName } from '../../tuf/index.ts'
 import { refuseAll, until } from '../support/attack-lab.ts'
+import type { Attack } from '../support/attack-lab.ts'
+import { DIALECTS } from '../support/dialects.ts'
 import { DAY, targetOf } from '../support/simulator.ts'
 
-const TEAM = roleName('team')
 const past = () => Date.now() - 1000
 
-await refuseAll(t, {
+const attacks = (TEAM: RoleName): Record<string, Attack> => ({
   'a timestamp that has expired': {
     attack: (simulator) => simulator.publishTimestamp((body) => until(body, past())),
     code: 'EXPIRED',
@@ -46,7 +48,10 @@ await refuseAll(t, {
     attack: (simulator) => simulator.publishRoot({}, { twist: (body) => until(body, past()) }),
     code: 'EXPIRED',
     stores: ['root.json'],
-    after: (simulator) => simulator.publishRoot(),
+    after: (simulator) => {
+      simulator.publishRoot()
+      simulator.release()
+    },
   },
   'a delegated role that has expired': {
     before: (simulator) => {
@@ -91,3 +96,10 @@ await refuseAll(t, {
     exit: 1,
   },
 })
+
+for (const [dialect, { options, team }] of Object.entries(DIALECTS)) {
+  await t.test(dialect, async (t) => {
+    const cases = Object.entries(attacks(team)).map(([name, attack]) => [name, { ...attack, options }] as const)
+    await refuseAll(t, Object.fromEntries(cases))
+  })
+}

@@ -214,6 +214,24 @@ await t.test('certificates', async (t) => {
   })
 })
 
+await t.test('a root that is published between two requests is walked to', async (t) => {
+  const repository = 'registry.example.com/team/app'
+  const root = [await certifiedKey({ name: repository, from: NOW, until: NOW + 86_400_000 })]
+  const simulator = new Simulator({ codec: notaryCodec, repository, keys: { root } })
+  const anchor = { kind: 'root', bytes: simulator.anchor() } as const
+  let isPublished = false
+  const get = async (name: string, maxBytes: number) => {
+    if (name === 'timestamp.json' && !isPublished) {
+      isPublished = true
+      simulator.publishRoot()
+      simulator.release()
+    }
+    return await simulator.get(name, maxBytes)
+  }
+  const trust = await refresh({ judge: simulator.judge(), source: { get }, cache: memoryCache(), anchor })
+  t.equal(trust.root.version, 2)
+})
+
 await t.test('a root of the other dialect never follows', async (t) => {
   const state = '02-beta-snapshot-server'
   const source = serve(state)
