@@ -92,7 +92,7 @@ export class Simulator {
 
   constructor(options: SimulatorOptions = {}) {
     const { codec = tufCodec, unknown, keys = {}, thresholds = {} } = options
-    const { consistent = codec.dialect === 'tuf-1.0' } = options
+    const { consistent = codec.consistentSnapshot } = options
     this.#codec = codec
     this.#repository = options.repository
     for (const role of TOP) this.signers.set(roleName(role), keys[role] ?? [signingKey('ed25519', codec)])

@@ -41,6 +41,8 @@ export type Codec = {
   readonly dialect: 'tuf-1.0' | 'notary-v1'
   /** Limits that are others in this dialect. */
   readonly limits: Partial<Limits>
+  /** What a new root says of itself; Notary writes false, though its files have names of their own as well. */
+  readonly consistentSnapshot: boolean
   /** The snapshot says which root it goes with, by length and hashes. */
   readonly snapshotListsRoot: boolean
   /** The keys whose signatures count for a root and for its successor. Throws ROOT_CERTIFICATE. */

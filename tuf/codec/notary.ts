@@ -46,6 +46,7 @@ export const NOTARY_ORDER: SearchOrder = { walk: 'breadth-first', starts: [TARGE
 export const notaryCodec: Codec = {
   dialect: 'notary-v1',
   limits: { timestamp: 1024 * 1024 },
+  consistentSnapshot: false,
   snapshotListsRoot: true,
   rootAuthority,
   livingRootAuthority,

@@ -30,6 +30,7 @@ export function tufCodecWith(exceptions: KeyIdExceptions): Codec {
   return {
     dialect: 'tuf-1.0',
     limits: {},
+    consistentSnapshot: true,
     snapshotListsRoot: false,
     rootAuthority: (root) => authorityOf(root, ROOT),
     repositoryOf,

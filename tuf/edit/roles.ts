@@ -28,7 +28,8 @@ const NOTHING: Unknown = new Map()
 
 /** Root 1. `unknown` are further signed members, such as the repository's name. */
 export function firstRoot(roles: RootKeys, context: EditContext, unknown: Unknown = NOTHING): Root {
-  const empty = { type: 'root', unknown, consistentSnapshot: true, keys: new Map(), roles: new Map() } as const
+  const { consistentSnapshot } = context.codec
+  const empty = { type: 'root', unknown, consistentSnapshot, keys: new Map(), roles: new Map() } as const
   return withKeys({ ...empty, ...common(1, context) }, roles)
 }
 
