@@ -16,8 +16,6 @@ export type Customs = {
   readonly algorithm: Algorithm
   /** The key as a role lists it; what `Codec.key` takes. */
   readonly fields: (key: GivenKey) => Pick<PublicKey, 'keytype' | 'scheme' | 'public'>
-  /** What root says of it. Notary has such file names all the same. */
-  readonly consistentSnapshot: boolean
   /** Whether root lists its own keys in certificates. */
   readonly rootHasCertificates: boolean
   /** Signed members beside the known ones, with the repository's name among them where the dialect has room for it. */
@@ -43,7 +41,6 @@ const tuf: Customs = {
   lifetimes: { root: 730 * DAY_MS, targets: 365 * DAY_MS, snapshot: 7 * DAY_MS, timestamp: DAY_MS },
   algorithm: 'ed25519',
   fields: (key) => keyFields(key.public, 'tuf-1.0'),
-  consistentSnapshot: true,
   rootHasCertificates: false,
   naming: (unknown, repository) => new Map(unknown).set(REPOSITORY_FIELD, repository),
   flatUpTo: 1000,
@@ -65,7 +62,6 @@ const notary: Customs = {
   algorithm: 'ecdsa-p256',
   fields: ({ public: material, certificate }) =>
     certificate === undefined ? keyFields(material, 'notary-v1') : toNotaryCertificate(Buffer.from(certificate)),
-  consistentSnapshot: false,
   rootHasCertificates: true,
   // Go drops members that it does not know, so a file with one could not be edited there. The certificate names it.
   naming: (unknown) => unknown,

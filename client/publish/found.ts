@@ -28,9 +28,8 @@ export function foundingEdits(plan: Founding, codec: Codec, now: number): readon
     timestamp: { keys: [timestamp], threshold: 1 },
     snapshot: { keys: [snapshot], threshold: 1 },
   }
-  const { lifetimes, naming, consistentSnapshot } = customsOf(codec)
-  const made = firstRoot(roles, { codec, expires: now + lifetimes.root }, naming(new Map(), repository))
-  const first = { ...made, consistentSnapshot }
+  const { lifetimes, naming } = customsOf(codec)
+  const first = firstRoot(roles, { codec, expires: now + lifetimes.root }, naming(new Map(), repository))
   const body = firstTargets({}, { codec, expires: now + lifetimes.targets })
   return [
     { role: ROOT, body: first, authorities: [authorityOf(first, ROOT)] },
