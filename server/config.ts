@@ -62,6 +62,7 @@ export const SETTINGS = {
     'the same for Notary repositories, whose clients warn of a snapshot in its last half year',
     2,
   ),
+  feedLifetime: seconds(90 * DAY, 'how long entries of the changefeed stay that later ones of their repository follow'),
   grace: seconds(600, 'how long superseded files stay for clients that are still fetching', 0),
   requestTimeout: seconds(120, 'for a request to arrive whole, and for a reader to take some of the answer'),
   headersTimeout: seconds(10, "for a request's headers to arrive"),

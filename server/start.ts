@@ -108,7 +108,9 @@ async function assemble(
     changed: files.changed,
   }
   const publisher = makePublisher({ ...common, store })
-  const freshness = makeFreshness({ ...common, metadata, report: metrics, logger, random })
+  const { feed } = store
+  const feedLife = settings.feedLifetime * 1000
+  const freshness = makeFreshness({ ...common, metadata, feed, feedLife, report: metrics, logger, random })
   const outside = outsideCheck(settings, clock)
   const issuer = issuerOf(settings, { store, kek, clock })
   const auth = makeAuthenticator({

@@ -12,6 +12,7 @@ import type {
   Dialect,
   DueRepository,
   DueWindows,
+  FeedStore,
   MetadataStore,
   Publication,
   RepositoryState,
@@ -19,9 +20,12 @@ import type {
 
 export type FreshnessOptions = Completion & {
   readonly metadata: MetadataStore
+  readonly feed: FeedStore
   readonly work: WorkCache
   readonly judge: (dialect: Dialect, repository?: string) => Judge
   readonly grace: number
+  /** Milliseconds for which entries of the changefeed stay that later ones follow. */
+  readonly feedLife: number
   readonly changed: (repository: string) => void
   readonly report: FreshnessReport
   readonly logger: Logger
@@ -187,11 +191,12 @@ async function loadCurrent(work: WorkCache, state: RepositoryState, role: RoleNa
 }
 
 /** What nobody fetches any more goes, and its pages with it; in small steps, for other requests wait meanwhile. */
-async function tidy({ metadata, judge, grace }: FreshnessOptions): Promise<void> {
+async function tidy({ metadata, feed, judge, grace, feedLife }: FreshnessOptions): Promise<void> {
   for (;;) {
     const gone = await metadata.prune(judge('tuf-1.0').now - grace, PRUNED_AT_ONCE)
     if (gone < PRUNED_AT_ONCE) break
     await yieldToOthers()
   }
+  while ((await feed.prune(judge('tuf-1.0').now - feedLife, PRUNED_AT_ONCE)) === PRUNED_AT_ONCE) await yieldToOthers()
   for (let step = 0; step < RECLAIM_STEPS && (await metadata.reclaim()); step++) await yieldToOthers()
 }

@@ -1,8 +1,8 @@
 /** The files that the server signs: the next snapshot and timestamp over what others signed. */
-import { acceptSnapshot, acceptTimestamp, nextTimestamp, stillTrusted } from '../../tuf/index.ts'
+import { acceptSnapshot, acceptTimestamp, nextTimestamp, stillTrusted, version } from '../../tuf/index.ts'
 import type { AfterRoot, AfterSnapshot, FileMeta, Snapshot, Timestamp } from '../../tuf/index.ts'
 import type { OnlineKeys } from '../signing/online-keys.ts'
-import type { Dialect, OnlineRole } from '../storage/store.ts'
+import type { Dialect, LastSigned, OnlineRole } from '../storage/store.ts'
 import type { MakeSnapshot, Rules } from './rules.ts'
 
 /** In milliseconds. */
@@ -28,6 +28,8 @@ export type Subject = {
   readonly trust: AfterRoot
   readonly rules: Rules
   readonly now: number
+  /** Versions that our keys have signed under this name before there was a previous file. */
+  readonly lastSigned?: LastSigned
 }
 
 /** Snapshot and timestamp anew. */
@@ -40,7 +42,10 @@ export async function completeBoth(
   const { trust, now } = subject
   const { codec } = trust
   const before = previous.snapshot && codec.decode('snapshot', previous.snapshot, trust).body
-  const body = make(before, { codec, expires: now + completion.lifetimes[codec.dialect].snapshot })
+  const body = above(
+    subject.lastSigned?.snapshot,
+    make(before, { codec, expires: now + completion.lifetimes[codec.dialect].snapshot }),
+  )
   const snapshot = await signed(completion, subject, 'snapshot', body)
   return { ...(await completeOver(completion, subject, previous, snapshot)), snapshot }
 }
@@ -53,8 +58,8 @@ export async function completeOver(
   snapshot: Uint8Array,
 ): Promise<Completed> {
   const { trust, rules } = subject
-  const { version } = trust.codec.decode('snapshot', snapshot, trust).body
-  const meta = rules.metaOf(version, snapshot, trust.suite)
+  const { body } = trust.codec.decode('snapshot', snapshot, trust)
+  const meta = rules.metaOf(body.version, snapshot, trust.suite)
   return withTimestamp(completion, subject, previous, meta, snapshot)
 }
 
@@ -79,9 +84,14 @@ async function withTimestamp(
   const { trust, now } = subject
   const { codec } = trust
   const before = previous.timestamp && codec.decode('timestamp', previous.timestamp, trust).body
-  const body = nextTimestamp(before, meta, { codec, expires: now + completion.lifetimes[codec.dialect].timestamp })
+  const next = nextTimestamp(before, meta, { codec, expires: now + completion.lifetimes[codec.dialect].timestamp })
+  const body = above(subject.lastSigned?.timestamp, next)
   const timestamp = await signed(completion, subject, 'timestamp', body)
   return { trust: accepted(trust, timestamp, snapshot, previous), timestamp }
+}
+
+function above<M extends Snapshot | Timestamp>(signedBefore = 0, body: M): M {
+  return body.version > signedBefore ? body : { ...body, version: version(signedBefore + 1) }
 }
 
 /** The client's own judgement, with the eyes of one who has seen what was stored before. */

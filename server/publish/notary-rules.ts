@@ -12,7 +12,7 @@ const LAST_VERSION = 2 ** 31 - 2
 export const notaryRules: Rules = {
   dialect: 'notary-v1',
   refuseRole(role) {
-    if (TOP.has(role) || isDelegation(role)) return
+    if (SENT.has(role) || isDelegation(role)) return
     throw new Problem('INVALID_ROLE', { role: role.slice(0, 80), reason: 'no role is named so' })
   },
   takesNothing: true, // `notary publish` where nothing is staged
@@ -58,7 +58,7 @@ async function made(files: NextFileSet, holdsSnapshot: boolean): Promise<NextSna
   }
 }
 
-const TOP: ReadonlySet<string> = new Set(['root', 'targets', 'snapshot', 'timestamp'])
+const SENT: ReadonlySet<string> = new Set(['root', 'targets', 'snapshot'])
 
 /** As its own clients name them: `targets/`, then words of `[-a-z0-9_]` with single slashes, below 256 characters. */
 function isDelegation(name: RoleName): boolean {

@@ -88,8 +88,9 @@ export function makePublisher(options: PublisherOptions): Publisher {
       if (request.upload.size === 0 && !RULES[dialect].takesNothing) {
         throw new Problem('MALFORMED_UPLOAD', { reason: 'it has no files' })
       }
-      for (const role of request.upload.keys()) RULES[dialect].refuseRole(role)
-      refuseStale(state, request.upload, dialect)
+      const upload = withoutIgnored(request.upload, dialect)
+      for (const role of upload.keys()) RULES[dialect].refuseRole(role)
+      refuseStale(state, upload, dialect)
       return queue.run(request.repository, () => attempt(options, request, ATTEMPTS))
     },
     async moveIn(request) {
@@ -221,7 +222,8 @@ async function nextState(
   }
   try {
     const uploaded = await wholeFiles(judge, state, upload, stored)
-    return await validate(options, { repository, judge, state, uploaded, stored })
+    const deleted = state === undefined ? { lastSigned: await options.store.metadata.lastSigned(repository) } : {}
+    return await validate(options, { repository, judge, state, uploaded, stored, ...deleted })
   } catch (error) {
     if (isTrustError(error)) throw untrusted(error)
     throw error

@@ -31,7 +31,7 @@ import type {
   TopRole,
 } from '../../tuf/index.ts'
 import { invalidUpdate } from '../problem.ts'
-import type { NewFile, RepositoryState, RoleChange } from '../storage/store.ts'
+import type { LastSigned, NewFile, RepositoryState, RoleChange } from '../storage/store.ts'
 import { tagChanges } from './changes.ts'
 import { completeBoth, completeOver } from './complete.ts'
 import type { Completed, Completion, Subject } from './complete.ts'
@@ -48,6 +48,8 @@ export type Candidate = {
   readonly uploaded: ReadonlyMap<RoleName, Uint8Array>
   /** The stored file of a role. */
   readonly stored: (role: RoleName) => Promise<Uint8Array | undefined>
+  /** Of a deleted repository of that name. */
+  readonly lastSigned?: LastSigned
 }
 
 export type NextState = {
@@ -133,7 +135,8 @@ async function completed(
   { trust, rules }: Pick<Subject, 'trust' | 'rules'>,
   next: NextSnapshot,
 ): Promise<Completed> {
-  const subject = { repository: candidate.repository, trust, rules, now: candidate.judge.now }
+  const { repository, judge, lastSigned } = candidate
+  const subject = { repository, trust, rules, now: judge.now, ...(lastSigned === undefined ? {} : { lastSigned }) }
   const previous = await storedOnline(candidate)
   if ('bytes' in next) return completeOver(completion, subject, previous, next.bytes)
   return completeBoth(completion, subject, previous, next.make)

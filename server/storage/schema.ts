@@ -150,4 +150,11 @@ export const MIGRATIONS: readonly string[] = [
     SELECT stored_at, name, version, sha256, 'update' FROM file JOIN repository ON repository.id = file.repository
     WHERE role = 'timestamp' AND superseded_at IS NULL ORDER BY stored_at, name;
   `,
+  `
+  -- What its keys signed last: they go on above it, for who saw that accepts nothing below.
+  ALTER TABLE deleted ADD COLUMN timestamp INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE deleted ADD COLUMN snapshot INTEGER NOT NULL DEFAULT 0;
+
+  CREATE INDEX feed_at ON feed (at) WHERE category = 'update';
+  `,
 ]

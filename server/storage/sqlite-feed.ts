@@ -18,7 +18,16 @@ export function feedIn(sql: Sql): FeedStore {
   const afterOf = sql.prepare<[string, number, number], FeedEntry>(page('repository = ? AND id > ? ORDER BY id'))
   const before = sql.prepare<[number, number], FeedEntry>(page('id < ? ORDER BY id DESC'))
   const beforeOf = sql.prepare<[string, number, number], FeedEntry>(page('repository = ? AND id < ? ORDER BY id DESC'))
+  const prune = sql.prepare<[number, number]>(
+    `DELETE FROM feed WHERE id IN (
+       SELECT id FROM feed AS old WHERE category = 'update' AND at < ?
+       AND EXISTS (SELECT 1 FROM feed AS later WHERE later.repository = old.repository AND later.id > old.id)
+       ORDER BY at LIMIT ?)`,
+  )
   return {
+    async prune(before, limit) {
+      return sql.write(() => prune.run(before, limit).changes)
+    },
     async after({ from, limit }, repository) {
       return sql.run(() => (repository === undefined ? after.all(from, limit) : afterOf.all(repository, from, limit)))
     },

@@ -4,7 +4,7 @@ import type { Sql } from './sql.ts'
 import { historyIn } from './sqlite-history.ts'
 import { pruner, publisher, remover } from './sqlite-publish.ts'
 import type { RepositoryRow } from './sqlite-publish.ts'
-import type { DueRepository, FileRecord, MetadataStore, RepositoryState, StoredFile } from './store.ts'
+import type { DueRepository, FileRecord, LastSigned, MetadataStore, RepositoryState, StoredFile } from './store.ts'
 
 type FileRow = {
   role: string
@@ -30,6 +30,7 @@ export function metadataIn(sql: Sql): MetadataStore {
   const files = sql.prepare<[number], FileRow>(
     `SELECT ${RECORD} FROM file WHERE repository = ? AND superseded_at IS NULL ORDER BY role`,
   )
+  const lastSigned = sql.prepare<[string], LastSigned>('SELECT timestamp, snapshot FROM deleted WHERE name = ?')
   const publish = publisher(sql, repository)
   const remove = remover(sql, repository)
   return {
@@ -38,6 +39,9 @@ export function metadataIn(sql: Sql): MetadataStore {
     },
     async remove(removal) {
       return sql.write(() => remove(removal))
+    },
+    async lastSigned(name) {
+      return sql.run(() => lastSigned.get(name) ?? { timestamp: 0, snapshot: 0 })
     },
     async dialect(name) {
       return sql.run(() => repository.get(name)?.dialect)

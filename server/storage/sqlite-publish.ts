@@ -124,17 +124,23 @@ export function remover(sql: Sql, select: Statement<[string], RepositoryRow>): (
   const dropMeanings = sql.prepare<[number]>('DELETE FROM meaning WHERE repository = ?')
   const dropPublications = sql.prepare<[number]>('DELETE FROM publication WHERE repository = ?')
   const dropRepository = sql.prepare<[number]>('DELETE FROM repository WHERE id = ?')
-  const remember = sql.prepare<[string, number]>('INSERT OR REPLACE INTO deleted (name, revision) VALUES (?, ?)')
+  const newest = sql.prepare<[number, string], { version: number | null }>(
+    'SELECT max(version) AS version FROM file WHERE repository = ? AND role = ?',
+  )
+  const remember = sql.prepare<[string, number, number, number]>(
+    'INSERT OR REPLACE INTO deleted (name, revision, timestamp, snapshot) VALUES (?, ?, ?, ?)',
+  )
   const tell = feedWriter(sql)
   const writeAudit = auditWriter(sql)
   return ({ repository, at, audit }) => {
     const row = select.get(repository)
     if (row === undefined) return false
+    const [timestamp, snapshot] = [TIMESTAMP, SNAPSHOT].map((role) => newest.get(row.id, role)?.version ?? 0)
     for (const { role, version, content } of files.all(row.id)) drop(row.id, role, version, content)
     dropMeanings.run(row.id)
     dropPublications.run(row.id)
     dropRepository.run(row.id)
-    remember.run(repository, row.revision)
+    remember.run(repository, row.revision, timestamp ?? 0, snapshot ?? 0)
     tell({ at, repository, version: 0, sha256: '', category: 'deletion' })
     writeAudit(audit)
     return true

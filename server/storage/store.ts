@@ -90,6 +90,8 @@ export type MetadataStore = {
   readonly remove: (removal: Removal) => Promise<boolean>
   readonly state: (repository: string) => Promise<RepositoryState | undefined>
   readonly dialect: (repository: string) => Promise<Dialect | undefined>
+  /** What a repository of that name had signed by our keys when it was deleted; zeros where there was none. */
+  readonly lastSigned: (repository: string) => Promise<LastSigned>
   readonly current: (repository: string, role: RoleName) => Promise<StoredFile | undefined>
   readonly byVersion: (repository: string, role: RoleName, version: number) => Promise<StoredFile | undefined>
   readonly byHash: (repository: string, role: RoleName, sha256: string) => Promise<StoredFile | undefined>
@@ -109,6 +111,7 @@ export type MetadataStore = {
 }
 
 export type Removal = { readonly repository: string; readonly at: number; readonly audit: NewAuditEntry }
+export type LastSigned = { readonly timestamp: number; readonly snapshot: number }
 export type RepositorySummary = { readonly name: string; readonly createdAt: number }
 export type DueWindow = { readonly soon: number; readonly far: number }
 export type DueWindows = { readonly timestamp: DueWindow; readonly snapshot: DueWindow }
@@ -141,6 +144,8 @@ export type FeedStore = {
   readonly after: (page: Required<Page<number>>, repository?: string) => Promise<readonly FeedEntry[]>
   /** The last ones before `from`, or of all; the oldest one first as well. */
   readonly before: (page: Page<number>, repository?: string) => Promise<readonly FeedEntry[]>
+  /** Drops updates from before that instant that a later entry of their repository follows; returns how many. */
+  readonly prune: (before: number, limit: number) => Promise<number>
 }
 
 export type Action = 'pull' | 'push' | 'admin'

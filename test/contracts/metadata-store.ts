@@ -227,10 +227,27 @@ async function departureContract(t: Test, { open }: Adapter): Promise<void> {
     t.same(await metadata.publish([{ ...FIRST, dialect: 'notary-v1' }]), [true])
     t.same(await metadata.publish([publication(1, [file('timestamp', 2)])]), [false])
     t.equal((await metadata.state(REPO))?.dialect, 'notary-v1')
+    t.same(await metadata.lastSigned(REPO), { timestamp: 1, snapshot: 1 })
+    t.same(await metadata.lastSigned('other'), { timestamp: 0, snapshot: 0 })
   })
 }
 
 async function feedContract(t: Test, { open }: Adapter): Promise<void> {
+  await t.test('of the feed, old updates go that others follow, and no deletion', async (t) => {
+    const { metadata, feed } = await open(t)
+    await metadata.publish([FIRST, { ...FIRST, repository: 'other' }])
+    await metadata.publish([publication(1, [file('timestamp', 2)]), publication(2, [file('timestamp', 3)])])
+    await metadata.remove({ repository: 'other', at: 1001, audit: { at: 1, action: 'delete', subject: 'other' } })
+    t.equal(await feed.prune(1001, 10), 2, 'one of each')
+    t.equal(await feed.prune(5000, 1), 1)
+    t.equal(await feed.prune(5000, 10), 0)
+    const left = (await feed.after({ from: 0, limit: 10 })).map(({ repository, version: v }) => [repository, v])
+    t.same(left, [
+      [REPO, 3],
+      ['other', 0],
+    ])
+  })
+
   await t.test('the feed has one row for each timestamp, and pages forwards and backwards', async (t) => {
     const { metadata, feed } = await open(t)
     await metadata.publish([FIRST, { ...FIRST, repository: 'other' }])

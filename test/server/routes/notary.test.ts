@@ -3,7 +3,7 @@ import { notaryCodec, tufCodec, roleName } from '../../../tuf/index.ts'
 import { nativeSuite } from '../../../keys/native/suite.ts'
 import { StorageError } from '../../../server/storage/errors.ts'
 import { GO, NOW, openTestServer, REPO } from '../support/app.ts'
-import { openNotaryLab, setTag, signTargets, type NotaryKeyObject } from '../support/notary-party.ts'
+import { openNotaryLab, setTag, signRoot, signTargets, type NotaryKeyObject } from '../support/notary-party.ts'
 
 const TUF = `/v2/${REPO}/_trust/tuf`
 const AS_GO = { 'user-agent': GO }
@@ -147,6 +147,18 @@ await t.test('a deleted repository of either dialect is gone, and its name is fr
   t.equal((await lab.server.get(`${TUF}/1.root.json`)).statusCode, 404)
   const audit = await lab.server.services.deps.store.audit.list({ limit: 9 })
   t.equal(audit.filter(({ action, subject }) => action === 'delete' && subject === REPO).length, 2)
+})
+
+await t.test('what comes back under the same keys is above what those had signed', async (t) => {
+  const lab = await openNotaryLab(t)
+  setTag(lab.owner, '2.0', 'two')
+  const files = { root: signRoot(lab.owner), targets: signTargets(lab.owner) }
+  t.equal((await lab.publish({ targets: files.targets })).statusCode, 200)
+  await lab.send('DELETE', `${TUF}/`)
+  t.equal((await lab.publish(files)).statusCode, 200)
+  const version = async (role: string) =>
+    (await lab.get(`${TUF}/${role}.json`)).json<{ signed: { version: number } }>().signed.version
+  t.same([await version('timestamp'), await version('snapshot'), await version('root')], [3, 3, 1])
 })
 
 await t.test('health, where notary-server tells it', async (t) => {
