@@ -68,9 +68,10 @@ export function tokenCommand(deps: TokenCommandDeps): Command {
 
   place(token.command('certificate').description('print the certificate by which others know our access tokens (PEM)'))
     .option('--kek-file <file>', 'key-encryption key of this folder')
+    .option('--renew', 'sign access tokens with another key from now on; what the old one signed counts no more')
     .addHelpText('after', '\nExample:\n  tagseal-server token certificate --data /var/lib/tagseal > tagseal-tokens.pem')
-    .action(async (_options: object, command: Command) => {
-      out(await withStore(deps, placeOf(command), (store, settings) => certificateOf(deps, store, settings)))
+    .action(async ({ renew = false }: { renew?: boolean }, command: Command) => {
+      out(await withStore(deps, placeOf(command), (store, settings) => certificateOf(deps, store, settings, renew)))
     })
   return token
 }
@@ -109,11 +110,18 @@ async function withStore<T>(
   }
 }
 
-async function certificateOf({ env, clock }: TokenCommandDeps, store: Store, settings: Settings): Promise<string> {
+async function certificateOf(
+  { env, clock }: TokenCommandDeps,
+  store: Store,
+  settings: Settings,
+  renew: boolean,
+): Promise<string> {
   const { data, kekFile } = settings
   const kek = await openKek(store, { data, env, ...(kekFile === undefined ? {} : { file: kekFile }) })
   try {
-    return (await issuerOf(settings, { store, kek, clock }).certificate()).trimEnd()
+    const issuer = issuerOf(settings, { store, kek, clock })
+    if (renew) await issuer.renew({ at: clock(), actor: ACTOR })
+    return (await issuer.certificate()).trimEnd()
   } finally {
     kek.close()
   }

@@ -1,5 +1,6 @@
 import { SignJWT, errors, importSPKI } from 'jose'
 import type { CryptoKey } from 'jose'
+import { sameBytes } from '../../keys/bytes.ts'
 import type { Kek } from '../../keys/kek.ts'
 import { writePem } from '../../keys/pem.ts'
 import { randomName } from '../../keys/random.ts'
@@ -10,6 +11,7 @@ import type { Store, TokenRecord } from '../storage/store.ts'
 import type { Access } from './access.ts'
 import { checkAccessToken } from './access-token.ts'
 import type { CheckAccessToken } from './access-token.ts'
+import type { Act } from './tokens.ts'
 
 /** Issues access tokens and knows them again, also those that another process on the same storage issued. */
 export type Issuer = {
@@ -17,6 +19,8 @@ export type Issuer = {
   readonly check: CheckAccessToken
   /** PEM. With it others, such as a registry or a notary-server, check tokens of ours. */
   readonly certificate: () => Promise<string>
+  /** Another key from here on: what the old one signed counts nowhere on this storage any more. */
+  readonly renew: (act: Act) => Promise<void>
 }
 export type WantedToken = {
   /** Of the token that vouches for it; without one it is for anybody. */
@@ -48,9 +52,14 @@ export function issuerOf(settings: Settings, around: Pick<IssuerOptions, 'store'
 }
 
 function makeIssuer(options: IssuerOptions): Issuer {
-  const { kek, clock, issuer, service, lifetime } = options
+  const { store, kek, clock, issuer, service, lifetime } = options
   let opened: Opened | undefined
-  const ready = async () => (opened ??= await open(options))
+  // Looked up each time, as tokens are: another process may have renewed it.
+  const ready = async () => {
+    const kept = await keptKey(options)
+    if (opened === undefined || !sameBytes(opened.kept, kept)) opened = await open(kept)
+    return opened
+  }
   return {
     async issue({ holder, service: audience, access }) {
       const { kept, key } = await ready()
@@ -83,6 +92,10 @@ function makeIssuer(options: IssuerOptions): Issuer {
     async certificate() {
       return writePem('CERTIFICATE', (await ready()).key.certificate)
     },
+    async renew(act) {
+      const audit = { ...act, action: 'key.renew', subject: 'access tokens' }
+      await store.settings.replace(SETTING, await makeTokenKey(kek, clock()), audit)
+    },
   }
 }
 
@@ -98,9 +111,11 @@ export function holderIdOf(jti: string): string | undefined {
 }
 
 /** Made by whichever process needs it first; the store keeps one. */
-async function open({ store, kek, clock }: IssuerOptions): Promise<Opened> {
-  const kept =
-    (await store.settings.get(SETTING)) ?? (await store.settings.settle(SETTING, await makeTokenKey(kek, clock())))
+async function keptKey({ store: { settings }, kek, clock }: IssuerOptions): Promise<Uint8Array> {
+  return (await settings.get(SETTING)) ?? (await settings.settle(SETTING, await makeTokenKey(kek, clock())))
+}
+
+async function open(kept: Uint8Array): Promise<Opened> {
   const key = readTokenKey(kept)
   return { kept, key, publicKey: await importSPKI(writePem('PUBLIC KEY', key.spki), ALGORITHM) }
 }

@@ -219,6 +219,7 @@ export type SettingStore = {
   readonly get: (name: string) => Promise<Uint8Array | undefined>
   /** Keeps the first value: returns what is kept. */
   readonly settle: (name: string, value: Uint8Array) => Promise<Uint8Array>
+  readonly replace: (name: string, value: Uint8Array, audit: NewAuditEntry) => Promise<void>
 }
 
 export type Store = {

@@ -481,11 +481,18 @@ async function auditContract(t: Test, { open, again }: Adapter): Promise<void> {
     t.equal((await audit.list({ limit: 1 })).length, 1)
   })
 
-  await t.test('the first value of a setting stays', async (t) => {
+  await t.test('the first value of a setting stays, unless it is replaced, which is written down', async (t) => {
     const store = await open(t)
     t.equal(await store.settings.get('x'), undefined)
     await store.settings.settle('x', Buffer.from('1'))
     t.same(Buffer.from(await store.settings.settle('x', Buffer.from('2'))), Buffer.from('1'))
+    await store.settings.replace('y', Buffer.from('3'), { at: 1, action: 'replace', subject: 'y' })
+    await store.settings.replace('y', Buffer.from('4'), { at: 2, action: 'replace', subject: 'y' })
+    t.same(Buffer.from((await store.settings.get('y')) ?? []), Buffer.from('4'))
+    t.match(await store.audit.list({ limit: 2 }), [
+      { at: 2, subject: 'y' },
+      { at: 1, subject: 'y' },
+    ])
     const reopened = await again(store)
     t.same(Buffer.from((await reopened.settings.get('x')) ?? []), Buffer.from('1'))
     await reopened.check()

@@ -11,6 +11,7 @@ import { startNotaryServer, whyNoNotaryServer } from '../support/notary-server.t
 import { runProgram } from '../support/program.ts'
 import type { Ran } from '../support/program.ts'
 import { pushImage, skopeoCopy, startRegistry, whyNoRegistry, whyNoSkopeo } from '../support/registry.ts'
+import { startServer } from '../support/server.ts'
 import { notaryUser, openTokenTown } from '../support/token-town.ts'
 import type { TokenTown } from '../support/token-town.ts'
 
@@ -79,6 +80,24 @@ const PLACES: Record<string, Place> = {
   'the original notary-server': {
     open: async (town) => await startNotaryServer(town.tls, town.auth('peers')),
     ownerRotates: 1,
+  },
+  'another server of ours': {
+    open: async ({ tls, auth }) => {
+      const { realm, service, issuer, rootcertbundle } = auth('peers')
+      const env = {
+        TAGSEAL_SERVER_TOKEN_REALM: realm,
+        TAGSEAL_SERVER_TOKEN_SERVICE: service,
+        TAGSEAL_SERVER_TOKEN_ISSUER: issuer,
+        TAGSEAL_SERVER_TOKEN_CERTIFICATES: rootcertbundle,
+      }
+      const server = await startServer({ args: ['--private', '--tls-cert', tls.cert, '--tls-key', tls.key], env })
+      const stop = async () => {
+        await server.stop()
+        await server.remove()
+      }
+      return { url: server.url, stop }
+    },
+    ownerRotates: 0,
   },
   'our own server, private': { open: async ({ server: { url } }) => ({ url, stop: async () => {} }), ownerRotates: 0 },
 }

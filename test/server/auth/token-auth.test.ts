@@ -371,6 +371,26 @@ await t.test('the certificate that the command line prints is the one that the s
   t.equal(kid, libtrustId(key?.spki ?? new Uint8Array()))
 })
 
+await t.test(
+  'once the signing key is renewed, what the old one signed counts no more, on a running server',
+  async (t) => {
+    const data = t.testdir()
+    const server = await openTestServer(t, { open: false, data })
+    const wanted = { secret: await server.token({}), scope: [scope(REPO, 'push')] }
+    const old = bearer(await tokenFor(server, wanted))
+    t.equal(await statusOf(server, { method: 'GET', url: KEY }, old), 200)
+    const certificate = await server.services.deps.issuer.certificate()
+    const renewed = await run(['token', 'certificate', '--renew', '--data', data])
+    t.match(renewed, { code: 0, stdout: /^-----BEGIN CERTIFICATE-----/ })
+    t.not(renewed.stdout, certificate)
+    t.equal(await statusOf(server, { method: 'GET', url: KEY }, old), 401)
+    t.equal(await statusOf(server, { method: 'GET', url: KEY }, bearer(await tokenFor(server, wanted))), 200)
+    t.equal(await server.services.deps.issuer.certificate(), renewed.stdout)
+    const entries = await server.services.deps.store.audit.list({ limit: 10 })
+    t.match(entries[0], { action: 'key.renew', subject: 'access tokens', actor: 'command line' })
+  },
+)
+
 await t.test('the certificate is not made anew where the key-encryption key is gone', async (t) => {
   const data = t.testdir()
   await run(['token', 'certificate', '--data', data])
