@@ -8,9 +8,10 @@ import { openRepository } from '../../client/trust/repository.ts'
 import type { RepositoryOptions } from '../../client/trust/repository.ts'
 import { keyId } from '../../tuf/index.ts'
 import { startNotaryServer, whyNoNotaryServer } from '../support/notary-server.ts'
+import { whyNoNotary } from '../support/notary.ts'
 import { runProgram } from '../support/program.ts'
 import { makeCertificate } from '../support/tls.ts'
-import { notaryUser, whyNoNotary } from '../support/token-town.ts'
+import { notaryUser } from '../support/token-town.ts'
 
 const GUN = 'registry.example.com:5000/Team/app'
 const skip = (await whyNoNotary()) ?? (await whyNoNotaryServer()) ?? false
