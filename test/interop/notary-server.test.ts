@@ -1,6 +1,6 @@
 /** The library on repositories that the original `notary` makes and the original `notary-server` serves. */
 import { createHash, generateKeyPairSync } from 'node:crypto'
-import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -8,10 +8,9 @@ import { openRepository } from '../../client/trust/repository.ts'
 import type { RepositoryOptions } from '../../client/trust/repository.ts'
 import { keyId } from '../../tuf/index.ts'
 import { startNotaryServer, whyNoNotaryServer } from '../support/notary-server.ts'
-import { whyNoNotary } from '../support/notary.ts'
 import { runProgram } from '../support/program.ts'
 import { makeCertificate } from '../support/tls.ts'
-import { notaryUser } from '../support/token-town.ts'
+import { NOTARY_PASSPHRASES, notaryUser, whyNoNotary } from '../support/notary.ts'
 
 const GUN = 'registry.example.com:5000/Team/app'
 const skip = (await whyNoNotary()) ?? (await whyNoNotaryServer()) ?? false
@@ -29,14 +28,10 @@ async function openTown(t: Test): Promise<Town> {
   const tls = await makeCertificate(join(dir, 'tls'))
   const server = await startNotaryServer(tls)
   t.teardown(server.stop)
-  const run = await notaryUser(join(dir, 'owner'), server.url, tls)
+  const owner = notaryUser(join(dir, 'owner'), { url: server.url, ca: tls.ca })
   return {
     dir,
-    async notary(...args) {
-      const ran = await run(...args)
-      if (ran.code !== 0) throw new Error(`notary ${args.join(' ')}: ${ran.stderr}${ran.stdout}`)
-      return ran.stdout
-    },
+    notary: async (...args) => (await owner.run(...args)).stdout,
     open(pin, state = 'state') {
       const place = { server: server.url, repository: GUN, ca: tls.caText, stateDir: join(dir, state) }
       const repository = openRepository({ ...place, pin })
@@ -59,7 +54,7 @@ await t.test('a repository of notary, from its first tag through every rotation'
   await notary('add', '-p', GUN, 'v1', await file('one'))
   const listed = await notary('key', 'list')
   const [canonical = ''] = /[0-9a-f]{64}/.exec(listed.split('\n').find((line) => line.includes('root')) ?? '') ?? []
-  const rootFile = join(dir, 'owner', 'trust', 'tuf', GUN, 'metadata', 'root.json')
+  const rootFile = join(dir, 'owner', 'tuf', GUN, 'metadata', 'root.json')
   const root = await readFile(rootFile)
 
   const byRoot = open({ kind: 'root', bytes: root })
@@ -132,14 +127,8 @@ await t.test('delegations of notary', { skip }, async (t) => {
 
 /** `notary key rotate` asks on its stdin whether that is meant. */
 async function rotateRoot(home: string): Promise<void> {
-  await mkdir(home, { recursive: true })
-  const passphrase = (role: string) => [`NOTARY_${role.toUpperCase()}_PASSPHRASE`, `passphrase for ${role}`] as const
-  const env = {
-    PATH: process.env['PATH'] ?? '',
-    HOME: home,
-    ...Object.fromEntries(['root', 'targets', 'snapshot'].map(passphrase)),
-  }
+  const env = { ...process.env, ...NOTARY_PASSPHRASES, HOME: home }
   const args = ['-c', join(home, 'config.json'), 'key', 'rotate', GUN, 'root']
   const ran = await runProgram('notary', args, { env, input: 'yes\n' })
-  if (ran.code !== 0) throw new Error(`${ran.stderr}${ran.stdout} ${(await readdir(home)).join(' ')}`)
+  if (ran.code !== 0) throw new Error(ran.stderr + ran.stdout)
 }
