@@ -1,6 +1,7 @@
 /**
  * Every `sh` block of README and guides runs, in order, one shell for each document, against a real server and a real
- * registry that stand in for trust.example.com and registry.example.com. `console` blocks are not run (they need a
+ * registry that stand in for trust.example.com and registry.example.com, and where it is named the original server of
+ * Notary for notary.example.com. `console` blocks are not run (they need a
  * daemon or a fresh clone); the commands and options they name must exist all the same.
  */
 import { execFile } from 'node:child_process'
@@ -14,10 +15,16 @@ import t from 'tap'
 import { openStage, TAGSEAL, TAGSEAL_SERVER } from '../../scripts/demo/stage.ts'
 import type { Stage } from '../../scripts/demo/stage.ts'
 import { buildIndex } from '../support/images.ts'
+import type { Stored } from '../support/images.ts'
+import { whyNoNotary } from '../support/notary.ts'
+import { whyNoNotaryServer } from '../support/notary-server.ts'
+import { openOldNotary } from '../support/old-notary.ts'
 import { pushImage, startRegistry, whyNoRegistry, whyNoSkopeo } from '../support/registry.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const GUIDES = join(ROOT, 'docs', 'guides')
+const OLD_SERVER = 'https://notary.example.com'
+const PASSPHRASE = 'a passphrase for the guides'
 const TAGS = ['1.4', '1.5', 'stable', 'a-1', 'unsigned']
 const run = promisify(execFile)
 const helps = new Map<string, string | undefined>()
@@ -43,7 +50,9 @@ const skip = (await whyNoRegistry()) ?? (await whyNoSkopeo()) ?? (await whyNoPro
 
 for (const document of documents) {
   const text = await readFile(document, 'utf8')
-  await t.test(`${basename(document)}: what it shows works`, { skip: skip ?? false }, async (t) => {
+  const old = text.includes(OLD_SERVER)
+  const lacking = skip ?? (old ? ((await whyNoNotary()) ?? (await whyNoNotaryServer())) : undefined)
+  await t.test(`${basename(document)}: what it shows works`, { skip: lacking ?? false }, async (t) => {
     const stage = await openStage()
     t.teardown(stage.close)
     const { status, output } = await play(stage, text)
@@ -72,7 +81,11 @@ type Played = { readonly status: number; readonly output: string }
 async function play(stage: Stage, text: string): Promise<Played> {
   const registry = await startRegistry()
   stage.atEnd(registry.stop)
-  for (const tag of TAGS) await pushImage(registry, 'team/app', tag, buildIndex([{ layers: [{ tag }] }]))
+  const images = new Map<string, Stored>()
+  for (const tag of TAGS) {
+    images.set(tag, await pushImage(registry, 'team/app', tag, buildIndex([{ layers: [{ tag }] }])))
+  }
+  const old = text.includes(OLD_SERVER) ? await openOld(stage, registry.host, images) : undefined
   const server = await stage.serve(TAGSEAL_SERVER, [
     '--data',
     stage.path('trust.example.com'),
@@ -94,15 +107,27 @@ async function play(stage: Stage, text: string): Promise<Played> {
   const sandbox = stage.path('sandbox')
   await mkdir(sandbox)
   await writeFile(join(sandbox, 'token'), made.stdout, { mode: 0o600 })
-  await writeFile(stage.path('passphrase'), 'a passphrase for the guides\n', { mode: 0o600 })
-  await writeFile(stage.path('play.sh'), await scriptOf(text, registry.host, server.url))
+  await writeFile(stage.path('passphrase'), `${PASSPHRASE}\n`, { mode: 0o600 })
+  const own = text.replaceAll(OLD_SERVER, old?.url ?? OLD_SERVER)
+  await writeFile(stage.path('play.sh'), await scriptOf(own, registry.host, server.url))
   const env = {
     PATH: `${await shims(stage)}:${process.env['PATH'] ?? ''}`,
     TAGSEAL_PASSPHRASE_FILE: stage.path('passphrase'),
     SANDBOX: sandbox,
+    ...(old === undefined ? {} : { NODE_EXTRA_CA_CERTS: old.ca }),
   }
   const { status, stdout, stderr } = await stage.run('bash', [stage.path('play.sh')], env)
   return { status: status ?? 1, output: `${stdout}\n${stderr}` }
+}
+
+/** What somebody signed with docker's content trust, and left in the home of whoever reads the guide. */
+async function openOld(stage: Stage, host: string, images: ReadonlyMap<string, Stored>) {
+  const tags = new Map([...images].filter(([tag]) => tag === '1.4'))
+  const trustDir = stage.path('tmp', '.docker', 'trust')
+  const wish = { dir: stage.path('tmp'), trustDir, repository: `${host}/team/app`, tags, passphrase: PASSPHRASE }
+  const old = await openOldNotary(wish)
+  stage.atEnd(old.stop)
+  return old
 }
 
 /** Prints each block before it runs, so that a failure says where; ends what the blocks left in the background. */
@@ -147,9 +172,11 @@ function mentioned(text: string): readonly Mention[] {
   const blocks = [...text.matchAll(/^```\w+\n(.*?)^```$/gms)].flatMap(([, block = '']) => block.split('\n'))
   const inline = [...text.matchAll(/(?<!`)`([^`\n]+)`(?!`)/g)].map(([, code = '']) => code)
   return [...blocks, ...inline].flatMap((line) =>
-    [...line.matchAll(/\btagseal ((?:--home \S+ )?)((?:(?:key|trust|delegation) )?[a-z]+)\b([^|;]*)/g)].map(
-      ([, , command = '', rest = '']) => ({ command, options: rest.match(/(?<=\s)--[a-z-]+/g) ?? [] }),
-    ),
+    [
+      ...line.matchAll(
+        /\btagseal ((?:--(?:home|server) \S+ )*)((?:(?:key|trust|delegation|import|export) )?[a-z][a-z-]*)\b([^|;]*)/g,
+      ),
+    ].map(([, , command = '', rest = '']) => ({ command, options: rest.match(/(?<=\s)--[a-z-]+/g) ?? [] })),
   )
 }
 
