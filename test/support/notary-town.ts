@@ -40,7 +40,7 @@ export type SignerKind = 'certificate' | 'public key' | 'P-384' | 'rsa'
 
 export const whyNotNotary = async () => (await whyNoNotary()) ?? (await whyNoOpenssl())
 
-type Start = (certificate: TestCertificate) => Promise<{
+export type Start = (certificate: TestCertificate) => Promise<{
   readonly url: string
   readonly stop: () => Promise<void>
   readonly log?: () => string
