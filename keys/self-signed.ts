@@ -53,7 +53,7 @@ const SIGNATURE_OID: ReadonlyMap<Algorithm, Uint8Array> = new Map([
 export async function selfSigned(signer: Signer, facts: CertificateFacts): Promise<Uint8Array> {
   const oid = SIGNATURE_OID.get(signer.public.algorithm)
   if (oid === undefined) {
-    throw new KeyError('KEY_MALFORMED', { what: 'key of a certificate', why: 'it is no ecdsa key' })
+    throw new KeyError('KEY_MALFORMED', { what: 'key of a certificate', why: 'only an ecdsa key makes one for itself' })
   }
   const algorithm = der.sequence(der.oid(oid))
   const subject = nameOf(facts.name)

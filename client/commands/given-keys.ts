@@ -19,6 +19,18 @@ export async function givenKey(context: Context, given: string): Promise<GivenKe
   throw usage(`${given} holds neither a public key nor a certificate, in PEM`)
 }
 
+/** The certificate of a root key, and behind it those that vouch for it, as Go writes them: the key's id is made from that. */
+export async function givenCertificate(context: Context, file: string): Promise<GivenKey> {
+  const pem = Buffer.from(await readUserFile(file, MAX_PEM)).toString('latin1')
+  const blocks = readPemBlocks(pem, file)
+  const [leaf] = blocks
+  if (leaf === undefined || blocks.some(({ label }) => label !== 'CERTIFICATE')) {
+    throw usage(`${file} holds something else than certificates, in PEM`)
+  }
+  const certificate = blocks.map(({ der }) => writePem('CERTIFICATE', der)).join('')
+  return { ...fromCertificate(leaf.der, file, context.clock()), certificate }
+}
+
 /** Those that follow the first vouch for it, and nobody asks them here. */
 function fromCertificate(der: Uint8Array, given: string, now: number): GivenKey {
   const { spki, notBefore, notAfter } = readCertificate(der)

@@ -15,6 +15,7 @@ import type { Pin } from '../trust/pins.ts'
 import { count, defineCommand, flag, list, one, text } from './declare.ts'
 import type { Answer } from './declare.ts'
 import { CommandError, usage } from './errors.ts'
+import { givenCertificate } from './given-keys.ts'
 import { pinCommand } from './pin-command.ts'
 
 export const initCommand = defineCommand({
@@ -22,6 +23,7 @@ export const initCommand = defineCommand({
   options: {
     'root-key': list('ID', 'a root key of this machine, instead of a new one; may be repeated'),
     'root-threshold': count('N', 'how many root keys must sign a root; 1 where nothing is said'),
+    'root-cert': list('FILE', 'with --dialect notary: the X.509 certificate of a root key, instead of one it makes'),
     'targets-key': text('ID', 'the targets key of this machine, instead of a new one'),
     'no-passphrase': flag('keep new keys readable to whoever reads their files'),
     dialect: text('NAME', 'tuf, or notary for what notary and docker trust understand; tuf where nothing is said'),
@@ -38,9 +40,12 @@ export const initCommand = defineCommand({
       rootKeys: input.list('root-key'),
       threshold: input.count('root-threshold') ?? 1,
       targetsKey: input.text('targets-key'),
+      certificates: input.list('root-cert'),
       encrypted: !input.flag('no-passphrase'),
       codec: givenDialect(input.text('dialect') ?? 'tuf'),
     }
+    if (wishes.certificates.length > 0 && !customsOf(wishes.codec).rootHasCertificates)
+      throw usage('--root-cert goes with --dialect notary')
     const exists = await refuseExisting(context, repository)
     const keys = await findOrMakeKeys(context, wishes, exists)
     const root = exists === undefined ? await found(context, wishes, keys) : ownRoot(wishes, keys, exists)
@@ -53,6 +58,8 @@ type Wishes = {
   readonly rootKeys: readonly string[]
   readonly threshold: number
   readonly targetsKey: string | undefined
+  /** Files with certificates of root keys. */
+  readonly certificates: readonly string[]
   readonly encrypted: boolean
   readonly codec: Codec
 }
@@ -139,9 +146,10 @@ async function found(context: Context, wishes: Wishes, { root, targets }: Keys):
   const api = await context.api(repository)
   const [timestamp, snapshot] = await Promise.all([api.onlineKey('timestamp'), api.onlineKey('snapshot')])
   const making = { codec, suite: nativeSuite, keystore: await context.keystore(), clock: context.clock }
+  const given = await Promise.all(wishes.certificates.map((file) => givenCertificate(context, file)))
   const plan = {
     repository,
-    root: await rootKeysOf(root, { ...making, repository, before: [] }),
+    root: await rootKeysOf(root, { ...making, repository, before: [], given }),
     rootThreshold: threshold,
     targets: [publicKeyOf(targets, codec, nativeSuite)],
     timestamp: serverKey(timestamp, codec, nativeSuite),
@@ -149,7 +157,7 @@ async function found(context: Context, wishes: Wishes, { root, targets }: Keys):
   }
   const keyring = await keyringOf(context, [])
   try {
-    const edits = foundingEdits(plan, codec, context.clock())
+    const edits = foundingEdits(plan, codec, nativeSuite, context.clock())
     const outcome = await api.upload(await sign(codec, keyring, edits))
     if (outcome.kind === 'conflict') {
       throw new CommandError('REPOSITORY_EXISTS', { repository, version: outcome.current ?? 1 })

@@ -1,26 +1,22 @@
-import type { KeyInfo } from '../../keys/keystore/keystore.ts'
-import { nativeSuite } from '../../keys/native/suite.ts'
 import { keyId, roleName, ROOT } from '../../tuf/index.ts'
-import type { Authority, Codec, PublicKey, RoleName, Targets, TopRole } from '../../tuf/index.ts'
+import type { Authority, Codec, RoleName, Targets, TopRole } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { keyringOf, openDesk } from '../publish/desk.ts'
-import { keyNameFor, publicKeyOf, serverKey } from '../publish/found.ts'
-import { customsOf } from '../publish/customs.ts'
+import { rootsBefore } from '../publish/older-roots.ts'
 import { publish } from '../publish/publish.ts'
-import { rootKeysOf } from '../publish/root-keys.ts'
-import type { Standing } from '../publish/standing.ts'
 import { keysInForce, planDelegatedRotation, planTopRotation, replacerOf, rolesListing } from '../publish/rotating.ts'
 import type { NewKeys } from '../publish/rotating.ts'
 import { suspectsIn } from '../publish/suspects.ts'
 import type { Suspect } from '../publish/suspects.ts'
 import { parseRepo } from '../registry/reference.ts'
-import type { OnlineRole } from '../server-api.ts'
 import { addPin } from '../trust/pins.ts'
-import { defineCommand, flag, list, one, text } from './declare.ts'
+import { count, defineCommand, flag, list, one, text } from './declare.ts'
 import { usage } from './errors.ts'
 import { shortId } from './key-document.ts'
 import { pinCommand } from './pin-command.ts'
 import { givenDelegation } from './role-names.ts'
+import { leavingKeys, newKeys } from './rotation-keys.ts'
+import type { Rotation } from './rotation-keys.ts'
 import { sayUnsigned } from './say-unsigned.ts'
 
 export const rotateCommand = defineCommand({
@@ -35,6 +31,8 @@ export const rotateCommand = defineCommand({
       'TIME',
       'with --compromised: when it was stolen; what tags came to mean since then is not signed again',
     ),
+    'root-cert': list('FILE', 'the X.509 certificate of a root key in a repository of Notary; may be repeated'),
+    legacy: count('N', 'root: sign with the keys of the N roots before it too, for old clients of notary'),
     'no-passphrase': flag('keep the new key readable to whoever reads its file'),
   },
   examples: [
@@ -48,13 +46,22 @@ export const rotateCommand = defineCommand({
     'With --since, tags whose meaning changed since then, by the record of the server, are taken out in the same publish;',
     'TIME is a date (2026-11-24T22:00Z) or how long ago (90m, 6h, 2d).',
     'With --key and the keys that the role has, root is only renewed.',
+    'In a repository of Notary, snapshot --key takes the snapshot key here, and without --key gives it to the server.',
     'Where a role has several keys, each that it shall have from now on is named with --key; the threshold stays.',
   ].join('\n'),
   async run(context, input) {
     const { name: repository } = parseRepo(input.one('REPO'))
     const role = givenDelegation(input.one('ROLE'))
     const since = sinceOf(input.text('since'), input.flag('compromised'), role, context.clock())
-    const rotation = { repository, role, keys: input.list('key'), encrypted: !input.flag('no-passphrase'), since }
+    const rotation = {
+      repository,
+      role,
+      keys: input.list('key'),
+      certificates: input.list('root-cert'),
+      encrypted: !input.flag('no-passphrase'),
+      since,
+      legacy: legacyOf(input.count('legacy'), role),
+    }
     const { codec, before, after, leftOut } = await rotateRole(context, rotation)
     for (const suspect of leftOut) sayLeftOut(context, repository, suspect)
     for (const { id } of await leavingKeys(context, codec, before, after)) {
@@ -87,14 +94,6 @@ export const rotateCommand = defineCommand({
   },
 })
 
-type Rotation = {
-  readonly repository: string
-  readonly role: RoleName
-  readonly keys: readonly string[]
-  readonly encrypted: boolean
-  /** Milliseconds since 1970. */
-  readonly since: number | undefined
-}
 type Rotated = {
   readonly codec: Codec
   readonly before: NewKeys
@@ -109,10 +108,8 @@ async function rotateRole(context: Context, rotation: Rotation): Promise<Rotated
   const before = await keysInForce(standing, repository, role)
   await refuseUnable(context, await replacerOf(standing, repository, role))
   const top = topRole(role)
-  const after =
-    top === 'timestamp' || top === 'snapshot'
-      ? await onlineKeys(context, standing, rotation, top)
-      : await ownKeys(context, standing, rotation, before)
+  const after = await newKeys(context, standing, rotation, before)
+  const alsoBy = await rootsBefore(context, standing, repository, rotation.legacy)
   const desk = await openDesk(context, repository)
   const leftOut = new Map<string, Suspect>()
   const { since } = rotation
@@ -121,7 +118,7 @@ async function rotateRole(context: Context, rotation: Rotation): Promise<Rotated
     for (const suspect of found) leftOut.set(suspect.tag, suspect)
     return new Set(found.map(({ tag }) => tag))
   }
-  const making = { clock: context.clock, leaveOut }
+  const making = { clock: context.clock, leaveOut, alsoBy }
   try {
     const plan =
       top === undefined ? planDelegatedRotation(repository, role, after, making) : planTopRotation(top, after, making)
@@ -130,6 +127,11 @@ async function rotateRole(context: Context, rotation: Rotation): Promise<Rotated
     desk.close()
   }
   return { codec: standing.codec, before, after, leftOut: [...leftOut.values()] }
+}
+
+function legacyOf(given: number | undefined, role: RoleName): number {
+  if (given !== undefined && role !== ROOT) throw usage('--legacy goes with root', 'leave it out')
+  return given ?? 0
 }
 
 const AGO = new Map([
@@ -171,49 +173,6 @@ function topRole(role: RoleName): TopRole | undefined {
   return (['root', 'targets', 'snapshot', 'timestamp'] as const).find((top) => role === roleName(top))
 }
 
-/** The server holds these keys, so it makes the new one too. */
-async function onlineKeys(
-  context: Context,
-  { codec, suite }: Standing,
-  { repository, role, keys }: Rotation,
-  top: OnlineRole,
-): Promise<NewKeys> {
-  if (keys.length > 0) throw usage(`the server holds the keys of ${role}`, 'leave --key out')
-  const server = await context.api(repository)
-  return { keys: [serverKey(await server.newOnlineKey(top), codec, suite)], threshold: 1 }
-}
-
-async function ownKeys(context: Context, standing: Standing, rotation: Rotation, before: NewKeys): Promise<NewKeys> {
-  const { codec, suite, root } = standing
-  const keystore = await context.keystore()
-  const listed = async (infos: readonly KeyInfo[]) => {
-    if (rotation.role !== ROOT) return infos.map((info) => publicKeyOf(info, codec, suite))
-    const { repository } = rotation
-    return await rootKeysOf(infos, { repository, keystore, codec, suite, clock: context.clock, before: before.keys })
-  }
-  const { threshold } = before
-  if (rotation.keys.length > 0) {
-    const infos = await Promise.all(rotation.keys.map((key) => keystore.find(key)))
-    const keys = new Map((await listed(infos)).map((key) => [key.id, key]))
-    if (keys.size < threshold)
-      throw usage(`${rotation.role} needs ${threshold} signatures, and ${keys.size} keys are named`)
-    return { threshold, keys: [...keys.values()] }
-  }
-  if (before.keys.length !== 1) {
-    throw usage(
-      `${rotation.role} has ${before.keys.length} keys`,
-      `name each key that it shall have from now on: tagseal rotate ${rotation.repository} ${rotation.role} --key ID --key ID; a new one is made by "tagseal key generate"`,
-    )
-  }
-  const name = keyNameFor(`${rotation.role}.${root.version + 1}`, rotation.repository)
-  const identities = new Set(before.keys.map((key) => suite.open(key)?.identity))
-  const isNew = (info: KeyInfo) => !identities.has(suite.open(publicKeyOf(info, codec, suite))?.identity)
-  const made = (await keystore.list()).find((key) => key.name === name && isNew(key))
-  const key =
-    made ?? (await keystore.generate({ algorithm: customsOf(codec).algorithm, name, encrypted: rotation.encrypted }))
-  return { threshold, keys: await listed([key]) }
-}
-
 /** A key that leaves one role may be listed by another: whoever stole it still has that one. */
 async function rolesStillUnder(
   context: Context,
@@ -222,20 +181,6 @@ async function rolesStillUnder(
 ): Promise<readonly RoleName[]> {
   const standing = await (await context.repository(repository)).refreshToPublish(context.signal)
   return await rolesListing(standing, new Set(replaced))
-}
-
-/** By what they are and not by their ids: a dialect may name a key by its certificate. */
-async function leavingKeys(
-  context: Context,
-  codec: Codec,
-  before: NewKeys,
-  after: NewKeys,
-): Promise<readonly KeyInfo[]> {
-  const identity = (key: PublicKey) => nativeSuite.open(key)?.identity
-  const kept = new Set(after.keys.map(identity))
-  const left = new Set(before.keys.map(identity).filter((known) => !kept.has(known)))
-  const here = await (await context.keystore()).list()
-  return here.filter((info) => left.has(identity(publicKeyOf(info, codec, nativeSuite))))
 }
 
 /** A pin on key ids that left the root would go on accepting what they sign from somebody who never saw this root. */

@@ -58,7 +58,8 @@ const CERTIFICATE_MS = 3650 * DAY_MS
 
 /** As `notary` does itself: its lifetimes, and keys that its own client can go on with. */
 const notary: Customs = {
-  lifetimes: { root: CERTIFICATE_MS, targets: 1095 * DAY_MS, snapshot: 1095 * DAY_MS, timestamp: 14 * DAY_MS },
+  // A timestamp is the server's: of 14 days where that is the original, which renews none ahead of its end.
+  lifetimes: { root: CERTIFICATE_MS, targets: 1095 * DAY_MS, snapshot: 1095 * DAY_MS, timestamp: DAY_MS },
   algorithm: 'ecdsa-p256',
   fields: ({ public: material, certificate }) =>
     certificate === undefined ? keyFields(material, 'notary-v1') : toNotaryCertificate(Buffer.from(certificate)),

@@ -19,8 +19,8 @@ export type Founding = {
   readonly snapshot: PublicKey
 }
 
-/** Both at version 1, to be signed by the keys they name. */
-export function foundingEdits(plan: Founding, codec: Codec, now: number): readonly Edit[] {
+/** Both at version 1, to be signed by the keys they name. Throws ROOT_CERTIFICATE for keys that clients would not take. */
+export function foundingEdits(plan: Founding, codec: Codec, suite: Suite, now: number): readonly Edit[] {
   const { repository, root, rootThreshold, targets, timestamp, snapshot } = plan
   const roles = {
     root: { keys: root, threshold: rootThreshold },
@@ -30,6 +30,7 @@ export function foundingEdits(plan: Founding, codec: Codec, now: number): readon
   }
   const { lifetimes, naming } = customsOf(codec)
   const first = firstRoot(roles, { codec, expires: now + lifetimes.root }, naming(new Map(), repository))
+  codec.rootAuthority(first, { suite, repository })
   const body = firstTargets({}, { codec, expires: now + lifetimes.targets })
   return [
     { role: ROOT, body: first, authorities: [authorityOf(first, ROOT)] },

@@ -89,10 +89,16 @@ function keystoreIdOf(key: PublicKey | undefined): string | undefined {
   }
 }
 
-function refuseTooFew({ name, role }: Authority, have: number, named: readonly string[]): void {
+/** The ids of a role's keys as `tagseal key list` shows them. */
+export function idsHere({ role, keys }: Authority): readonly string[] {
+  return role.keyids.map((id) => keystoreIdOf(keys.get(id)) ?? id)
+}
+
+function refuseTooFew(authority: Authority, have: number, named: readonly string[]): void {
+  const { name, role } = authority
   const [key] = named
   if (have === 0 && key !== undefined) throw new PublishError('KEY_NOT_IN_ROLE', { role: name, key })
   if (have < role.threshold) {
-    throw new PublishError('NO_SIGNING_KEY', { role: name, need: role.threshold, have, keys: role.keyids })
+    throw new PublishError('NO_SIGNING_KEY', { role: name, need: role.threshold, have, keys: idsHere(authority) })
   }
 }

@@ -1,6 +1,7 @@
 /** Which role a tag is written into. */
 import type { Authority, RoleName } from '../../tuf/index.ts'
 import { PublishError } from './errors.ts'
+import { idsHere } from './keyring.ts'
 import { binAmong } from './layout.ts'
 import { counts, rolesFor } from './standing.ts'
 import type { HoldingRole, Standing } from './standing.ts'
@@ -53,8 +54,9 @@ function anyOf(asked: readonly HoldingRole[], { repository, tag, canSign }: Plac
   const [first] = asked
   if (able !== undefined) return able
   if (first === undefined) throw new Error('targets is always asked')
-  const { keyids, threshold } = first.authority.role
-  throw new PublishError('NO_SIGNING_KEY', { role: first.name, need: threshold, have: 0, keys: keyids, repository })
+  const { threshold } = first.authority.role
+  const keys = idsHere(first.authority)
+  throw new PublishError('NO_SIGNING_KEY', { role: first.name, need: threshold, have: 0, keys, repository })
 }
 
 function named(asked: readonly HoldingRole[], { repository, tag }: PlaceWish, role: RoleName): HoldingRole {

@@ -13,6 +13,8 @@ type Making = {
   readonly clock: () => number
   /** Of the tags in a file, those that are not to be signed again. `family` are the roles under the same keys. */
   readonly leaveOut: (file: Targets, family: ReadonlySet<RoleName>) => Promise<ReadonlySet<string>>
+  /** Whose signatures a new root has besides those that it needs. */
+  readonly alsoBy: readonly Authority[]
 }
 export type NewKeys = { readonly keys: readonly PublicKey[]; readonly threshold: number }
 
@@ -40,7 +42,9 @@ export function planTopRotation(role: TopRole, wanted: NewKeys, making: Making):
     const { codec } = standing
     const expires = making.clock() + customsOf(codec).lifetimes.root
     const next = nextRoot(root, { [role]: wanted }, { codec, expires })
-    const edit: Edit = { role: ROOT, body: next, authorities: [authorityOf(root, ROOT), authorityOf(next, ROOT)] }
+    standing.codec.rootAuthority(next, standing) // or it would be a root that nobody takes
+    const authorities = [authorityOf(root, ROOT), authorityOf(next, ROOT), ...making.alsoBy]
+    const edit: Edit = { role: ROOT, body: next, authorities }
     return role === 'targets' ? [edit, ...(await reissued(standing, next, making))] : [edit]
   }
 }

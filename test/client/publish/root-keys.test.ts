@@ -21,7 +21,7 @@ async function listed(t: Test, codec: Codec, algorithm: Algorithm) {
   const keystore = keystoreOf(t)
   const key = await keystore.generate({ algorithm, encrypted: false })
   const list = async (before: readonly PublicKey[], clock = () => NOW) => {
-    const wish = { repository: 'example.com/alpha', keystore, codec, suite: nativeSuite, clock, before }
+    const wish = { repository: 'example.com/alpha', keystore, codec, suite: nativeSuite, clock, before, given: [] }
     const [first] = await rootKeysOf([key], wish)
     if (first === undefined) throw new Error('no key')
     return first
