@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import { hash } from '../../../keys/digest.ts'
+import { MIGRATIONS } from '../../../server/storage/schema.ts'
 import { lockData, openSqliteStore } from '../../../server/storage/sqlite.ts'
 import type { Publication, Store } from '../../../server/storage/store.ts'
 import { instant, roleName, version } from '../../../tuf/index.ts'
@@ -110,3 +111,59 @@ await t.test(
     lock.release()
   },
 )
+
+/** A database of the first released schema, with a repository that was published to twice. */
+function firstDatabase(dir: string): void {
+  const db = new Database(join(dir, 'tagseal.db'))
+  db.exec(MIGRATIONS[0] ?? '')
+  db.exec(`
+    INSERT INTO repository VALUES (1, 'r', 1000, 2, 2000, 9000, 9000);
+    INSERT INTO content VALUES (1, x'01'), (2, x'02'), (3, x'03'), (4, x'04');
+    INSERT INTO file VALUES
+      (1, 'targets', 1, '${'1'.repeat(64)}', '${'1'.repeat(128)}', 1, 9000, 0, 1000, 2000, 1),
+      (1, 'targets', 2, '${'2'.repeat(64)}', '${'2'.repeat(128)}', 1, 9000, 0, 2000, NULL, 2),
+      (1, 'timestamp', 1, '${'3'.repeat(64)}', '${'3'.repeat(128)}', 1, 9000, 0, 1000, 2000, 3),
+      (1, 'timestamp', 2, '${'4'.repeat(64)}', '${'4'.repeat(128)}', 1, 9000, 0, 2000, NULL, 4);
+    INSERT INTO publication VALUES (1, 1, 'targets', 1, 1000, '["k"]', 'ci'), (2, 1, 'targets', 2, 2000, '["k"]', NULL);
+    INSERT INTO meaning VALUES (1, 'v1', 1, x'${'ab'.repeat(32)}', 5), (1, 'v1', 2, NULL, NULL);
+    PRAGMA user_version = 1;
+  `)
+  db.close()
+}
+
+await t.test('a database of the first schema loses nothing on its way to this one', async (t) => {
+  const dir = folder(t)
+  firstDatabase(dir)
+  const { metadata, feed, close } = await openSqliteStore({ dir })
+  t.match(await metadata.state('r'), { createdAt: 1000, revision: 2, dialect: 'tuf-1.0' })
+  t.same(Buffer.from((await metadata.byVersion('r', roleName('targets'), 1))?.bytes ?? []), Buffer.from([1]))
+  t.match(await metadata.history('r', 'v1', { limit: 10 }), [
+    { id: 2, version: 2, keyids: ['k'] },
+    { id: 1, version: 1, by: 'ci', meaning: { digest: `sha256:${'ab'.repeat(32)}`, length: 5 } },
+  ])
+  t.match(await feed.after({ from: 0, limit: 10 }), [{ repository: 'r', version: 2, sha256: '4'.repeat(64), at: 2000 }])
+  const windows = { timestamp: { soon: 9000, far: 1e9 }, snapshot: { soon: 9000, far: 1e9 } }
+  t.match(await metadata.due('tuf-1.0', windows, 10), [{ name: 'r', holdsSnapshot: true }])
+  t.equal(
+    await metadata.remove({ repository: 'r', at: 3000, audit: { at: 3000, action: 'delete', subject: 'r' } }),
+    true,
+  )
+  await close()
+  const db = new Database(join(dir, 'tagseal.db'))
+  t.same(db.pragma('foreign_key_check'), [])
+  t.same(db.prepare('SELECT count(*) AS n FROM content').get(), { n: 0 })
+  db.close()
+})
+
+await t.test('rows still refer to rows that are there', async (t) => {
+  const dir = folder(t)
+  firstDatabase(dir)
+  await (await openSqliteStore({ dir })).close()
+  const db = new Database(join(dir, 'tagseal.db'))
+  db.pragma('foreign_keys = ON')
+  t.throws(() => db.exec("INSERT INTO meaning VALUES (99, 'v1', 1, NULL, NULL)"), {
+    code: 'SQLITE_CONSTRAINT_FOREIGNKEY',
+  })
+  t.throws(() => db.exec('DELETE FROM repository'), { code: 'SQLITE_CONSTRAINT_FOREIGNKEY' })
+  db.close()
+})
