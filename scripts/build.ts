@@ -13,7 +13,7 @@ import * as childProcess from 'node:child_process'
 import * as dns from 'node:dns'
 import * as promises from 'node:fs/promises'
 import * as net from 'node:net'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import type { Plugin } from 'esbuild'
@@ -56,6 +56,29 @@ const LAZY_BUILTINS: Plugin = {
   },
 }
 
+/**
+ * Parts of `tagseal` that few of its commands want, in files of their own: half a megabyte of program is read and checked
+ * at every start. They carry a second copy of what they share with it, errors among that: whoever catches one of theirs
+ * goes by its name and code, as `client/exit.ts` does, and not by its class.
+ */
+const APART: Readonly<Record<string, string>> = {
+  'client/policy/policy.ts': 'tagseal-policy.cjs',
+  'client/gateway/serve.ts': 'tagseal-gateway.cjs',
+}
+const LOADED_APART: Plugin = {
+  name: 'loaded-apart',
+  setup(build) {
+    build.onResolve({ filter: /\.ts$/ }, ({ path, resolveDir, kind }) => {
+      const file = APART[relative(ROOT, resolve(resolveDir, path))]
+      return kind === 'dynamic-import' && file !== undefined ? { path: file, namespace: 'apart' } : undefined
+    })
+    build.onLoad({ filter: /./, namespace: 'apart' }, ({ path }) => ({
+      contents: `module.exports = require('./${path}')`,
+    }))
+    build.onResolve({ filter: /./, namespace: 'apart' }, ({ path }) => ({ path, external: true }))
+  },
+}
+
 /** A module whose functions load the real one when they are called. */
 function forwarding(path: string): string {
   const builtin = new Map<string, object>(Object.entries(LAZY)).get(path) ?? {}
@@ -84,7 +107,11 @@ const PROGRAMS = {
 
 // Beside the old one and swapped in at the end: a program started meanwhile finds a whole build.
 rmSync(STAGING, { recursive: true, force: true })
-await Promise.all([...Object.entries(PROGRAMS).map(([name, program]) => bundle(name, program)), bundleLauncher()])
+await Promise.all([
+  ...Object.entries(PROGRAMS).map(([name, program]) => bundle(name, program)),
+  ...Object.entries(APART).map(([entry, file]) => bundleCommonJs(entry, join('program', file))),
+  bundleCommonJs('client/kept-code.ts', join('bin', 'kept-code.cjs')),
+])
 for (const [name, program] of Object.entries(PROGRAMS)) writeLauncher(name, program)
 // By its file: started through its link, a `tsc` without suffix cannot be loaded below tap, which hooks into `require`.
 const TSC = join(ROOT, 'node_modules/typescript/lib/tsc.js')
@@ -111,7 +138,7 @@ async function bundle(name: string, program: Program): Promise<void> {
     packages: program.packages,
     external: ['pkcs11js'], // native code, which cannot be carried inside (ADR 0020)
     ...(program.format === 'cjs' ? AS_SCRIPT : {}),
-    plugins: program.packages === 'bundle' ? [LAZY_BUILTINS] : [],
+    plugins: program.packages === 'bundle' ? [LOADED_APART, LAZY_BUILTINS] : [],
     logLevel: 'warning',
   })
 }
@@ -128,17 +155,18 @@ function startOf(file: string, { format }: Program): string {
 })\n`
 }
 
-/** Loaded before the program, and so in a file of its own. */
-async function bundleLauncher(): Promise<void> {
+/** What is loaded before the program, or after it, and so in a file of its own. */
+async function bundleCommonJs(entry: string, file: string): Promise<void> {
   await build({
     absWorkingDir: ROOT,
-    entryPoints: ['client/kept-code.ts'],
-    outfile: join(STAGING, 'bin', 'kept-code.cjs'),
+    entryPoints: [entry],
+    outfile: join(STAGING, file),
     bundle: true,
     platform: 'node',
     format: 'cjs',
     target: `node${NEEDED}`,
     minify: true,
+    legalComments: 'eof',
     logLevel: 'warning',
   })
 }
