@@ -103,7 +103,7 @@ export function openAdmission({ verdicts, manifests, upstreams, monotonic }: Adm
     if (hint !== undefined && (await means(ask, hint, digest))) return true
     const { byDigest } = await digestsOf(known, standing)
     for (const tag of byDigest.get(digest)?.tags ?? []) if (await means(ask, tag, digest)) return true
-    return false
+    return await verdicts.wasSigned(ask.repository.name, digest)
   }
 
   async function means({ repository: { name } }: Ask, tag: string, digest: string): Promise<boolean> {
@@ -144,14 +144,17 @@ export function openAdmission({ verdicts, manifests, upstreams, monotonic }: Adm
     const standing = await verdicts.standing(ask.repository.name)
     if (standing === undefined) return undefined
     const { byDigest } = await digestsOf(known, standing)
-    const own = byDigest.get(digest)
-    if (own !== undefined && (await isTop(ask, known, digest))) {
-      known.shelf.addTop(digest, own.length)
-      return known.shelf.find(digest)
-    }
+    if (await isTop(ask, known, digest)) return await shelve(ask, known, digest, byDigest.get(digest)?.length)
     known.walking ??= walkAll(ask, known, byDigest).finally(() => (known.walking = undefined))
     await known.walking
     return await admitted(ask, known, digest)
+  }
+
+  /** Of a digest that was signed once nobody here knows how long it is; its manifest says so. */
+  async function shelve(ask: Ask, known: Known, digest: string, size: number | undefined): Promise<Part | undefined> {
+    if (size === undefined) await openTop(ask, known, digest, undefined)
+    else known.shelf.addTop(digest, size)
+    return known.shelf.find(digest)
   }
 
   async function walkAll(ask: Ask, known: Known, byDigest: SignedDigests['byDigest']): Promise<void> {

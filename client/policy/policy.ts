@@ -17,8 +17,6 @@ export type PolicyRule = Rule & {
   readonly upstream: Upstream
   /** Tags that nobody signed are shown in lists as well. */
   readonly allTags: boolean
-  /** A digest that was signed stays admissible after its tag moved on, until it is revoked. */
-  readonly signedOnce: boolean
 }
 
 export type FilePolicy = {
@@ -93,7 +91,7 @@ function ready(
 ): PolicyRule {
   const upstream = inFolder(written.upstream, folder)
   const common = { pattern: written.pattern.text, where: written.where, upstream, allTags: written.allTags }
-  if (written.kind !== 'signed') return { ...common, kind: written.kind, signedOnce: false }
+  if (written.kind !== 'signed') return { ...common, kind: written.kind }
   const { server, roles, require, threshold, maxAge, signedOnce } = written
   const rest = { ...common, kind: 'signed', roles, require, threshold, maxAge, signedOnce } as const
   if (own !== undefined) return { ...rest, pin: own, sharedPin: !written.pattern.literal, server }

@@ -13,6 +13,7 @@ import { ClientError } from './errors.ts'
 import { httpSource, metadataUrlOf } from './fetch.ts'
 import { learn, remembered, withPublished } from './learn.ts'
 import type { Learned } from './learn.ts'
+import { fetchNeeded } from './mirrors.ts'
 import { refresh } from './refresh.ts'
 import type { Refreshed, Warning } from './refresh.ts'
 import { delegatedRoles } from './resolve.ts'
@@ -74,6 +75,8 @@ export type Repository = {
   readonly resolve: (tag: string, signal?: AbortSignal) => Promise<SignedTag>
   /** As `resolve`, for a target of any kind; undefined where no role lists it. */
   readonly find: (path: string, signal?: AbortSignal) => Promise<Found | undefined>
+  /** One version of a role's file as somebody serves it, unverified; undefined where nobody has it. */
+  readonly fetchVersion: (role: RoleName, version: number, signal?: AbortSignal) => Promise<Uint8Array | undefined>
   /** Fetches a target's file, for repositories that serve them. Gives the path it was stored under. */
   readonly download: (
     path: string,
@@ -190,6 +193,11 @@ export function openRepository(options: RepositoryOptions): Repository {
       const digest = digestOf(found)
       if (!DIGEST.test(digest)) throw new TrustError('NO_KNOWN_HASH', { what: tag, algorithms: digest })
       return { tag, role: found.role, target: found.target, length: found.target.length, digest }
+    },
+    async fetchVersion(role, version, signal) {
+      const { limits } = judgeNow()
+      const file = { name: `${version}.${fileName(role)}`, maxBytes: limits.targets }
+      return (await fetchNeeded(source, { file, accept: (bytes) => bytes, signal }))?.bytes
     },
     async download(path, where) {
       const trust = await current(where.signal)

@@ -6,6 +6,8 @@ import type { Repository } from '../trust/repository.ts'
 import { VerdictError } from './errors.ts'
 import { judgeTag } from './judge.ts'
 import type { Evidence, Tagged } from './judge.ts'
+import { openPast } from './past.ts'
+import type { Past } from './past.ts'
 import { isSameRule, signedRule } from './rule.ts'
 import type { Policy, SignedRule } from './rule.ts'
 import { openWarm } from './warm.ts'
@@ -31,6 +33,8 @@ export type Verdicts = {
   readonly judge: (image: Asked) => Promise<Verdict>
   /** The state that verdicts on a repository are taken from; undefined where nothing of it has to be signed. Throws. */
   readonly standing: (repository: string) => Promise<Standing | undefined>
+  /** Whether a digest is admissible that a tag meant once, and that no tag means now. */
+  readonly wasSigned: (repository: string, digest: string) => Promise<boolean>
   /** From now on this policy counts. What stays as it was in it stays warm. */
   readonly adopt: (policy: Policy) => void
   readonly close: () => void
@@ -41,7 +45,12 @@ const MOST_WARM = 4096
 /** Tags of a repository that are looked up again when it is refreshed. */
 const MOST_PREPARED = 256
 
-type Kept = { readonly rule: SignedRule; readonly warm: Promise<Warm>; ready: Warm | undefined }
+type Kept = {
+  readonly rule: SignedRule
+  readonly warm: Promise<Opened>
+  ready: Opened | undefined
+}
+type Opened = Warm & { readonly past: Past }
 
 export function openVerdicts(options: VerdictOptions): Verdicts {
   const kept = new Map<string, Kept>()
@@ -68,10 +77,10 @@ export function openVerdicts(options: VerdictOptions): Verdicts {
     return made
   }
 
-  async function openOne(name: string, rule: SignedRule): Promise<Warm> {
+  async function openOne(name: string, rule: SignedRule): Promise<Opened> {
     const repository = await options.open(name, rule)
     const { background, signal, clock, monotonic, failed } = options
-    return openWarm({
+    const warm = openWarm({
       repository,
       maxAge: rule.maxAge,
       background,
@@ -81,6 +90,7 @@ export function openVerdicts(options: VerdictOptions): Verdicts {
       prepare: (next, before) => prepare(name, rule, next, before),
       failed: (error) => failed?.(name, error),
     })
+    return { ...warm, past: openPast((role, version) => repository.fetchVersion(role, version, signal)) }
   }
 
   function drop(name: string, { warm }: Kept): void {
@@ -95,7 +105,7 @@ export function openVerdicts(options: VerdictOptions): Verdicts {
   async function ask<T>(
     name: string,
     rule: SignedRule,
-    question: (known: Standing, warm: Warm) => Promise<T>,
+    question: (known: Standing, warm: Opened) => Promise<T>,
   ): Promise<T> {
     const one = warmFor(name, rule)
     const warm = one.ready ?? (await one.warm)
@@ -118,6 +128,11 @@ export function openVerdicts(options: VerdictOptions): Verdicts {
       const rule = signedRule(policy, name)
       return rule && (await ask(name, rule, async (known) => known))
     },
+    async wasSigned(name, digest) {
+      const rule = signedRule(policy, name)
+      if (rule?.signedOnce !== true || rule.require.length > 0) return false // of the others nobody knows what they meant then
+      return await ask(name, rule, async (known, { past }) => await meantOnce(known, rule, name, digest, past))
+    },
     adopt(next) {
       policy = next
     },
@@ -125,6 +140,23 @@ export function openVerdicts(options: VerdictOptions): Verdicts {
       for (const [name, one] of kept) drop(name, one)
     },
   }
+}
+
+/** The tag must be one that would be admitted now, by the word of the same role. */
+async function meantOnce(
+  known: Standing,
+  rule: SignedRule,
+  name: string,
+  digest: string,
+  past: Past,
+): Promise<boolean> {
+  for (const [role, earlier] of await past.of(known.view)) {
+    for (const tag of earlier.get(digest) ?? []) {
+      const answer = await Promise.allSettled([answerFor(known, rule, { name, tag })])
+      if (answer.some((one) => one.status === 'fulfilled' && one.value.role === role)) return true
+    }
+  }
+  return false
 }
 
 function refuseOtherDigest({ name, tag, digest }: Asked, signed: string): void {

@@ -28,6 +28,8 @@ export type SignedRule = Common & {
   readonly threshold: number
   /** How old an answer may be, in milliseconds since its refresh began. */
   readonly maxAge: number
+  /** A digest that a tag meant before stays admissible, until the tag is revoked. */
+  readonly signedOnce: boolean
 }
 
 /** Somebody wrote down that nothing of it has to be signed. */
@@ -55,6 +57,7 @@ export function policyOfPins(pins: readonly PinRule[], path: string): Policy {
         require: [],
         threshold: 1,
         maxAge: HOUR_MS,
+        signedOnce: false,
       }
     },
   }
@@ -72,6 +75,15 @@ export function isSameRule(a: SignedRule, b: SignedRule): boolean {
   return a === b || meaningOf(a) === meaningOf(b)
 }
 
-function meaningOf({ pin, sharedPin, server, roles, require, threshold, maxAge }: SignedRule): string {
-  return JSON.stringify([fingerprint(pin), sharedPin, server, roles && [...roles], require, threshold, maxAge])
+function meaningOf({ pin, sharedPin, server, roles, require, threshold, maxAge, signedOnce }: SignedRule): string {
+  return JSON.stringify([
+    fingerprint(pin),
+    sharedPin,
+    server,
+    roles && [...roles],
+    require,
+    threshold,
+    maxAge,
+    signedOnce,
+  ])
 }

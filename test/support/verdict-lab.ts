@@ -42,6 +42,7 @@ export function openVerdictLab(
     require: [],
     threshold: 1,
     maxAge: 60_000,
+    signedOnce: false,
     ...options.rule,
     ...more,
   })

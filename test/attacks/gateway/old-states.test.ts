@@ -114,3 +114,21 @@ await t.test('whoever comes by digest first, to a gateway that just started, fin
   await lab.restart()
   t.equal((await lab.get(`/v2/${NAME}/manifests/${first.manifest.digest}`)).status, 200, 'a child')
 })
+
+await t.test(
+  'an image that was signed once is pulled by digest until its tag is revoked, where the rule says so',
+  async (t) => {
+    const { lab, statuses } = await opened('    maxAge: 1h\n    signedOnce: true')
+    t.teardown(lab.close)
+    const next = buildImage({ layers: [{ n: 'next' }] })
+    lab.registry.serve(next)
+    lab.sign({ '1.0': next.manifest })
+    t.same(await statuses(), [200, 200, 200])
+    await lab.restart()
+    t.same(await statuses(), [200, 200, 200], 'also by a gateway that never saw it signed')
+    lab.lab.simulator.publishTargets({ remove: new Set(['1.0']) })
+    lab.lab.simulator.release()
+    lab.pass(HOUR)
+    t.same(await statuses(), ['TAG_NOT_SIGNED', 'DIGEST_NOT_SIGNED', 'DIGEST_NOT_SIGNED'])
+  },
+)
