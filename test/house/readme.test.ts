@@ -132,12 +132,14 @@ async function openOld(stage: Stage, host: string, images: ReadonlyMap<string, S
 
 /** Prints each block before it runs, so that a failure says where; ends what the blocks left in the background. */
 async function scriptOf(text: string, host: string, server: string): Promise<string> {
-  const port = await freePort()
+  const [port, gateway] = [await freePort(), await freePort()]
   const blocks = [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block = '']) =>
     block
       .replaceAll('registry.example.com', host)
       .replaceAll('https://trust.example.com', server)
       .replaceAll('127.0.0.1:4480', `127.0.0.1:${port}`)
+      .replaceAll('127.0.0.1:5080', `127.0.0.1:${gateway}`)
+      .replaceAll(/^(tagseal gateway .*) &$/gm, `$1 > server.log 2>&1 &\nlistening ${gateway}`)
       .replaceAll(/^tagseal-server (?!token)(.*) &$/gm, (_, rest: string) => {
         const listen = rest.includes('--listen') ? rest : `${rest} --listen 127.0.0.1:${port}`
         return `tagseal-server ${listen} > server.log 2>&1 &\nlistening ${port}`
@@ -174,7 +176,7 @@ function mentioned(text: string): readonly Mention[] {
   return [...blocks, ...inline].flatMap((line) =>
     [
       ...line.matchAll(
-        /\btagseal ((?:--(?:home|server) \S+ )*)((?:(?:key|trust|delegation|import|export) )?[a-z][a-z-]*)\b([^|;]*)/g,
+        /\btagseal ((?:--(?:home|server) \S+ )*)((?:(?:key|trust|delegation|policy|import|export) )?[a-z][a-z-]*)\b([^|;]*)/g,
       ),
     ].map(([, , command = '', rest = '']) => ({ command, options: rest.match(/(?<=\s)--[a-z-]+/g) ?? [] })),
   )
