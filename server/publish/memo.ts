@@ -5,6 +5,9 @@
  */
 import type { Codec, MetadataOf, Signed, Suite, TopRole, Verifier } from '../../tuf/index.ts'
 
+/** Roots bring theirs anew each time they are decoded. */
+const CERTIFICATES = 1000
+
 type Decoded = { readonly [T in TopRole]: WeakMap<Uint8Array, Signed<MetadataOf<T>>> }
 
 export function memoCodec(codec: Codec): Codec {
@@ -30,8 +33,17 @@ export function memoCodec(codec: Codec): Codec {
 export function memoSuite(suite: Suite): Suite {
   const hashes = new WeakMap<Uint8Array, Map<string, string>>()
   const verdicts = new WeakMap<Uint8Array, Map<string, boolean>>()
+  const certificates = new Map<string, ReturnType<Suite['certificates']>>()
   return {
     ...suite,
+    certificates(pem) {
+      const text = Buffer.from(pem).toString('latin1')
+      if (!certificates.has(text)) {
+        if (certificates.size >= CERTIFICATES) certificates.clear()
+        certificates.set(text, suite.certificates(pem))
+      }
+      return certificates.get(text)
+    },
     hash: (name, bytes) => remember(hashes, bytes, name, () => suite.hash(name, bytes)),
     open(key) {
       const verifier = suite.open(key)

@@ -108,9 +108,19 @@ function names(root: Root | undefined, role: OnlineRole, { id }: PublicKey): boo
   return root?.roles.get(roleName(role))?.keyids.includes(id) === true
 }
 
+/** To read a key proves that it is no weak one, which costs more than a signature: once is enough. */
+const READ_KEYS = 10_000
+const read = new Map<string, PublicKey>()
+
 /** Kept as TUF 1.0 lists it; any dialect can list it. */
 function keyOf(record: OnlineKeyRecord, codec: Codec): PublicKey {
-  return codec.key(keyFields(readPublicKey(record), codec.dialect), nativeSuite)
+  const name = `${codec.dialect} ${record.scheme} ${record.public}`
+  const known = read.get(name)
+  if (known !== undefined) return known
+  const key = codec.key(keyFields(readPublicKey(record), codec.dialect), nativeSuite)
+  if (read.size >= READ_KEYS) read.clear()
+  read.set(name, key)
+  return key
 }
 
 /** Opened for one signature: the private half is in memory for no longer than that. */

@@ -1,10 +1,21 @@
+import { isStorageError } from './errors.ts'
+import { gather } from './gather.ts'
+import type { Outcome } from './gather.ts'
 import { instant, roleName, version as versionOf } from '../../tuf/index.ts'
 import type { RoleName } from '../../tuf/index.ts'
 import type { Sql } from './sql.ts'
 import { historyIn } from './sqlite-history.ts'
 import { pruner, publisher, remover } from './sqlite-publish.ts'
 import type { RepositoryRow } from './sqlite-publish.ts'
-import type { DueRepository, FileRecord, LastSigned, MetadataStore, RepositoryState, StoredFile } from './store.ts'
+import type {
+  DueRepository,
+  FileRecord,
+  LastSigned,
+  MetadataStore,
+  Publication,
+  RepositoryState,
+  StoredFile,
+} from './store.ts'
 
 type FileRow = {
   role: string
@@ -34,9 +45,7 @@ export function metadataIn(sql: Sql): MetadataStore {
   const publish = publisher(sql, repository)
   const remove = remover(sql, repository)
   return {
-    async publish(publications) {
-      return sql.write(() => publications.map((publication) => publish(publication)))
-    },
+    publish: gather((batch) => publishTogether(sql, publish, batch)),
     async remove(removal) {
       return sql.write(() => remove(removal))
     },
@@ -56,6 +65,40 @@ export function metadataIn(sql: Sql): MetadataStore {
     ...listsIn(sql),
     ...upkeepIn(sql),
     history: historyIn(sql),
+  }
+}
+
+/**
+ * Whoever publishes in the same turn shares a transaction, and with it the wait for the disk. Each is a piece of its own
+ * in it. Where the storage fails one of them (a full disk), nothing of the whole stays, and each is tried alone.
+ */
+function publishTogether(
+  sql: Sql,
+  publish: (publication: Publication) => boolean,
+  batch: readonly (readonly Publication[])[],
+): readonly Outcome<readonly boolean[]>[] {
+  const write = (publications: readonly Publication[]) => sql.write(() => publications.map(publish))
+  const each = (publications: readonly Publication[]) => outcomeOf(() => write(publications))
+  if (batch.length === 1) return batch.map(each)
+  try {
+    return sql.write(() => batch.map((publications) => unlessStorageFailed(each(publications))))
+  } catch (error) {
+    if (!isStorageError(error)) throw error
+    return batch.map(each)
+  }
+}
+
+/** SQLite may have rolled everything back by itself: what was said before does not count, and nothing may follow. */
+function unlessStorageFailed<O>(outcome: Outcome<O>): Outcome<O> {
+  if ('error' in outcome && isStorageError(outcome.error)) throw outcome.error
+  return outcome
+}
+
+function outcomeOf<T>(work: () => T): Outcome<T> {
+  try {
+    return { value: work() }
+  } catch (error) {
+    return { error }
   }
 }
 

@@ -94,6 +94,18 @@ async function metadataContract(t: Test, { open, again }: Adapter): Promise<void
     t.equal((await metadata.state(other.repository))?.revision, 1)
   })
 
+  await t.test('stores of publishes at the same time each by itself: one that is wrong harms no other', async (t) => {
+    const { metadata } = await open(t)
+    await metadata.publish([FIRST])
+    const named = (name: string) => ({ ...FIRST, repository: `registry.example.com/${name}` })
+    const stale = publication(1, [file('snapshot', 2), file('targets', 1, 'other bytes')])
+    const publishing = [[named('a')], [stale], [named('b'), named('c')], [named('b')]]
+    const done = await Promise.allSettled(publishing.map((publications) => metadata.publish(publications)))
+    t.match(done, [{ value: [true] }, { status: 'rejected' }, { value: [true, true] }, { value: [false] }])
+    t.equal((await metadata.state(REPO))?.revision, 1)
+    for (const name of ['a', 'b', 'c']) t.ok(await metadata.state(named(name).repository), name)
+  })
+
   await t.test('grows its revision with every write', async (t) => {
     const { metadata } = await open(t)
     await metadata.publish([FIRST])

@@ -82,6 +82,18 @@ function large(base: number, v: number, bytes: number): Publication {
   return { repository: 'r', base, at: v, pruneBefore: 0, files: [file] }
 }
 
+await t.test('a full disk refuses who needs too much of it, and nobody who publishes at the same time', async (t) => {
+  const store = await openSqliteStore({ dir: folder(t), maxBytes: 1024 * 1024 })
+  t.teardown(() => store.close())
+  const { metadata } = store
+  const named = (repository: string, bytes: number) => [{ ...large(0, 1, bytes), repository }]
+  const publishing = [named('a', 10_000), named('b', 2_000_000), named('c', 10_000)]
+  const done = await Promise.allSettled(publishing.map((publications) => metadata.publish(publications)))
+  t.match(done, [{ value: [true] }, { reason: { code: 'STORAGE_FULL' } }, { value: [true] }])
+  for (const name of ['a', 'c']) t.equal((await metadata.current(name, roleName('targets')))?.version, 1, name)
+  t.equal(await metadata.state('b'), undefined)
+})
+
 await t.test('a full disk refuses the publish, keeps all before it, and goes on reading', async (t) => {
   const store = await openSqliteStore({ dir: folder(t), maxBytes: 1024 * 1024 })
   t.teardown(() => store.close())
