@@ -11,6 +11,7 @@ import { makeCertificate } from './certificate.ts'
 import { commandFigures } from './commands.ts'
 import { timestampFigures } from './requests.ts'
 import { hasNotary } from './notary.ts'
+import { notaryDialectFigures } from './notary-dialect.ts'
 import { build } from './ours.ts'
 import { hasProgram } from './measure.ts'
 import { compareWithTufJs } from './tuf-js.ts'
@@ -35,6 +36,10 @@ try {
   if (hasProgram('wrk'))
     figures['GET timestamp.json'] = await timestampFigures(join(dir, 'get'), { notary, seconds: quick ? 2 : 5 })
   else console.log('wrk is not installed: requests per second are not measured')
+  if (notary && hasProgram('wrk')) {
+    const load = { tls: certificate, seconds: quick ? 2 : 5, rounds: quick ? 4 : 12 }
+    figures['notary dialect'] = await notaryDialectFigures(join(dir, 'notary-dialect'), load)
+  }
   for (const targets of [1000, 10_000]) {
     const figure = await compareWithTufJs(dir, targets, targets > 1000 ? 2 : 5)
     figures[`refresh and look up, ${targets} targets`] = figure

@@ -32,17 +32,18 @@ export async function hasNotary(): Promise<boolean> {
   )
 }
 
-/** Debian's `notary-server` with its memory store, over the given certificate or in plain http. */
+/** Debian's `notary-server`, over the given certificate or in plain http; with its memory store or a database. */
 export async function startNotary(
   dir: string,
   port: number,
   tls: { readonly cert: string; readonly key: string; readonly ca: string } | undefined,
+  database?: string,
 ): Promise<Notary> {
   const url = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`
   const serverFile = join(dir, 'server.json')
   const clientFile = join(dir, 'client.json')
   await mkdir(dir, { recursive: true })
-  await writeFile(serverFile, JSON.stringify(serverConfig(port, tls)))
+  await writeFile(serverFile, JSON.stringify(serverConfig(port, tls, database)))
   const remote = tls === undefined ? { url } : { url, root_ca: tls.ca }
   await writeFile(clientFile, JSON.stringify({ trust_dir: join(dir, 'trust'), remote_server: remote }))
   const server = spawn('notary-server', ['-config', serverFile], { stdio: 'ignore' })
@@ -72,12 +73,16 @@ export async function startNotary(
   }
 }
 
-function serverConfig(port: number, tls: { readonly cert: string; readonly key: string } | undefined): object {
+function serverConfig(
+  port: number,
+  tls: { readonly cert: string; readonly key: string } | undefined,
+  database: string | undefined,
+): object {
   const files = tls === undefined ? {} : { tls_cert_file: tls.cert, tls_key_file: tls.key }
   return {
     server: { http_addr: `127.0.0.1:${port}`, ...files },
     trust_service: { type: 'local' },
-    storage: { backend: 'memory' },
+    storage: database === undefined ? { backend: 'memory' } : { backend: 'postgres', db_url: database },
     logging: { level: 'error' },
   }
 }
