@@ -1,3 +1,4 @@
+import { notaryKeyId } from '../../keys/notary/key-id.ts'
 import type { KeyInfo } from '../../keys/keystore/keystore.ts'
 import { isUnfit } from '../../keys/signers/custodian.ts'
 import type { UnfitKey } from '../../keys/signers/custodian.ts'
@@ -7,7 +8,7 @@ import type { SignerKind } from '../../keys/signers/reference.ts'
 import type { Context } from '../context.ts'
 import { any, defineCommand } from './declare.ts'
 import type { Answer } from './declare.ts'
-import { keyDocument } from './key-document.ts'
+import { keyDocument, shortId } from './key-document.ts'
 import { tableOf } from './table-text.ts'
 
 export const keyListCommand = defineCommand({
@@ -31,6 +32,7 @@ async function ownKeys(context: Context): Promise<Answer> {
     custodyOf(key),
     new Date(key.createdAt).toISOString().slice(0, 10),
     key.name ?? '',
+    ...(key.notary === undefined ? [] : [`notary ${shortId(notaryKeyId(key.public))}`]),
   ])
   return { lines: tableOf(rows), document: { keys: keys.map(keyDocument) } }
 }

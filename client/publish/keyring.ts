@@ -28,11 +28,13 @@ export type KeyringOptions = {
 }
 
 export async function openKeyring({ keystore, named, unattended }: KeyringOptions): Promise<Keyring> {
-  const here = named.length === 0 ? await keystore.index() : await Promise.all(named.map((key) => keystore.find(key)))
-  const byId = new Map(here.map((entry) => [entry.id, entry]))
+  const here = await entriesFor(keystore, named)
+  const byId = new Map(here.entries.map((entry) => [entry.id, entry]))
   const open = new Map<string, Promise<Signer>>()
 
-  const ownKeys = (authority: Authority) => ownKeysOf(authority, byId)
+  const entryOf = (key: PublicKey, id: string) =>
+    byId.get(id) ?? (here.named.has(key.id) ? here.every.get(id) : undefined)
+  const ownKeys = (authority: Authority) => ownKeysOf(authority, entryOf)
   const signerFor = ({ id }: KeyEntry): Promise<Signer> => {
     const signer = open.get(id) ?? keystore.open(id)
     open.set(id, signer)
@@ -53,7 +55,7 @@ export async function openKeyring({ keystore, named, unattended }: KeyringOption
       )
     },
     prepare(name) {
-      for (const entry of here) {
+      for (const entry of here.entries) {
         const wanted = named.length > 0 || entry.name === name
         if (wanted && (unattended || !entry.encrypted)) signerFor(entry).catch(() => undefined) // thrown again where it signs
       }
@@ -64,17 +66,45 @@ export async function openKeyring({ keystore, named, unattended }: KeyringOption
   }
 }
 
+type Here = {
+  readonly entries: readonly KeyEntry[]
+  /** Ids that metadata alone can explain, where such were named: a key in a certificate has one of the certificate's. */
+  readonly named: ReadonlySet<string>
+  readonly every: ReadonlyMap<string, KeyEntry>
+}
+
+/** Throws KEY_NOT_FOUND for what is neither a key of this machine nor may be an id in metadata. */
+async function entriesFor(keystore: Keystore, wanted: readonly string[]): Promise<Here> {
+  const found = await Promise.all(wanted.map((key) => unlessElsewhere(key, keystore.find(key))))
+  const named = new Set(wanted.filter((_, i) => found[i] === undefined))
+  const index = wanted.length === 0 || named.size > 0 ? await keystore.index() : []
+  const entries = wanted.length === 0 ? index : found.filter((entry) => entry !== undefined)
+  return { entries, named, every: new Map(index.map((entry) => [entry.id, entry])) }
+}
+
+async function unlessElsewhere(wanted: string, finding: Promise<KeyEntry>): Promise<KeyEntry | undefined> {
+  try {
+    return await finding
+  } catch (error) {
+    if (isKeyError(error) && error.code === 'KEY_NOT_FOUND' && /^[0-9a-f]{64}$/.test(wanted)) return undefined
+    throw error
+  }
+}
+
 type OwnKey = { readonly key: PublicKey; readonly entry: KeyEntry }
 
 /** By the id that our keystore gives the same public key: another tool may have listed it under another. */
-function ownKeysOf({ role, keys }: Authority, here: ReadonlyMap<string, KeyEntry>): readonly OwnKey[] {
+function ownKeysOf(
+  { role, keys }: Authority,
+  entryOf: (key: PublicKey, id: string) => KeyEntry | undefined,
+): readonly OwnKey[] {
   const own = new Map<string, OwnKey>()
   for (const id of role.keyids) {
     const key = keys.get(id)
     const ours = keystoreIdOf(key)
-    const entry = here.get(ours ?? '')
-    if (key === undefined || ours === undefined || entry === undefined || own.has(ours)) continue
-    own.set(ours, { key, entry })
+    if (key === undefined || ours === undefined || own.has(ours)) continue
+    const entry = entryOf(key, ours)
+    if (entry !== undefined) own.set(ours, { key, entry })
   }
   return [...own.values()]
 }
