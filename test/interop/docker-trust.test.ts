@@ -22,6 +22,6 @@ else {
   await t.test(`docker ${client.version} with trust on, on the original`, async (t) => {
     const town = await openDockerTown(found, startNotaryServer)
     t.teardown(town.close)
-    await dockerTrustJourney(t, town, client)
+    await dockerTrustJourney(t, town, client, true)
   })
 }
