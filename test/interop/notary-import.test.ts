@@ -76,6 +76,7 @@ await t.test(
     await publisher.run('add', '-p', REPOSITORY, 'v1', artefact)
     const early = lab.user('early', lab.old.url)
     await early.run('list', REPOSITORY)
+    await publisher.run('key', 'rotate', REPOSITORY, 'root')
     await publisher.run('key', 'rotate', REPOSITORY, 'snapshot', '-r')
     await publisher.run('add', '-p', REPOSITORY, 'v2', artefact)
     const late = lab.user('late', lab.old.url)
@@ -83,7 +84,7 @@ await t.test(
 
     const ran = await lab.import('--private', join(publisher.dir, 'private'), '--tofu')
     t.equal(ran.code, 0, ran.stderr)
-    t.match(documented(ran).repositories, [{ moved: true, roots: 2, roles: ['targets'] }])
+    t.match(documented(ran).repositories, [{ moved: true, roots: 3, roles: ['targets'] }])
     for (const user of [early, late]) {
       t.match((await lab.moved(user).run('list', REPOSITORY)).stdout, /^v1 [^]*^v2 /m, 'with the cache from before')
     }

@@ -20,7 +20,7 @@ export const NOTARY_PASSPHRASES = {
 export type NotaryUser = {
   /** As `~/.notary`. */
   readonly dir: string
-  /** Throws with what it printed, unless it ends with 0. */
+  /** Says yes where it asks. Throws with what it printed, unless it ends with 0. */
   readonly run: (...args: readonly string[]) => Promise<Ran>
 }
 
@@ -37,7 +37,7 @@ export function notaryUser(dir: string, { url, ca }: { readonly url: string; rea
     dir,
     async run(...args) {
       const env = { ...process.env, ...NOTARY_PASSPHRASES, HOME: dir }
-      const ran = await runProgram('notary', ['-c', config, ...args], { env })
+      const ran = await runProgram('notary', ['-c', config, ...args], { env, input: 'yes\n' })
       if (ran.code !== 0) throw new Error(`notary ${args.join(' ')}: ${ran.stdout}${ran.stderr}`)
       return ran
     },
