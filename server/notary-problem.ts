@@ -107,8 +107,10 @@ function isBrokenJson(detail: object): boolean {
 
 /** As long as it fits: a client that cannot read the whole answer says nothing of why. */
 function bodyOf(code: NotaryCode, problem: Problem): string {
-  for (let length = problem.message.length; ; length = Math.floor(length * 0.8)) {
-    const text = printed(code, detailOf(code, problem, problem.message.slice(0, length)))
+  const { detail, message } = problem
+  const why = 'reason' in detail && problem.code === 'INVALID_UPDATE' ? detail.reason : message
+  for (let length = why.length; ; length = Math.floor(length * 0.8)) {
+    const text = printed(code, detailOf(code, problem, why.slice(0, length)))
     if (Buffer.byteLength(text) <= MOST_BYTES || length === 0) return text
   }
 }

@@ -144,7 +144,8 @@ const UPDATE_SENTENCE: { readonly [C in keyof UpdateFailures]: (d: UpdateFailure
   OTHER_REPOSITORY: (d) => `the root is for ${d.named}, and was sent to ${d.repository}`,
   INCOMPLETE: (d) => `a new repository needs root and targets, and ${d.missing} is missing`,
   OTHER_DIALECT: (d) => `this repository is of ${d.dialect} for good, and the root is not`,
-  SNAPSHOT_MISSING: () => 'no snapshot was sent, and its key is not held here',
+  SNAPSHOT_MISSING: () =>
+    'no snapshot was included in update and server does not hold current snapshot key for repository',
   SNAPSHOT_DANGLING: (d) =>
     `the snapshot lists ${d.role} with ${d.listed}, which is neither stored here nor in the upload`,
   OTHER_DELEGATION: (d) => `${d.role} cannot delegate to ${d.delegated}`,

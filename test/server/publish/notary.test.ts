@@ -70,17 +70,17 @@ const REFUSED: Record<string, Refusal> = {
   'targets without a snapshot of those who sign it': {
     holder: 'the owner',
     send: (lab) => ({ targets: later(lab) }),
-    told: ['ErrBadHierarchy', /no snapshot was sent/],
+    told: ['ErrBadHierarchy', /no snapshot was included/],
   },
   'nothing at all, of a repository whose owner signs the snapshot': {
     holder: 'the owner',
     send: () => ({}),
-    told: ['ErrBadHierarchy', /no snapshot was sent/],
+    told: ['ErrBadHierarchy', /no snapshot was included/],
   },
   'a root alone, where the owner signs the snapshot that lists it': {
     holder: 'the owner',
     send: (lab) => ({ root: signedBy(nextRootOf(lab), lab.owner.rootKey) }),
-    told: ['ErrBadHierarchy', /no snapshot was sent/],
+    told: ['ErrBadHierarchy', /no snapshot was included/],
   },
   'a snapshot that lists a file that nobody has': {
     holder: 'the owner',
