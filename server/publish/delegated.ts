@@ -9,6 +9,7 @@ import {
 } from '../../tuf/index.ts'
 import type { AfterTargets, RoleName, Targets, Verified, WalkingRoot } from '../../tuf/index.ts'
 import { Problem } from '../problem.ts'
+import type { RepositoryState } from '../storage/store.ts'
 
 /** The state that a publish would make: what was uploaded, and the stored rest. */
 export type NextFiles = {
@@ -91,6 +92,29 @@ export async function leftBehind(
     }
   }
   return [...left].sort()
+}
+
+/**
+ * Uploaded roles that begin anew below their stored version, because the stored file counts no more. Throws VERSION for
+ * one whose stored file still does.
+ */
+export async function begunAnew(
+  trust: AfterTargets,
+  accepted: ReadonlyMap<RoleName, AcceptedRole>,
+  state: RepositoryState | undefined,
+  load: NextFiles['stored'],
+): Promise<readonly RoleName[]> {
+  const anew: RoleName[] = []
+  for (const [role, { delegator, file }] of accepted) {
+    const current = state?.files.get(role)?.version ?? 0
+    if (file.version > current) continue
+    const bytes = await load(role)
+    if (bytes !== undefined && vouchesFor(trust, delegator, role, bytes)) {
+      throw new Problem('VERSION', { role, current, got: file.version })
+    }
+    anew.push(role)
+  }
+  return anew
 }
 
 function vouchesFor(trust: AfterTargets, delegator: Targets, role: RoleName, bytes: Uint8Array): boolean {

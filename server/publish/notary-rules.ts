@@ -19,6 +19,7 @@ export const notaryRules: Rules = {
   ignored: new Set(['timestamp']), // some clients send the one they know
   refuseOutOfTurn(state, role, got) {
     if (got > LAST_VERSION) throw invalidUpdate('VERSION_TOO_HIGH', { role, got, limit: LAST_VERSION })
+    if (isDelegation(role)) return // whether it follows depends on who may sign it now
     const current = state?.files.get(role)?.version ?? 0
     // Clients count versions that they never publish, so gaps are no fault; for roots they are, which form a chain.
     if (got <= current && (role !== 'root' || got === current)) throw new Problem('VERSION', { role, current, got })

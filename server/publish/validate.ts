@@ -35,7 +35,7 @@ import type { LastSigned, NewFile, RepositoryState, RoleChange } from '../storag
 import { tagChanges } from './changes.ts'
 import { completeBoth, completeOver } from './complete.ts'
 import type { Completed, Completion, Subject } from './complete.ts'
-import { acceptUploaded, leftBehind, regardlessOfExpiry } from './delegated.ts'
+import { acceptUploaded, begunAnew, leftBehind, regardlessOfExpiry } from './delegated.ts'
 import type { AcceptedRole } from './delegated.ts'
 import { RULES } from './dialects.ts'
 import type { NextSnapshot, Rules } from './rules.ts'
@@ -59,7 +59,7 @@ export type NextState = {
   readonly retire: readonly KeyId[]
   /** Whether the snapshot is the server's to sign. */
   readonly holdsSnapshot: boolean
-  /** Stored roles that have no file from now on. */
+  /** Stored roles whose files go, be it without a successor or before one of any version. */
   readonly leaving: readonly RoleName[]
   /** Delegated roles that clients refuse until their new keys have signed them. */
   readonly leftBehind: readonly RoleName[]
@@ -76,6 +76,7 @@ export async function validate(completion: Completion, candidate: Candidate): Pr
   refuseLargeSnapshot(made.snapshot, candidate.judge)
   const afterTargets = await acceptTopTargets(candidate, made.trust)
   const accepted = await acceptUploaded(afterTargets, await nextFiles(candidate))
+  const anew = await begunAnew(afterTargets, accepted, candidate.state, candidate.stored)
   const roles = await changedRoles(candidate, decoded, afterTargets, accepted)
   for (const { role, file, previous: before } of roles) rules.refuseUnwritable(role, before, file)
   return {
@@ -84,7 +85,7 @@ export async function validate(completion: Completion, candidate: Candidate): Pr
     retire: previous === undefined ? [] : await completion.online.retired(candidate.repository, previous, trust),
     leftBehind: await leftBehind(afterTargets, roles, storedRoles(candidate, next.leaving), candidate.stored),
     holdsSnapshot,
-    leaving: next.leaving,
+    leaving: [...next.leaving, ...anew],
   }
 }
 

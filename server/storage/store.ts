@@ -56,7 +56,7 @@ export type Publication = {
   readonly dialect?: Dialect
   /** Whether its snapshot is ours to sign anew; as before where it is not said. */
   readonly holdsSnapshot?: boolean
-  /** Roles that have no file from now on. One that comes back begins at any version. */
+  /** Roles whose files go, before those of this publication are stored: one of the same role begins at any version. */
   readonly leaving?: readonly RoleName[]
   readonly changes?: readonly RoleChange[]
   /** Online keys that no root names any more: their secrets are forgotten. */

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { codecOf, notaryCodec, roleName, DEFAULT_LIMITS } from '../../../tuf/index.ts'
-import { certifiedKey, signingKey, type SigningKey } from '../../support/signing-key.ts'
+import { certifiedKey, signingKey } from '../../support/signing-key.ts'
 import { REPO } from '../support/app.ts'
 import {
   currentRoles,
@@ -341,24 +341,19 @@ for (const holder of HOLDERS) {
   })
 }
 
-await t.test('a role goes on at its version, also where all its keys were replaced', async (t) => {
+await t.test('a role whose keys were all replaced begins anew, and one whose keys hold does not', async (t) => {
   const lab = await openNotaryLab(t)
   const { owner } = lab
   const [alice, bob] = [signingKey('ecdsa-p256', notaryCodec), signingKey('ecdsa-p256', notaryCodec)]
   const plain = owner.targets
-  const release = async (version: number, key: SigningKey) => {
-    const answer = await lab.publish({ 'targets/releases': signedBy(withVersion(plain, version), key) })
-    return answer.statusCode === 200 ? 'taken' : answer.json<{ errors: readonly NotaryError[] }>().errors[0]?.code
-  }
   owner.targets = delegating(owner.targets, { 'targets/releases': alice })
-  await lab.publish({ targets: signTargets(owner) })
-  t.same([await release(7, alice), await release(3, alice)], ['taken', 'VERSION'])
+  const files = { targets: signTargets(owner), 'targets/releases': signedBy(withVersion(plain, 7), alice) }
+  t.equal((await lab.publish(files)).statusCode, 200)
+  const back = await lab.publish({ 'targets/releases': signedBy(withVersion(plain, 3), alice) })
+  t.match([back.statusCode, back.json()], [400, { errors: [{ code: 'VERSION' }] }])
   owner.targets = delegating(owner.targets, { 'targets/releases': bob })
   t.equal((await lab.publish({ targets: signTargets(owner) })).statusCode, 200)
-  t.same(
-    [await release(1, bob), await release(8, alice), await release(8, bob)],
-    ['VERSION', 'INVALID_UPDATE', 'taken'],
-  )
+  t.equal((await lab.publish({ 'targets/releases': signedBy(withVersion(plain, 1), bob) })).statusCode, 200)
   t.same(await currentRoles(lab), ['targets/releases'])
 })
 
