@@ -119,7 +119,7 @@ export function delegatedRoles(
         visited.add(next.role)
         const found = await get(next, signal)
         yield found
-        waiting.push(...delegatesOf(trust, next.role, found.file))
+        for (const each of delegatesOf(trust, next.role, found.file)) waiting.push(each)
       }
     },
   }

@@ -14,11 +14,12 @@ import type { NextFileSet } from './rules.ts'
 export async function listedFiles(files: NextFileSet): Promise<ReadonlyMap<RoleName, FileMeta>> {
   const listed = new Map<RoleName, FileMeta>()
   const roles = [ROOT, TARGETS]
-  for (let role = roles.shift(); role !== undefined; role = roles.shift()) {
+  // It grows while it is walked; one file may delegate to a million roles, which no argument list holds.
+  for (const role of roles) {
     const meta = listed.has(role) ? undefined : metaOf(files, role)
     if (meta === undefined) continue
     listed.set(role, meta)
-    if (role !== ROOT) roles.push(...(await delegatedBy(files, role)))
+    if (role !== ROOT) for (const name of await delegatedBy(files, role)) roles.push(name)
   }
   return listed
 }

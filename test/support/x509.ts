@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** A certificate that openssl made, as PEM; files of it lie in the folder of the maker. */
@@ -10,6 +10,8 @@ export type CertificateWish = {
   readonly subject?: string
   /** What `openssl genpkey` is told. */
   readonly key?: readonly string[]
+  /** Has the key of that one instead of one of its own. */
+  readonly keyOf?: Made
   readonly digest?: string
   readonly extensions?: readonly string[]
   readonly days?: number
@@ -27,9 +29,10 @@ export function certificateMaker(dir: string): (name: string, wish?: Certificate
   writeFileSync(path('openssl.cnf'), CNF)
   return (
     name,
-    { issuer, subject = `/CN=${name}`, key = P256, digest = 'sha256', extensions = [], days = 30 } = {},
+    { issuer, subject = `/CN=${name}`, key = P256, keyOf, digest = 'sha256', extensions = [], days = 30 } = {},
   ) => {
-    openssl('genpkey', '-algorithm', ...key, '-out', `${name}.key`)
+    if (keyOf === undefined) openssl('genpkey', '-algorithm', ...key, '-out', `${name}.key`)
+    else copyFileSync(path(`${keyOf.name}.key`), path(`${name}.key`))
     const request = ['-key', `${name}.key`, '-subj', subject, '-config', 'openssl.cnf', '-out', `${name}.csr`]
     openssl('req', '-new', ...request)
     writeFileSync(path(`${name}.ext`), extensions.join('\n'))

@@ -15,23 +15,26 @@ export function isVouchedFor(
   anchors: readonly Certificate[],
   now: number,
 ): boolean {
-  return leaf !== undefined && isSound(leaf, now) && reaches(leaf, { others, anchors, now }, 0)
+  const left = new Set(others)
+  let reached = leaf !== undefined && isSound(leaf, now) ? [leaf] : []
+  for (let between = 0; between <= MOST_BETWEEN && reached.length > 0; between++) {
+    if (issuersOf(reached, anchors, between, now).length > 0) return true
+    reached = issuersOf(reached, left, between, now)
+    // The nearer an authority is to the leaf, the more may stand above it: no longer way to it could lead further.
+    for (const each of reached) left.delete(each)
+  }
+  return false
 }
 
-type Search = {
-  readonly others: readonly Certificate[]
-  readonly anchors: readonly Certificate[]
-  readonly now: number
-}
-
-function reaches(certificate: Certificate, search: Search, between: number): boolean {
-  const { others, anchors, now } = search
-  const issuers = (from: readonly Certificate[]) =>
-    from.filter((other) => mayIssue(other, between, now) && certificate.isIssuedBy(other))
-  if (issuers(anchors).length > 0) return true
-  if (between === MOST_BETWEEN) return false
-  const rest = (used: Certificate) => ({ ...search, others: others.filter((other) => other !== used) })
-  return issuers(others).some((issuer) => reaches(issuer, rest(issuer), between + 1))
+function issuersOf(
+  certificates: readonly Certificate[],
+  from: Iterable<Certificate>,
+  between: number,
+  now: number,
+): Certificate[] {
+  return [...from].filter(
+    (other) => mayIssue(other, between, now) && certificates.some((each) => each.isIssuedBy(other)),
+  )
 }
 
 function mayIssue(authority: Certificate, between: number, now: number): boolean {

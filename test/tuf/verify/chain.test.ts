@@ -138,6 +138,16 @@ await t.test('a chain of many authorities is followed so far and no further', as
   t.ok(isVouchedFor(chain.slice(3), read(nativeSuite, [root]), Date.now()))
 })
 
+await t.test('authorities that all issue each other lead nowhere, and soon', async (t) => {
+  const first = make('ring', { extensions: CA })
+  const wish = { keyOf: first, subject: '/CN=ring', extensions: CA }
+  const ring = Array.from({ length: 24 }, (_, i) => make(`ring-${'i'.repeat(i)}`, wish))
+  const chain = read(nativeSuite, [leafOf('of-ring', first), first, ...ring])
+  t.equal(chain.length, 26)
+  // Every way through them, one by one, would be 26 times 25 times 24, and so on.
+  t.notOk(isVouchedFor(chain, read(nativeSuite, [root]), Date.now()))
+})
+
 await t.test('no byte of a certificate can be another', async (t) => {
   const anchors = read(nativeSuite, [root])
   const der = Buffer.from(leaf.pem.toString().split('\n').slice(1, -2).join(''), 'base64')
