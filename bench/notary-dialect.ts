@@ -38,8 +38,9 @@ export async function notaryDialectFigures(
   }
   const figures: Record<string, Rates> = {}
   for (const [at, [name, transport]] of Object.entries(transports).entries()) {
-    const peers = await startPeers(join(dir, String(at)), 14_482 + 10 * at, transport)
+    const peers = new Map<string, Peer>()
     try {
+      await startPeers(peers, join(dir, String(at)), 14_482 + 10 * at, transport)
       Object.assign(figures, await measure(peers, { keys, transport, name, ...load }))
     } finally {
       await Promise.all([...peers.values()].map((peer) => peer.close()))
@@ -48,17 +49,14 @@ export async function notaryDialectFigures(
   return figures
 }
 
-async function startPeers(dir: string, port: number, { tls }: Transport): Promise<ReadonlyMap<string, Peer>> {
-  const ours = await startOurs(join(dir, 'ours'), tls)
-  const peers = new Map<string, Peer>([
-    ['ours', ours],
-    ['notary', await startNotary(join(dir, 'notary'), port, tls)],
-  ])
-  const database = await startPostgres(join(dir, 'postgres'), port + 1)
-  if (database === undefined) return peers
+/** Each is in `peers` as soon as it runs, to be closed whatever becomes of the next. */
+async function startPeers(peers: Map<string, Peer>, dir: string, port: number, { tls }: Transport): Promise<void> {
+  peers.set('ours', await startOurs(join(dir, 'ours'), tls))
+  peers.set('notary', await startNotary(join(dir, 'notary'), port, tls))
+  const database = await startPostgres(port + 1)
+  if (database === undefined) return
   const lasting = await startNotary(join(dir, 'notary-on-postgres'), port + 2, tls, database.url)
-  const close = () => lasting.close().then(() => database.close())
-  return peers.set('notary on PostgreSQL', { url: lasting.url, close })
+  peers.set('notary on PostgreSQL', { url: lasting.url, close: () => lasting.close().then(() => database.close()) })
 }
 
 type Measured = Load & { readonly keys: NotaryKeys; readonly transport: Transport; readonly name: string }

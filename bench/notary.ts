@@ -47,6 +47,8 @@ export async function startNotary(
   const remote = tls === undefined ? { url } : { url, root_ca: tls.ca }
   await writeFile(clientFile, JSON.stringify({ trust_dir: join(dir, 'trust'), remote_server: remote }))
   const server = spawn('notary-server', ['-config', serverFile], { stdio: 'ignore' })
+  // Listened for from the start: 0.7.0 on a database can end by itself under load ("concurrent map read and map write").
+  const ended = new Promise((resolve) => server.on('close', resolve))
   const notary = (...args: string[]): Program => ({
     command: 'notary',
     args: ['-c', clientFile, ...args],
@@ -66,7 +68,6 @@ export async function startNotary(
       await rm(join(dir, 'trust/tuf'), { recursive: true, force: true })
     },
     async close() {
-      const ended = new Promise((resolve) => server.on('close', resolve))
       server.kill('SIGTERM')
       await ended
     },

@@ -1,7 +1,8 @@
 /** A database for `notary-server`, so that it can be measured keeping what it is sent, as we do. */
 import { spawn, spawnSync } from 'node:child_process'
-import { chownSync, existsSync, mkdirSync, readdirSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { chownSync, existsSync, readdirSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { run } from './measure.ts'
@@ -23,11 +24,11 @@ CREATE TABLE changefeed (id serial PRIMARY KEY, created_at timestamp DEFAULT cur
 CREATE INDEX idx_changefeed_gun ON changefeed (gun);`
 
 /** With its usual durability, on a port of this machine alone; undefined where it is not installed or we are not root. */
-export async function startPostgres(dir: string, port: number): Promise<Postgres | undefined> {
+export async function startPostgres(port: number): Promise<Postgres | undefined> {
   const bin = programs()
   const owner = ownerOf('postgres')
   if (bin === undefined || owner === undefined || process.getuid?.() !== 0) return undefined
-  mkdirSync(dir, { recursive: true })
+  const dir = await mkdtemp(join(tmpdir(), 'tagseal-postgres-')) // not below ours, into which it may not look
   chownSync(dir, owner.uid, owner.gid)
   const as = ['--reuid', String(owner.uid), '--regid', String(owner.gid), '--clear-groups']
   const data = join(dir, 'data')
@@ -44,6 +45,7 @@ export async function startPostgres(dir: string, port: number): Promise<Postgres
     async close() {
       server.kill('SIGINT')
       await ended
+      await rm(dir, { recursive: true, force: true })
     },
   }
 }
