@@ -23,22 +23,35 @@ import {
 } from '../../tuf/index.ts'
 import type { AfterSnapshot, Judge, RoleName, WalkingRoot } from '../../tuf/index.ts'
 import { Problem, invalidUpdate, untrusted } from '../problem.ts'
-import type { NewFile } from '../storage/store.ts'
+import type { LastSigned, NewFile } from '../storage/store.ts'
+import { refuseTooHigh } from './notary-rules.ts'
 import type { NextState } from './validate.ts'
 import { newFile, validate } from './validate.ts'
 import type { Completion } from './complete.ts'
 import type { Upload } from './upload.ts'
 
-export type Arrival = { readonly repository: string; readonly upload: Upload; readonly judge: Judge }
+export type Arrival = {
+  readonly repository: string
+  readonly upload: Upload
+  readonly judge: Judge
+  /** Of a deleted repository of that name. */
+  readonly lastSigned: LastSigned
+}
 
 /** The state that the repository begins with here. Throws Problem; nothing is stored here. */
-export async function arriving(completion: Completion, { repository, upload, judge }: Arrival): Promise<NextState> {
+export async function arriving(
+  completion: Completion,
+  { repository, upload, judge, lastSigned }: Arrival,
+): Promise<NextState> {
   const parts = sorted(upload)
   try {
     const past = acceptPast(judge, parts)
     refuseOthers(past, parts.current)
+    refuseTooHigh(TIMESTAMP, past.timestamp.version)
+    refuseTooHigh(SNAPSHOT, past.snapshot.version)
     const stored = async (role: RoleName) => pastFile(parts, role)
-    const next = await validate(completion, { repository, judge, state: undefined, uploaded: parts.current, stored })
+    const uploaded = parts.current
+    const next = await validate(completion, { repository, judge, state: undefined, uploaded, stored, lastSigned })
     return { ...next, files: [...olderRoots(judge, parts), ...next.files] }
   } catch (error) {
     if (isTrustError(error)) throw untrusted(error)

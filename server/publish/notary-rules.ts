@@ -9,6 +9,12 @@ import type { NextFileSet, NextSnapshot, Rules } from './rules.ts'
 /** Its clients count in 32 bits, and some refuse the last number: whoever reaches it could never publish again. */
 const LAST_VERSION = 2 ** 31 - 2
 
+/**
+ * Of a timestamp or snapshot that somebody else signed, and that this server goes on from: the name outlives whoever
+ * had it, so that nobody may bring it to its end.
+ */
+const LAST_FOREIGN = 2 ** 30
+
 export const notaryRules: Rules = {
   dialect: 'notary-v1',
   refuseRole(role) {
@@ -18,7 +24,7 @@ export const notaryRules: Rules = {
   takesNothing: true, // `notary publish` where nothing is staged
   ignored: new Set(['timestamp']), // some clients send the one they know
   refuseOutOfTurn(state, role, got) {
-    if (got > LAST_VERSION) throw invalidUpdate('VERSION_TOO_HIGH', { role, got, limit: LAST_VERSION })
+    refuseTooHigh(role, got, role === SNAPSHOT ? LAST_FOREIGN : LAST_VERSION)
     if (isDelegation(role)) return // whether it follows depends on who may sign it now
     const current = state?.files.get(role)?.version ?? 0
     // Clients count versions that they never publish, so gaps are no fault; for roots they are, which form a chain.
@@ -38,6 +44,11 @@ export const notaryRules: Rules = {
   theirs: new Set(['snapshot']),
   metaOf: (_version, bytes, suite) => notaryMeta(bytes, suite),
   nextSnapshot: async (files, holdsSnapshot) => given(files) ?? (await made(files, holdsSnapshot)),
+}
+
+/** Throws INVALID_UPDATE. */
+export function refuseTooHigh(role: RoleName, got: number, limit = LAST_FOREIGN): void {
+  if (got > limit) throw invalidUpdate('VERSION_TOO_HIGH', { role, got, limit })
 }
 
 /** A publisher's own. */

@@ -164,7 +164,8 @@ async function takeIn(options: PublisherOptions, request: PublishRequest, judge:
   const { repository, upload } = request
   const current = (await store.metadata.state(repository))?.files.get(ROOT)?.version
   if (current !== undefined) throw new Problem('VERSION', { role: ROOT, current, got: 1 })
-  const next = await arriving(options, { repository, upload, judge })
+  const lastSigned = await store.metadata.lastSigned(repository)
+  const next = await arriving(options, { repository, upload, judge, lastSigned })
   const [stored] = await store.metadata.publish([publicationOf(options, judge, undefined, request, next)])
   if (stored !== true) return takeIn(options, request, judge)
   changed(repository)

@@ -128,7 +128,10 @@ export function remover(sql: Sql, select: Statement<[string], RepositoryRow>): (
     'SELECT max(version) AS version FROM file WHERE repository = ? AND role = ?',
   )
   const remember = sql.prepare<[string, number, number, number]>(
-    'INSERT OR REPLACE INTO deleted (name, revision, timestamp, snapshot) VALUES (?, ?, ?, ?)',
+    // What was remembered before stays: a repository in between may have had other keys, and none of ours.
+    `INSERT INTO deleted (name, revision, timestamp, snapshot) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET
+     revision = excluded.revision, timestamp = max(timestamp, excluded.timestamp),
+     snapshot = max(snapshot, excluded.snapshot)`,
   )
   const tell = feedWriter(sql)
   const writeAudit = auditWriter(sql)

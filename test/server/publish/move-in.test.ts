@@ -190,3 +190,21 @@ await t.test('asks for the right to publish before a byte is read', async (t) =>
   t.equal((await ask({})).statusCode, 401)
   t.equal((await ask({ authorization: `Bearer ${token}` })).statusCode, 403)
 })
+
+await t.test(
+  'versions go on from where they were here, when a repository was deleted and moves in again',
+  async (t) => {
+    const server = await openTestServer(t)
+    const files = await arrival(server, STATE, REPOSITORY)
+    const current = async (name: string) =>
+      versionIn((await server.get(`/v2/${REPOSITORY}/_trust/tuf/${name}.json`)).body)
+    t.equal((await send(server, REPOSITORY, files)).statusCode, 200)
+    for (let publishes = 0; publishes < 5; publishes++) await server.publish({}, { repository: REPOSITORY })
+    const before = [await current('timestamp'), await current('snapshot')]
+    const url = `/v2/${REPOSITORY}/_trust/tuf/`
+    t.equal((await server.app.inject({ method: 'DELETE', url })).statusCode, 200)
+    t.equal((await send(server, REPOSITORY, files)).statusCode, 200)
+    const after = [await current('timestamp'), await current('snapshot')]
+    t.same(after, [(before[0] ?? 0) + 1, (before[1] ?? 0) + 1])
+  },
+)

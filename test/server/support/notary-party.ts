@@ -66,7 +66,7 @@ export async function openNotaryLab(t: Test, holder: Holder = 'the server', flag
   return { server, owner, get, send, publish, complete }
 }
 
-async function newNotaryOwner(get: NotaryLab['get'], now: number, holder: Holder): Promise<NotaryOwner> {
+export async function newNotaryOwner(get: NotaryLab['get'], now: number, holder: Holder): Promise<NotaryOwner> {
   const keyOf = async (role: string): Promise<PublicKey> => {
     const { keytype, keyval } = (await get(`/v2/${REPO}/_trust/tuf/${role}.key`)).json<NotaryKeyObject>()
     return notaryCodec.key({ keytype, scheme: 'notary-v1-eddsa', public: keyval.public }, nativeSuite)
