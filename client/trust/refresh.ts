@@ -6,6 +6,7 @@ import {
   finishRoot,
   instant,
   isTrustError,
+  refuseSilenced,
   ROOT,
   rootFile,
   snapshotFile,
@@ -20,7 +21,9 @@ import type {
   AfterTargets,
   AfterTimestamp,
   Judge,
+  Snapshot,
   TopRole,
+  Verified,
   WalkingRoot,
   WantedFile,
 } from '../../tuf/index.ts'
@@ -192,8 +195,18 @@ async function updateSnapshot(run: Run, trust: AfterTimestamp): Promise<AfterSna
   const current = kept && unlessRefused(() => run.record.sawSnapshot(acceptSnapshot(trust, kept)))
   if (kept !== undefined && current !== undefined) return used(run, 'snapshot', { bytes: kept, value: current })
   const previous = kept && stillTrusted(trust, 'snapshot', kept)
-  const accept = (bytes: Uint8Array) => run.record.sawSnapshot(acceptSnapshot(trust, bytes, previous))
+  const accept = (bytes: Uint8Array) => {
+    const got = acceptSnapshot(trust, bytes, previous)
+    if (previous !== undefined) refuseLessHeard(run, got, previous)
+    return run.record.sawSnapshot(got)
+  }
   return await stored(run, 'snapshot', await demand(run, snapshotFile(trust), accept))
+}
+
+function refuseLessHeard({ kept }: Run, trust: AfterSnapshot, previous: Verified<Snapshot>): void {
+  const bytes = kept.get('targets')
+  const file = bytes && stillTrusted(trust, 'targets', bytes)
+  if (bytes !== undefined && file !== undefined) refuseSilenced(trust, previous, { bytes, file })
 }
 
 async function updateTargets(run: Run, trust: AfterSnapshot): Promise<AfterTargets> {

@@ -147,14 +147,31 @@ await t.test('refuses a delegated role that went back', async (t) => {
   await t.rejects(lab.library({}, 'team-1'), { code: 'ROLLBACK' })
 })
 
-await t.test('a role that left the snapshot says nothing any more, and no file can bring it back', async (t) => {
+await t.test('a role that is delegated no more says nothing, and no file can bring it back', async (t) => {
   const lab = await openLab(NOTARY)
   t.teardown(lab.close)
   const { simulator } = lab
   delegating(simulator)
   await lab.library({}, 'team-1')
+  simulator.publishTargets({ delegations: null })
   simulator.unlist(RELEASES)
+  simulator.release()
   await t.rejects(lab.library({}, 'team-1'), { code: 'TAG_NOT_SIGNED' })
+})
+
+await t.test('nobody silences a role to have another one answer with an older digest', async (t) => {
+  const lab = await openLab(NOTARY)
+  t.teardown(lab.close)
+  const { simulator } = lab
+  simulator.sign({ 'team-1': targetOf('old') })
+  delegating(simulator)
+  const before = await lab.library({}, 'team-1')
+  simulator.unlist(RELEASES)
+  await t.rejects(lab.library({}, 'team-1'), { code: 'ROLE_DISAPPEARED', detail: { role: RELEASES } })
+  await t.rejects(lab.library({}, 'team-1'), { code: 'ROLE_DISAPPEARED' }, 'nor the next time')
+  simulator.release()
+  simulator.sign({ 'team-1': targetOf('a') }, RELEASES)
+  t.same(await lab.library({}, 'team-1'), before, 'and it is heard again when it is listed')
 })
 
 await t.test('a certificate and its bare key are one signer', async (t) => {

@@ -1,8 +1,9 @@
 import { TrustError } from '../errors.ts'
-import { ROOT, SNAPSHOT } from '../model/ids.ts'
-import type { Snapshot, Verified } from '../model/metadata.ts'
+import { ROOT, SNAPSHOT, TARGETS } from '../model/ids.ts'
+import type { Snapshot, Targets, Verified } from '../model/metadata.ts'
 import { allowedBytes, refuseExpired, refuseLarger, refuseMismatch, refuseRollback } from './checks.ts'
 import { authorityOf } from '../codec/authority.ts'
+import { listedRoles } from './delegations.ts'
 import type { AfterSnapshot, AfterTimestamp } from './states.ts'
 import { verifyThreshold } from './threshold.ts'
 
@@ -43,5 +44,25 @@ function refuseRolesBack(trusted: Snapshot, got: Snapshot): void {
     const now = got.meta.get(role)
     if (now === undefined) throw new TrustError('ROLE_DISAPPEARED', { role, trusted: before })
     refuseRollback(role, before, now.version)
+  }
+}
+
+/**
+ * A dialect whose snapshot lists no versions lets roles leave it, for that is how a delegation ends. As long as the
+ * snapshot lists the very targets that were trusted, none did: without this, who holds the online keys could silence a
+ * role, and have an older digest of a tag answer from another one. Throws ROLE_DISAPPEARED.
+ */
+export function refuseSilenced(
+  { snapshot, suite, codec }: AfterSnapshot,
+  previous: Verified<Snapshot>,
+  targets: { readonly bytes: Uint8Array; readonly file: Verified<Targets> },
+): void {
+  const sha256 = snapshot.meta.get(TARGETS)?.hashes?.get('sha256')
+  if (sha256 === undefined || sha256 !== suite.hash('sha256', targets.bytes)) return
+  for (const role of listedRoles(targets.file)) {
+    const wasHeard = codec.isSilent?.(TARGETS, role, previous) === false
+    if (wasHeard && !snapshot.meta.has(role.name)) {
+      throw new TrustError('ROLE_DISAPPEARED', { role: role.name, trusted: previous.version })
+    }
   }
 }
