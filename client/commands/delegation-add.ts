@@ -20,7 +20,10 @@ export const delegationAddCommand = defineCommand({
     ROLE: one('its name, such as releases or releases/team-a'),
   },
   options: {
-    key: list('F', 'a public key: a PEM file, or the id of a key of this machine; may be repeated'),
+    key: list(
+      'F',
+      'a public key: a PEM file, an ssh public key or its file, or the id of a key of this machine; may be repeated',
+    ),
     threshold: count('N', 'how many of its keys must sign; 1 where nothing is said'),
     path: list('P', 'tags it may sign, as a pattern: 1.*; may be repeated; every tag where nothing is said'),
     terminating: flag('for those tags, no role after it is asked'),

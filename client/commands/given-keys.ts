@@ -1,6 +1,7 @@
 import { readPemBlocks, writePem } from '../../keys/pem.ts'
 import { publicMaterial } from '../../keys/schemes/table.ts'
 import { isReference } from '../../keys/signers/reference.ts'
+import { isPublicLine, readPublicLine } from '../../keys/signers/ssh/public-line.ts'
 import { readCertificate } from '../../keys/x509/certificate.ts'
 import type { Context } from '../context.ts'
 import { readUserFile } from '../files.ts'
@@ -9,10 +10,12 @@ import { usage } from './errors.ts'
 
 const MAX_PEM = 32 * 1024
 
-/** A public key that somebody named: a PEM file with it or with its certificate, or a key of this machine. */
+/** A public key that somebody named: a file with it or with its certificate, the line of an ssh key, or a key of this machine. */
 export async function givenKey(context: Context, given: string): Promise<GivenKey> {
+  if (isPublicLine(given)) return { public: readPublicLine(given) }
   if (isReference(given) || !/[/.]/.test(given)) return await (await context.keystore()).find(given)
   const pem = Buffer.from(await readUserFile(given, MAX_PEM)).toString('latin1')
+  if (isPublicLine(pem)) return { public: readPublicLine(pem) }
   const [block, ...more] = readPemBlocks(pem, given)
   if (block?.label === 'CERTIFICATE') return fromCertificate(block.der, given, context.clock())
   if (block?.label === 'PUBLIC KEY' && more.length === 0) return { public: publicMaterial(block.der) }
