@@ -31,7 +31,7 @@ export async function startAgent(t: Test, given: Readonly<Record<string, string>
   const child = spawn('ssh-agent', ['-D', '-a', socket], { stdio: 'ignore', env: { ...process.env, ...given } })
   t.teardown(() => child.kill())
   for (let tries = 0; !existsSync(socket); tries += 1) {
-    if (tries > 200) throw new Error('ssh-agent did not start')
+    if (tries > 3000) throw new Error('ssh-agent did not start')
     await delay(20)
   }
   const env = { SSH_AUTH_SOCK: socket }

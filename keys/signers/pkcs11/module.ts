@@ -11,10 +11,10 @@ export type Module = { readonly cryptoki: PKCS11; readonly path: string; readonl
 const LOADED = new Map<string, { readonly cryptoki: PKCS11; users: number }>()
 
 /** Loads `pkcs11js` and with it the module at `path`. Throws SIGNER_UNAVAILABLE and KEY_PERMISSIONS. */
-export async function loadModule(path: string): Promise<Module> {
+export async function loadModule(path: string, addon: () => Promise<AddonModule> = importAddon): Promise<Module> {
   const signer = `the PKCS#11 module ${path}`
   const real = safeFile(path, signer, 'read')
-  const { PKCS11 } = await importAddon()
+  const { PKCS11 } = await loadAddon(addon)
   const loaded = LOADED.get(real) ?? { cryptoki: initialised(new PKCS11(), real, signer), users: 0 }
   LOADED.set(real, loaded)
   loaded.users += 1
@@ -47,11 +47,16 @@ export function reasonOf(error: unknown): string {
   return /CKR_[A-Z0-9_]+/.exec(message)?.[0] ?? message.split('\n')[0] ?? 'it failed'
 }
 
+type AddonModule = { readonly default: typeof Addon }
+
 /** Only here, and only when a token is named: most installations have none, and the add-on is compiled where it runs. */
-async function importAddon(): Promise<typeof Addon> {
+function importAddon(): Promise<AddonModule> {
+  return import('pkcs11js')
+}
+
+async function loadAddon(addon: () => Promise<AddonModule>): Promise<typeof Addon> {
   try {
-    const { default: addon } = await import('pkcs11js')
-    return addon
+    return (await addon()).default
   } catch (error) {
     throw new KeyError(
       'SIGNER_UNAVAILABLE',

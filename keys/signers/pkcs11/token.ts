@@ -52,13 +52,16 @@ export function openToken(cryptoki: PKCS11, uri: Pkcs11Uri, surroundings: Surrou
         if (refused) throw new KeyError('PIN_WRONG', { token: name })
         if (pin !== undefined || !(info.flags & CKF.loginRequired)) return
         const file = pinSource ?? surroundings.pinFile
-        refuseLocked(name, info.flags, file)
+        refuseLocked(name, call(name, () => cryptoki.C_GetTokenInfo(slot)).flags, file)
         const given = await askPin(name, file, surroundings)
         loginAs(CKU.user, given)
         pin = given
       }),
     sign: ({ handle, always }, mechanism, data) =>
       inTurn(async () => {
+        // Another call would wait for the lock that the lost one holds; another PIN may be the last.
+        if (stuck) throw failure(name, new Error('it still owes an answer'))
+        if (refused) throw new KeyError('PIN_WRONG', { token: name })
         call(name, () => cryptoki.C_SignInit(session, mechanism, handle))
         if (always && pin !== undefined) loginAs(CKU.contextSpecific, pin)
         const { say, signal, milliseconds } = surroundings
@@ -120,7 +123,7 @@ export function call<T>(name: string, use: () => T): T {
 }
 
 function failure(name: string, error: unknown): KeyError {
-  return new KeyError('SIGNER_FAILED', { signer: name, why: `it answered ${reasonOf(error)}` }, { cause: error })
+  return new KeyError('SIGNER_FAILED', { signer: name, why: reasonOf(error) }, { cause: error })
 }
 
 type Slot = { readonly slot: Handle; readonly info: TokenInfo }
@@ -171,8 +174,8 @@ function openSession(cryptoki: PKCS11, slot: Handle, name: string): Handle {
 function closeSession(cryptoki: PKCS11, session: Handle): void {
   try {
     cryptoki.C_CloseSession(session)
-  } catch (error) {
-    if (!reasonOf(error).startsWith('CKR_')) throw error
+  } catch {
+    return // nothing is left to close
   }
 }
 

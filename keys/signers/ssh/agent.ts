@@ -64,7 +64,11 @@ function ask(socket: string, body: Uint8Array, signal: AbortSignal): Promise<Uin
     }
     const give = () => settle(() => reject(failed('nobody waits for it any more')))
     signal.addEventListener('abort', give, { once: true })
-    connection.on('error', (error: NodeJS.ErrnoException) => settle(() => reject(unreachable(error))))
+    let connected = false
+    connection.on('connect', () => (connected = true))
+    connection.on('error', (error: NodeJS.ErrnoException) =>
+      settle(() => reject(connected ? failed(`it hung up (${error.code ?? 'unknown'})`) : unreachable(error))),
+    )
     connection.on('close', () => settle(() => reject(failed('it hung up in the middle of an answer'))))
     connection.on('data', (part: Buffer) => {
       parts.push(part)

@@ -1,11 +1,13 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import pkcs11js from 'pkcs11js'
 import t from 'tap'
 import type { Test } from 'tap'
-import { CKA, CKF, CKM, CKU } from '../../../keys/signers/pkcs11/constants.ts'
+import { CKA, CKF, CKM, CKO, CKU } from '../../../keys/signers/pkcs11/constants.ts'
+import { loadModule } from '../../../keys/signers/pkcs11/module.ts'
 import type { Algorithm } from '../../../keys/signer.ts'
 import { codeOf, tagseal } from '../../support/cli.ts'
 import { privateFolder } from '../../support/secrets.ts'
@@ -17,8 +19,8 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 const skip = whyNoTokens() ?? false
 
 /** SoftHSM reads its environment in the process that loads it, and once: every test has a token of its own there. */
-function tokenHere(t: Test, label?: string) {
-  const token = startToken(t, label)
+function tokenHere(t: Test) {
+  const token = startToken(t)
   process.env['SOFTHSM2_CONF'] = token.env.SOFTHSM2_CONF
   return { ...token, options: { module: token.module, pinFile: token.pinFile } }
 }
@@ -151,37 +153,203 @@ await t.test('a key that wants the PIN before every signature gets it', { skip }
   for (let i = 0; i < 3; i += 1) t.ok(isSignedBy(signer.public, PAYLOAD, await signer.sign(PAYLOAD)))
 })
 
-await t.test('a token that waits for a touch that never comes', { skip }, async (t) => {
-  const token = startToken(t)
-  const slow = join(privateFolder(t), 'slow.so')
-  const source = fileURLToPath(new URL('../../support/slow-module.c', import.meta.url))
-  execFileSync('c++', ['-x', 'c', '-shared', '-fPIC', `-I${ROOT}node_modules/pkcs11js/includes`, source, '-o', slow])
-  const home = privateFolder(t)
-  const env = { ...token.env, TAGSEAL_HOME: home, REAL_MODULE: token.module }
-  const generated = await tagseal(['key', 'generate', '--pkcs11', 'pkcs11:token=release;object=k'], { env })
-  t.equal(generated.code, 0, generated.stderr)
-  await t.test('does not keep its user', async (t) => {
-    const script = `
-      import { openKeystore } from '${ROOT}keys/keystore/file.ts'
-      import { fixedPassphrase } from '${ROOT}keys/keystore/passphrase-source.ts'
-      import { withSigners } from '${ROOT}keys/signers/keystore.ts'
-      const files = openKeystore({ dir: '${home}/keys', passphrase: fixedPassphrase(Buffer.from('x')) })
-      const keys = withSigners(files, {
-        dir: '${home}/keys', clock: Date.now, env: {}, say: console.log, warn: console.log,
-        module: '${slow}', pinFile: '${token.pinFile}', milliseconds: 1500,
-      })
-      const signer = await keys.open('pkcs11:token=release;object=k')
-      await signer.sign(Buffer.from('x')).catch((error) => console.log(error.code))
+const odd = skip === false ? oddModule(t) : ''
+
+/** As `tokenHere`, behind a module that does what `ODD_...` in the environment says. */
+function oddToken(t: Test) {
+  const token = tokenHere(t)
+  process.env['REAL_MODULE'] = token.module
+  const told: string[] = []
+  t.teardown(() => told.forEach((name) => delete process.env[name]))
+  const be = (name: string, value: string) => {
+    told.push(name)
+    process.env[name] = value
+  }
+  return { ...token, options: { ...token.options, module: odd }, be }
+}
+
+await t.test('the PIN of a token that may lock itself is not spent', { skip }, async (t) => {
+  const CASES: Record<string, { odd: [string, string]; by: 'file' | 'person'; code?: string; message?: RegExp }> = {
+    'with one attempt left, from a file': {
+      odd: ['ODD_FLAGS', '0x20000'],
+      by: 'file',
+      code: 'PIN_LOCKED',
+      message: /one attempt is left/,
+    },
+    'with one attempt left, but by a person': { odd: ['ODD_FLAGS', '0x20000'], by: 'person' },
+    'when it is locked': { odd: ['ODD_FLAGS', '0x40000'], by: 'person', code: 'PIN_LOCKED', message: /was locked/ },
+    'when it locks itself': { odd: ['ODD_LOGIN', '0xa4'], by: 'person', code: 'PIN_LOCKED', message: /was locked/ },
+    'on a reader with a pad': { odd: ['ODD_FLAGS', '0x100'], by: 'person', code: 'PIN_LOCKED', message: /pad/ },
+    'when the token broke': {
+      odd: ['ODD_LOGIN', '0x30'],
+      by: 'file',
+      code: 'SIGNER_FAILED',
+      message: /CKR_DEVICE_ERROR/,
+    },
+  }
+  for (const [
+    name,
+    {
+      odd: [variable, value],
+      by,
+      code,
+      message,
+    },
+  ] of Object.entries(CASES)) {
+    await t.test(name, async (t) => {
+      const { options, module, be } = oddToken(t)
+      pair(module, 'k', { id: '03' })
+      be(variable, value)
+      let asked = 0
+      const ask = async () => {
+        asked += 1
+        return new Uint8Array(Buffer.from(PIN))
+      }
+      const person = { module: odd, terminal: () => ({ ask, close: () => undefined }) }
+      const keys = openSigning(t, by === 'file' ? options : person)
+      const opening = keys.open('pkcs11:token=release;object=k')
+      if (code === undefined) return void t.ok(await opening)
+      await t.rejects(opening, { code, ...(message && { message }) })
+      t.equal(asked, variable === 'ODD_LOGIN' && by === 'person' ? 1 : 0)
       await keys.close()
-      process.exit(7)`
-    const file = join(home, 'run.ts')
-    writeFileSync(file, script)
-    const ran = outcome(() =>
-      execFileSync(process.execPath, [file], { env: { ...process.env, ...env }, timeout: 20_000, encoding: 'utf8' }),
-    )
-    t.equal(ran.status, 7)
-    t.match(ran.stdout, /^waiting for token "release": touch it .*\nSIGNER_TIMEOUT\n$/)
+    })
+  }
+  await t.test('when it is wrong before one signature, for the next', async (t) => {
+    const { options, module, be } = oddToken(t)
+    pair(module, 'careful', { id: '04', always: true })
+    const keys = openSigning(t, options)
+    const signer = await keys.open('pkcs11:token=release;object=careful')
+    t.ok(await signer.sign(PAYLOAD))
+    be('ODD_LOGIN', '0xa0')
+    await t.rejects(signer.sign(PAYLOAD), { code: 'PIN_WRONG' })
+    be('ODD_LOGIN', '0')
+    await t.rejects(signer.sign(PAYLOAD), { code: 'PIN_WRONG' }, 'the next one is not even tried')
+    await keys.close()
   })
+})
+
+await t.test('a token that answers wrongly signs nothing', { skip }, async (t) => {
+  await t.test('with a signature that is none', async (t) => {
+    const { options, module, be } = oddToken(t)
+    pair(module, 'k', { id: '05' })
+    const keys = openSigning(t, options)
+    const signer = await keys.open('pkcs11:token=release;object=k')
+    be('ODD_SIGNATURE', '1')
+    await t.rejects(signer.sign(PAYLOAD), { code: 'SIGNATURE_WRONG' })
+    await keys.close()
+  })
+  await t.test('with a point that is on no curve', async (t) => {
+    const { options, module, be } = oddToken(t)
+    pair(module, 'k', { id: '06' })
+    be('ODD_POINT', '1')
+    const keys = openSigning(t, options)
+    await t.rejects(keys.find('pkcs11:token=release;object=k'), { code: 'SIGNER_UNFIT', message: /not on the curve/ })
+    t.match(await keys.offered('pkcs11:token=release'), [{ label: 'k', why: /not on the curve/ }])
+    await keys.close()
+  })
+  await t.test('without the private half, or with two of them', async (t) => {
+    const { options, module } = oddToken(t)
+    const refused = async (code: string) => {
+      const keys = openSigning(t, options)
+      await t.rejects(keys.open('pkcs11:token=release;object=k'), { code })
+      await keys.close()
+    }
+    pair(module, 'k', { id: '07' })
+    pair(module, 'k', { id: '07' }, CKO.privateKey)
+    await refused('KEY_AMBIGUOUS')
+    remove(module, 'k', CKO.privateKey)
+    await refused('KEY_NOT_FOUND')
+    pair(module, 'k', { id: '08' })
+    await refused('KEY_AMBIGUOUS')
+  })
+  await t.test('of a kind that it does not make', async (t) => {
+    const { options, be } = oddToken(t)
+    be('ODD_GENERATE', '0x70') // CKR_MECHANISM_INVALID
+    const keys = openSigning(t, options)
+    const making = keys.generateAt('pkcs11:token=release;object=k', 'ed25519', undefined)
+    await t.rejects(making, { code: 'SIGNER_UNFIT', message: /no ed25519 keys/ })
+    t.same(await keys.list(), [])
+    await keys.close()
+  })
+  await t.test('when it does not know what it is asked for', async (t) => {
+    const { options } = tokenHere(t)
+    const keys = openSigning(t, options)
+    const asking = (reference: string) => keys.generateAt(reference, 'ed25519', undefined)
+    await t.rejects(asking('pkcs11:token=release'), { code: 'SIGNER_MALFORMED', message: /what the new key is called/ })
+    await t.rejects(asking('pkcs11:token=release;object=k;id=1'), { code: 'SIGNER_MALFORMED', message: /its own/ })
+    await keys.close()
+  })
+})
+
+await t.test('a token that breaks, or is drawn out', { skip }, async (t) => {
+  const CASES: Record<string, { odd: [string, string]; code?: string; message?: RegExp }> = {
+    'while it signs': { odd: ['ODD_SIGN', '0x32'], code: 'SIGNER_FAILED', message: /CKR_DEVICE_REMOVED/ },
+    'while a key is looked for': { odd: ['ODD_SEARCH', '0x32'], code: 'SIGNER_FAILED', message: /CKR_DEVICE_REMOVED/ },
+    'before it says who it is': { odd: ['ODD_INFO', '0xe0'], code: 'KEY_NOT_FOUND', message: /which has none/ },
+    'when all is done': { odd: ['ODD_CLOSE', '0xb3'] },
+    'or does not say what it does not know': { odd: ['ODD_ATTRIBUTE', '0x202'] },
+  }
+  for (const [
+    name,
+    {
+      odd: [variable, value],
+      code,
+      message,
+    },
+  ] of Object.entries(CASES)) {
+    await t.test(name, async (t) => {
+      const { options, module, be } = oddToken(t)
+      pair(module, 'k', { id: '10' })
+      const keys = openSigning(t, options)
+      be(variable, value)
+      const signing = async () => (await keys.open('pkcs11:token=release;object=k')).sign(PAYLOAD)
+      if (code === undefined) t.ok(await signing())
+      else await t.rejects(signing(), { code, ...(message && { message }) })
+      await keys.close()
+    })
+  }
+})
+
+await t.test('a token that waits for a touch that never comes', { skip }, async (t) => {
+  const { options, module, pinFile, be } = oddToken(t)
+  pair(module, 'k', { id: '09' })
+  await t.test('is given up, and asked no more', async (t) => {
+    const keys = openSigning(t, { ...options, milliseconds: 1200 })
+    const signer = await keys.open('pkcs11:token=release;object=k')
+    be('ODD_SILENCE', '1')
+    await t.rejects(signer.sign(PAYLOAD), { code: 'SIGNER_TIMEOUT' })
+    t.match(keys.said, [/^waiting for token "release": touch it/])
+    await t.rejects(signer.sign(PAYLOAD), { code: 'SIGNER_FAILED', message: /owes an answer/ })
+    delete process.env['ODD_SILENCE']
+    await delay(1200) // the lost call comes back, and its process can end
+    await keys.close()
+  })
+  await t.test('does not keep a process from its end', async (t) => {
+    const dir = privateFolder(t)
+    const file = join(dir, 'run.ts')
+    const lines = [
+      `import { openPkcs11 } from '${ROOT}keys/signers/pkcs11/custodian.ts'`,
+      `const token = openPkcs11({ env: {}, say: console.log, warn: console.log, module: '${odd}', pinFile: '${pinFile}', milliseconds: 1200 })`,
+      `const key = await token.find('pkcs11:token=release;object=k')`,
+      `const signer = await token.open(key.reference, key.public)`,
+      `await signer.sign(Buffer.from('x')).catch((error) => console.log(error.code))`,
+      `await token.close()`,
+      `process.exit(7)`,
+    ]
+    writeFileSync(file, lines.join('\n'))
+    const ran = spawnSync(process.execPath, [file], {
+      env: { ...process.env, ODD_SILENCE: '1' },
+      timeout: 20_000,
+      killSignal: 'SIGKILL',
+      encoding: 'utf8',
+    })
+    t.same([ran.status, ran.stdout.split('\n').at(-2)], [7, 'SIGNER_TIMEOUT'], ran.stderr)
+  })
+})
+
+await t.test('an add-on that does not load is said', async (t) => {
+  const loading = loadModule('/bin/sh', () => Promise.reject(new Error('no such file')))
+  await t.rejects(loading, { code: 'SIGNER_UNAVAILABLE', message: /npm rebuild pkcs11js/ })
 })
 
 await t.test('without the add-on, it is said how to have it', { skip }, async (t) => {
@@ -202,17 +370,20 @@ await t.test('without the add-on, it is said how to have it', { skip }, async (t
   t.match(ran.stderr, /npm rebuild pkcs11js/)
 })
 
-function outcome(run: () => string): { status: number | null; stdout: string } {
-  try {
-    return { status: 0, stdout: run() }
-  } catch (error) {
-    const { status, stdout } = error as { status: number | null; stdout: string }
-    return { status, stdout }
-  }
+function oddModule(t: Test): string {
+  const path = join(privateFolder(t), 'odd.so')
+  const source = fileURLToPath(new URL('../../support/odd-token.c', import.meta.url))
+  execFileSync('c++', ['-x', 'c', '-shared', '-fPIC', `-I${ROOT}node_modules/pkcs11js/includes`, source, '-o', path])
+  return path
 }
 
 /** By hand, as another program might: with an id and attributes of its own choice. Gives the id. */
-function pair(module: string, label: string, { id, always = false }: { id: string; always?: boolean }): string {
+function pair(
+  module: string,
+  label: string,
+  { id, always = false }: { id: string; always?: boolean },
+  half?: number,
+): string {
   inSession(module, (lib, session) => {
     const names = [
       { type: CKA.token, value: true },
@@ -227,13 +398,16 @@ function pair(module: string, label: string, { id, always = false }: { id: strin
     ]
     lib.C_GenerateKeyPair(session, { mechanism: CKM.ecGenerate }, [...names, p256], [...names, ...secret])
   })
+  if (half === CKO.privateKey) remove(module, label, CKO.publicKey, 1)
   return id
 }
 
-function remove(module: string, label: string): void {
+/** Every such object, or so many of them. */
+function remove(module: string, label: string, half?: number, most = 10): void {
   inSession(module, (lib, session) => {
-    lib.C_FindObjectsInit(session, [{ type: CKA.label, value: label }])
-    const found = lib.C_FindObjects(session, 10)
+    const kind = half === undefined ? [] : [{ type: CKA.class, value: half }]
+    lib.C_FindObjectsInit(session, [{ type: CKA.label, value: label }, ...kind])
+    const found = lib.C_FindObjects(session, most)
     lib.C_FindObjectsFinal(session)
     for (const handle of found) lib.C_DestroyObject(session, handle)
   })

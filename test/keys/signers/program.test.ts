@@ -59,6 +59,11 @@ await t.test('the example of the guide signs', async (t) => {
   }
 })
 
+await t.test('a program makes no keys', async (t) => {
+  const making = openSigning(t).generateAt('exec:/bin/true', 'ed25519', undefined)
+  await t.rejects(making, { code: 'SIGNER_UNFIT' })
+})
+
 await t.test('a program runs in an environment without our secrets, and what it says is passed on', async (t) => {
   const pem = openssl(['pkey', '-pubout'], openssl(['genpkey', '-algorithm', 'ed25519']))
   const seen = join(privateFolder(t), 'seen')

@@ -83,6 +83,9 @@ await t.test('what a real ssh-agent has and cannot do is refused with words', as
     const signer = await keys.open('ssh:confirmed')
     await t.rejects(signer.sign(Buffer.alloc(256 * 1024)), { code: 'SIGNER_FAILED', message: /256 KiB/ })
   })
+  await t.test('a wish for a new key', async (t) => {
+    await t.rejects(keys.generateAt('ssh:new', 'ed25519', undefined), { code: 'SIGNER_UNFIT', message: /ssh-keygen/ })
+  })
   await t.test('they are named where all of them are listed', async (t) => {
     const offered = await keys.offered('ssh:')
     t.equal(offered.filter((key) => 'id' in key).length, 3)

@@ -1,4 +1,4 @@
-import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { isReference, kindOf } from '../../../keys/signers/reference.ts'
@@ -43,6 +43,9 @@ await t.test('a reference is kept beside the key files', async (t) => {
   await t.test('and a name that a file has too is nobody’s', async (t) => {
     const other = await keys.importReference(exampleSigner(t, 'ed25519'), 'in a file')
     await t.rejects(keys.open('in a file'), { code: 'KEY_AMBIGUOUS' })
+    const twin = await keys.generate({ algorithm: 'ed25519', name: 'in a file', encrypted: false })
+    await t.rejects(keys.open('in a file'), { code: 'KEY_AMBIGUOUS' })
+    await keys.remove(twin.id)
     t.equal((await keys.remove(other.id)).id, other.id)
     t.equal((await keys.find('in a file')).id, file.id)
   })
@@ -81,6 +84,16 @@ await t.test('what somebody did to a kept reference is seen', async (t) => {
       await keys.remove(file.id)
     })
   }
+  await t.test('another key’s name', async (t) => {
+    chmodSync(path, 0o600)
+    writeFileSync(path, text)
+    chmodSync(path, 0o400)
+    const wrong = join(keys.dir, `${other.id}.ref`)
+    copyFileSync(path, wrong)
+    await t.rejects(keys.list(), { code: 'KEY_MALFORMED', message: /it holds the key/ })
+    t.equal((await keys.find('release')).id, kept.id)
+    rmSync(wrong, { force: true })
+  })
   await t.test('looser modes', async (t) => {
     chmodSync(path, 0o644)
     await t.rejects(keys.open('release'), { code: 'KEY_PERMISSIONS' })

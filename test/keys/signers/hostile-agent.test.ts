@@ -7,9 +7,9 @@ import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
-import { string, uint32 } from '../../keys/signers/ssh/wire.ts'
-import { privateFolder } from '../support/secrets.ts'
-import { openSigning } from '../support/signing.ts'
+import { string, uint32 } from '../../../keys/signers/ssh/wire.ts'
+import { privateFolder } from '../../support/secrets.ts'
+import { openSigning } from '../../support/signing.ts'
 
 const PAYLOAD = Buffer.from('{"_type":"root"}')
 const OWN = generateKeyPairSync('ed25519').privateKey
@@ -132,10 +132,12 @@ const CASES: Record<string, { behaves: Behaviour; code: string; whilst: 'finding
 for (const [name, { behaves, code, whilst }] of Object.entries(CASES)) {
   await t.test(`an agent that answers with ${name}: ${code}`, async (t) => {
     const socket = await hostileAgent(t, behaves)
-    const keys = openSigning(t, { env: { SSH_AUTH_SOCK: socket }, milliseconds: 400 })
-    if (whilst === 'finding') return void (await t.rejects(keys.find('ssh:release'), { code }))
-    const signer = await keys.open('ssh:release')
-    await t.rejects(signer.sign(PAYLOAD), { code })
+    const patient = openSigning(t, { env: { SSH_AUTH_SOCK: socket } })
+    if (whilst === 'finding') return void (await t.rejects(patient.find('ssh:release'), { code }))
+    const { id } = await patient.importReference('ssh:release', undefined)
+    const hurried = code === 'SIGNER_TIMEOUT' ? { milliseconds: 400 } : {}
+    const keys = openSigning(t, { dir: patient.dir, env: { SSH_AUTH_SOCK: socket }, ...hurried })
+    await t.rejects((await keys.open(id)).sign(PAYLOAD), { code })
   })
 }
 
