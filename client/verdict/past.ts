@@ -80,9 +80,7 @@ export function openPast(fetch: FetchVersion): Past {
       const bytes = await fetch(authority.name, version)
       if (bytes === undefined) return undefined
       const file = verifyThreshold(authority, view.codec.decode('targets', bytes, view), view.suite)
-      const [repository, named] = [repositoryOf(view.root), repositoryOf(file)]
-      const isOurs = repository === undefined || named === undefined || named === repository
-      return file.version === version && isOurs ? file : undefined
+      return file.version === version && isOf(view, file) ? file : undefined
     } catch (error) {
       if (isTrustError(error) || isClientError(error)) return undefined
       throw error
@@ -98,6 +96,16 @@ export function openPast(fetch: FetchVersion): Past {
       return all
     },
   }
+}
+
+/**
+ * No snapshot lists an older file. Where the root is bound to its repository by other means than a member, files have no
+ * such member either, and one that the same key signed for another repository would look like ours.
+ */
+function isOf(view: View, file: Targets): boolean {
+  const [repository, named] = [repositoryOf(view.root), repositoryOf(file)]
+  if (view.codec.repositoryOf(view.root, view) !== repository) return false
+  return repository === undefined || named === undefined || named === repository
 }
 
 function add(earlier: Map<string, Set<string>>, digest: string | undefined, tag: string): void {

@@ -54,7 +54,8 @@ export function openVerdictLab(
       const cache = caches.get(repository) ?? memoryCache()
       caches.set(repository, cache)
       const http = httpOf(simulator, () => lab.down)
-      return openRepository({ metadataUrl: 'http://127.0.0.1/', pin, cache, http, clock: () => time.wall })
+      const metadataUrl = 'http://127.0.0.1/'
+      return openRepository({ metadataUrl, repository, pin, cache, http, clock: () => time.wall })
     },
     background: options.background ?? false,
     clock: () => time.wall,

@@ -1,8 +1,9 @@
 import t from 'tap'
 import type { SignedRule } from '../../../client/verdict/rule.ts'
-import { roleName, TARGETS } from '../../../tuf/index.ts'
-import { signingKey } from '../../support/signing-key.ts'
-import { Simulator, targetOf } from '../../support/simulator.ts'
+import { roleName, TARGETS, version } from '../../../tuf/index.ts'
+import { NOTARY } from '../../support/dialects.ts'
+import { certifiedKey, signingKey } from '../../support/signing-key.ts'
+import { NOW, Simulator, targetOf } from '../../support/simulator.ts'
 import { NAME, openVerdictLab } from '../../support/verdict-lab.ts'
 
 const digest = (content: string) => `sha256:${targetOf(content).hashes.get('sha256')}`
@@ -137,6 +138,23 @@ for (const [name, { history, asked = 'old', rule, admitted = false }] of Object.
     t.equal(await lab.verdicts.wasSigned(NAME, digest(asked)), admitted)
   })
 }
+
+await t.test(
+  'refuses what a key of a Notary repository signed elsewhere, for no file there says whose it is',
+  async (t) => {
+    const root = await certifiedKey({ name: NAME, from: NOW - 86_400_000, until: NOW + 86_400_000 })
+    const simulator = new Simulator({ ...NOTARY, keys: { root: [root] } })
+    sign(simulator, 'one')
+    sign(simulator, 'new')
+    const current = simulator.targetsOf(TARGETS)
+    const before = current.version - 1
+    const elsewhere = { ...current, version: version(before), targets: new Map([['1.0', targetOf('elsewhere')]]) }
+    simulator.files.set(`${before}.targets.json`, simulator.seal(elsewhere, simulator.signers.get(TARGETS) ?? []))
+    const lab = openVerdictLab({ simulator, rule: { signedOnce: true } })
+    t.teardown(lab.close)
+    t.notOk(await lab.verdicts.wasSigned(NAME, digest('elsewhere')))
+  },
+)
 
 await t.test('what was found out is gone on from, file by file', async (t) => {
   const simulator = new Simulator()
