@@ -27,8 +27,11 @@ export function launch(program, source) {
   else handOver(file)
 }
 
+/** After a pull a package may be missing that is new, and what loads it would end with a stack trace. */
 function isInstalled() {
-  return existsSync(new URL('../node_modules', import.meta.url))
+  if (!existsSync(new URL('../node_modules', import.meta.url))) return false
+  const { dependencies } = createRequire(import.meta.url)('../package.json')
+  return Object.keys(dependencies).every((name) => existsSync(new URL(`../node_modules/${name}`, import.meta.url)))
 }
 
 function refuseBareClone() {

@@ -53,11 +53,24 @@ await t.test('eight that start at once in a fresh clone with the lock of a proce
   t.match(calls, /^ci /)
 })
 
+const NOT_INSTALLED = /^error: [^\n]*not installed\nhint: node scripts\/ensure\.mjs[^\n]*\n$/
+
 await t.test('a clone in which nothing is installed says so, and how to go on', async (t) => {
   const clone = t.testdir({ client: { 'main.ts': '' } })
   await cp(join(ROOT, 'bin'), join(clone, 'bin'), { recursive: true })
   const ran = run(process.execPath, [join(clone, 'bin/tagseal.mjs'), '--version'])
-  await t.rejects(ran, { code: 3, stderr: /^error: [^\n]*not installed\nhint: node scripts\/ensure\.mjs[^\n]*\n$/ })
+  await t.rejects(ran, { code: 3, stderr: NOT_INSTALLED })
+})
+
+await t.test('a clone that was pulled since its packages were installed says the same', async (t) => {
+  const clone = t.testdir({
+    client: { 'main.ts': "import 'new'" },
+    'package.json': '{"dependencies":{"old":"1.0.0","new":"1.0.0"}}',
+    node_modules: { old: {} },
+  })
+  await cp(join(ROOT, 'bin'), join(clone, 'bin'), { recursive: true })
+  const ran = run(process.execPath, [join(clone, 'bin/tagseal.mjs'), '--version'])
+  await t.rejects(ran, { code: 3, stderr: NOT_INSTALLED })
 })
 
 async function findOldNode(): Promise<string | undefined> {
