@@ -205,6 +205,11 @@ async function currentRoot(
   return state && record && openRoot(judge(state.dialect, repository), await work.load(repository, record))
 }
 
+/** Fastify takes a server that it did not make for one of plain http. */
+function shown(address: string, { tlsCert }: Settings): string {
+  return tlsCert === undefined ? address : address.replace(/^http:/, 'https:')
+}
+
 function lifetimesOf(settings: Settings): Completion['lifetimes'] {
   const timestamp = settings.timestampLifetime * 1000
   return {
@@ -223,7 +228,7 @@ async function listen(
   const { host, port } = hostPort(settings.listen)
   const sockets = socketsOf(app.server)
   try {
-    await app.listen({ host, port })
+    await app.listen({ host, port, listenTextResolver: (address) => `listening on ${shown(address, settings)}` })
   } catch (cause) {
     const why = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
     throw new ConfigError('LISTEN_FAILED', { listen: settings.listen, why }, { cause })

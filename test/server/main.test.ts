@@ -171,6 +171,7 @@ await t.test('speaks TLS, and reads its certificate again on SIGHUP', async (t) 
   while (!server.log().includes('could not be read again')) await new Promise((resolve) => setTimeout(resolve, 10))
   t.equal(await statusWith(server.url, second.caText), 200, 'the old one stays')
   t.equal(await server.stop(), 0)
+  t.match(server.log(), `listening on ${server.url}`, 'the log says https as well')
 })
 
 await t.test('does not start with a certificate that is none, or is of another key', async (t) => {
