@@ -5,7 +5,7 @@ import type { SigningKeystore } from '../keys/signers/keystore.ts'
 import { CommandError } from './commands/errors.ts'
 import { withoutOurs } from './settings.ts'
 import type { Environment, Settings } from './settings.ts'
-import { readUserFile } from './files.ts'
+import { readAuthorities, readUserFile } from './files.ts'
 import { pathsFor } from './paths.ts'
 import type { Paths } from './paths.ts'
 import type { Http } from './http.ts'
@@ -67,7 +67,6 @@ export type ContextParts = Pick<Context, 'terminal' | 'env' | 'clock' | 'monoton
 
 const MAX_TOKEN = 4096
 const SERVING_SOCKETS = 256
-const MAX_CERTIFICATES = 4 * 1024 * 1024
 
 export function openContext(settings: Settings, parts: ContextParts): Context {
   const { terminal, env, clock, monotonic, signal, homeDirectory, version } = parts
@@ -242,13 +241,6 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
 
 async function readText(path: string, most: number): Promise<string> {
   return Buffer.from(await readUserFile(path, most)).toString('utf8')
-}
-
-/** Of a file without a certificate OpenSSL says nothing, and of an empty one Node makes its own authorities. */
-async function readAuthorities(path: string): Promise<string> {
-  const text = await readText(path, MAX_CERTIFICATES)
-  if (/^-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/m.test(text)) return text
-  throw new CommandError('FILE_MALFORMED', { path, why: 'there is no certificate in it, in PEM' })
 }
 
 /** What else a header can carry would be no header. */

@@ -250,11 +250,6 @@ const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     VERSION_MISMATCH:
       'the server, or something in front of it, mixes files of different versions; do not use the image',
   },
-  HttpError: {
-    NETWORK: 'is the trust server right, and running? --server URL names another',
-    TIMEOUT: 'is the trust server right, and running? --server URL names another',
-    PLAIN_HTTP_REFUSED: 'use https, or name the host yourself: --plain-http=HOST',
-  },
 }
 
 function keyHint(error: Error, code: string): string | undefined {
@@ -272,7 +267,9 @@ function keyHint(error: Error, code: string): string | undefined {
     PIN_WRONG: 'check it: a token locks itself after a few wrong ones',
     PIN_LOCKED: "log in once with the right PIN by the token's own tool, or have it unlocked",
     PASSPHRASE_MISSING: 'give --passphrase-file FILE, or set TAGSEAL_PASSPHRASE_FILE',
-    PASSPHRASE_WRONG: 'nothing was changed; try again',
+    PASSPHRASE_WRONG:
+      'nothing was changed; try again, or name the file that holds it: --passphrase-file FILE, and for the keys of ' +
+      'notary and docker --old-passphrase-file FILE',
     PASSPHRASE_UNUSABLE: 'give another with --passphrase-file FILE or TAGSEAL_PASSPHRASE_FILE, or type it',
     PASSPHRASE_CANCELLED: 'nothing was published; run it again',
     KEYSTORE_IO: 'check the disk and the folder, or name another one with --home DIR',

@@ -22,6 +22,15 @@ export async function readUserFile(path: string, most: number): Promise<Uint8Arr
   throw new CommandError('FILE_UNREADABLE', { path, why: `it is larger than ${most} bytes` })
 }
 
+const MAX_CERTIFICATES = 4 * 1024 * 1024
+
+/** Of a file without a certificate OpenSSL says nothing, and of an empty one Node makes its own authorities. */
+export async function readAuthorities(path: string): Promise<string> {
+  const text = Buffer.from(await readUserFile(path, MAX_CERTIFICATES)).toString('utf8')
+  if (/^-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/m.test(text)) return text
+  throw new CommandError('FILE_MALFORMED', { path, why: 'there is no certificate in it, in PEM' })
+}
+
 const REASONS: ReadonlyMap<string, string> = new Map([
   ['ENOENT', 'there is no such file'],
   ['EACCES', 'permission denied'],

@@ -10,11 +10,46 @@ export type HttpFailures = {
 export type HttpCode = keyof HttpFailures
 
 const SENTENCE: { readonly [C in HttpCode]: (d: HttpFailures[C]) => string } = {
-  NETWORK: (d) => `${d.url} could not be reached (${d.reason})`,
+  NETWORK: unreached,
   TIMEOUT: (d) => `${d.url} took too long: given up after ${d.milliseconds} ms`,
   TOO_LARGE: (d) => `${d.what} is larger than ${d.limit} bytes`,
   PLAIN_HTTP_REFUSED: (d) => `${d.host} would be spoken to in plain http, which anyone on the way can read and change`,
   SCHEME_REFUSED: (d) => `${d.url} is neither https nor http`,
+}
+
+const HINT: { readonly [C in HttpCode]?: (d: HttpFailures[C]) => string } = {
+  NETWORK: reachHint,
+  TIMEOUT: (d) => runningHint(d.url),
+  PLAIN_HTTP_REFUSED: (d) => `use https, or name the host yourself: --plain-http=${d.host}`,
+}
+
+/** What Node and OpenSSL call a certificate that they do not take. */
+const CERTIFICATE = /CERT|^UNABLE_TO_|^ERR_TLS_/
+
+export function refusesCertificate(reason: string): boolean {
+  return CERTIFICATE.test(reason)
+}
+
+export function unreached({ url, reason }: HttpFailures['NETWORK']): string {
+  if (!refusesCertificate(reason)) return `${url} could not be reached (${reason})`
+  return `${originOf(url)} showed a certificate that this machine does not trust (${reason})`
+}
+
+/** What to do next. A certificate is refused for its date or its name as well, and no `--ca` helps against that. */
+export function reachHint({ url, reason }: HttpFailures['NETWORK']): string {
+  if (/EXPIRED|NOT_YET_VALID/.test(reason))
+    return "is this machine's clock right? if it is, its certificate is to be renewed"
+  if (reason === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'its certificate is for another name: is the URL right?'
+  if (refusesCertificate(reason)) return 'give the certificate of the authority that signed it: --ca FILE or TAGSEAL_CA'
+  return runningHint(url)
+}
+
+export function runningHint(url: string): string {
+  return `is the trust server ${originOf(url)} right, and running? --server URL names another`
+}
+
+function originOf(url: string): string {
+  return URL.parse(url)?.origin ?? url
 }
 
 /** A request that got no usable answer. Branch on `code`. */
@@ -26,6 +61,11 @@ export class HttpError<C extends HttpCode = HttpCode> extends Error {
     super(SENTENCE[code](detail), options)
     this.code = code
     this.detail = detail
+  }
+
+  /** What to do next, where there is something to do. */
+  get hint(): string | undefined {
+    return HINT[this.code]?.(this.detail)
   }
 }
 

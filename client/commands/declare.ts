@@ -1,4 +1,5 @@
 /** How a command says what it takes, so that asking for an option it never declared does not compile. */
+import type { ExitCode } from '../exit.ts'
 import type { Context } from '../context.ts'
 
 export type Option = {
@@ -42,8 +43,8 @@ export type AnyInput = {
 export type Answer = {
   readonly lines: readonly string[]
   readonly document: unknown
-  /** 1 where the answer is a no, 3 where a part of it could not be found out. */
-  readonly exit?: 0 | 1 | 3
+  /** 1 where the answer is a no, 2 where all that was asked was asked wrongly, 3 where a part could not be found out. */
+  readonly exit?: ExitCode
 }
 
 export type Spec<P extends Operands, O extends Options> = {

@@ -2,7 +2,7 @@ import { nativeSuite } from '../../keys/native/suite.ts'
 import { authorityOf, ROOT } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { failureOf } from '../exit.ts'
-import type { Failure } from '../exit.ts'
+import type { ExitCode, Failure } from '../exit.ts'
 import { failureDocument, tellFailure } from '../failure-text.ts'
 import { collect } from '../moving/collect.ts'
 import type { OldState } from '../moving/collect.ts'
@@ -17,7 +17,7 @@ import type { RepositoryName } from '../registry/reference.ts'
 import { isClientError } from '../trust/errors.ts'
 import { httpSource, metadataUrlOf } from '../trust/fetch.ts'
 import { addPin, patternOf } from '../trust/pins.ts'
-import { readUserFile } from '../files.ts'
+import { readAuthorities, readUserFile } from '../files.ts'
 import { count, defineCommand, flag, list, many, text } from './declare.ts'
 import type { Answer } from './declare.ts'
 import { usage } from './errors.ts'
@@ -42,7 +42,7 @@ export const importNotaryCommand = defineCommand({
     'no-passphrase': flag('keep keys that are taken in readable to whoever reads their files'),
   },
   examples: [
-    'tagseal import notary --from https://notary.docker.io docker.io/team/app --private ~/.docker/trust/private --pin 6d9a0eda1a18',
+    'tagseal import notary --from https://notary.docker.io docker.io/team/app --private ~/.docker/trust/private --pin 6d9a0eda1a18b1d9e4f5f53d0a4a1b2c3d4e5f60718293a4b5c6d7e8f9012345',
   ],
   notes:
     'Everything is verified before it moves. The root key signs once, for the keys of the server here: its ' +
@@ -50,14 +50,15 @@ export const importNotaryCommand = defineCommand({
   async run(context, input) {
     const from = input.text('from')
     if (from === undefined) throw usage('it is not said where the repository is now', 'give --from URL')
+    const pin = await pinOf(input.list('pin'), input.count('pin-threshold'), input.flag('tofu'))
+    const fromCa = await authoritiesOf(input.text('from-ca'))
     const keys = await takeIn(context, input.list('private'), {
       old: input.text('old-passphrase-file'),
       encrypted: !input.flag('no-passphrase'),
     })
-    const pin = await pinOf(input.list('pin'), input.count('pin-threshold'), input.flag('tofu'))
     const outcomes: Outcome[] = []
     for (const repository of input.many('REPO').map(parseRepo)) {
-      outcomes.push(await moveOne(context, { repository, from, fromCa: input.text('from-ca'), pin }))
+      outcomes.push(await moveOne(context, { repository, from, fromCa, pin }))
     }
     return answerOf(keys, outcomes)
   },
@@ -82,10 +83,14 @@ async function pinOf(given: readonly string[], need: number | undefined, tofu: b
   const ids = given.filter((text) => /^[0-9a-f]{64}$/.test(text))
   if (ids.length === given.length) return keysPin(ids, thresholdOf(ids, need))
   const [file, ...more] = given
-  if (file === undefined || more.length > 0 || need !== undefined) {
+  if (file === undefined || more.length > 0 || need !== undefined || /^[0-9a-f]+$/i.test(file)) {
     throw usage('--pin is one root file, or key ids of 64 digits', 'notary key list shows the ids of root keys')
   }
   return rootPin(await readUserFile(file, MAX_ROOT))
+}
+
+async function authoritiesOf(file: string | undefined): Promise<string | undefined> {
+  return file === undefined ? undefined : await readAuthorities(file)
 }
 
 function thresholdOf(ids: readonly string[], need: number = ids.length): number {
@@ -175,11 +180,17 @@ async function pinHere(context: Context, repository: string, { trust }: OldState
 
 function tell({ terminal, clock }: Context, repository: string, { moved, followed, old }: Arrived): void {
   const how = moved ? 'is here now' : followed.length > 0 ? `followed in ${followed.join(', ')}` : 'is here already'
-  terminal.note(`${repository} ${how}: ${tagsOf(old)} tags in ${old.roles.size} roles, ${old.roots.size} roots`)
+  terminal.note(
+    `${repository} ${how}: ${counted(tagsOf(old), 'tag')} in ${counted(old.roles.size, 'role')}, ${counted(old.roots.size, 'root')}`,
+  )
   for (const role of old.unsigned) terminal.warn(`${role} has never signed anything there`)
   for (const [role, { expires }] of old.roles) {
     if (expires <= clock()) terminal.warn(`${role} has expired: whoever holds its keys must sign it again`)
   }
+}
+
+function counted(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`
 }
 
 function tagsOf({ roles }: OldState): number {
@@ -187,7 +198,10 @@ function tagsOf({ roles }: OldState): number {
 }
 
 function answerOf({ imported, there, failed }: Keys, outcomes: readonly Outcome[]): Answer {
-  const worst = Math.max(failed.length > 0 ? 1 : 0, ...outcomes.map(({ failure }) => failure?.exit ?? 0))
+  const exit = exitOf([
+    ...(failed.length > 0 ? [1 as const] : []),
+    ...outcomes.map(({ failure }) => failure?.exit ?? 0),
+  ])
   return {
     lines: outcomes.flatMap(({ arrived }) => (arrived === undefined ? [] : [arrived.pinned])),
     document: {
@@ -198,8 +212,16 @@ function answerOf({ imported, there, failed }: Keys, outcomes: readonly Outcome[
       },
       repositories: outcomes.map(documentOf),
     },
-    ...(worst > 0 && { exit: worst === 3 ? 3 : 1 }),
+    exit,
   }
+}
+
+/** What could not be found out may come right by itself; else each says its own, and of several the answer is no. */
+function exitOf(exits: readonly ExitCode[]): ExitCode {
+  const bad = new Set(exits.filter((exit) => exit > 0))
+  if (bad.has(3)) return 3
+  const [only, ...more] = bad
+  return more.length === 0 ? (only ?? 0) : 1
 }
 
 function documentOf({ repository, arrived, failure }: Outcome): object {

@@ -128,7 +128,7 @@ const BEFORE_ALL = instant(Number.MIN_SAFE_INTEGER)
 
 async function demand({ source, repository, signal }: CollectOptions, name: string, most: number): Promise<Uint8Array> {
   const bytes = await source.get(name, most, signal)
-  if (bytes === undefined) throw new ClientError('NO_TRUST_DATA', { repository, file: name })
+  if (bytes === undefined) throw new ClientError('NO_TRUST_DATA', { repository, file: name, moving: true })
   return bytes
 }
 

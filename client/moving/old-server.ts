@@ -4,7 +4,7 @@ import type { Ask, Auth } from '../registry/auth.ts'
 import { Secret } from '../registry/credentials.ts'
 import type { Credentials } from '../registry/credentials.ts'
 import type { Channel } from '../registry/destination.ts'
-import { RegistryError } from '../registry/errors.ts'
+import { isRegistryError, RegistryError } from '../registry/errors.ts'
 import { follow } from '../registry/follow.ts'
 import { deadlineIn, drain, useHttp } from '../registry/http.ts'
 import type { Http, Response } from '../registry/http.ts'
@@ -37,17 +37,28 @@ export function openOldServer(options: OldServerOptions): MetadataSource {
   let asked: Promise<void> | undefined
   return {
     async get(name, maxBytes, signal) {
-      asked ??= login(server, signal)
-      await asked
-      const what = `${name} of ${server.name}`
-      const response = await fetchFile(server, name, what, signal)
-      if (response.status === 404) {
-        await drain(response)
-        return undefined
+      try {
+        asked ??= login(server, signal)
+        await asked
+        return await read(server, name, { what: `${name} of ${server.name}`, maxBytes, signal })
+      } catch (error) {
+        throw ofOldServer(error)
       }
-      return await readFile(server, response, { what, maxBytes, signal })
     },
   }
+}
+
+/** Its authority is given by another option than that of registries. */
+function ofOldServer(error: unknown): unknown {
+  if (!isRegistryError(error) || error.code !== 'CERTIFICATE_REFUSED') return error
+  return new RegistryError('CERTIFICATE_REFUSED', { ...error.detail, option: '--from-ca' }, { cause: error })
+}
+
+async function read(server: Server, name: string, reading: Reading): Promise<Uint8Array | undefined> {
+  const response = await fetchFile(server, name, reading.what, reading.signal)
+  if (response.status !== 404) return await readFile(server, response, reading)
+  await drain(response)
+  return undefined
 }
 
 type Server = {

@@ -1,16 +1,13 @@
 import type { Context } from '../context.ts'
-import { readUserFile } from '../files.ts'
 import { openHttp } from '../http.ts'
 import type { RepositoryName } from '../registry/reference.ts'
 import type { MetadataSource } from '../trust/fetch.ts'
 import { notaryCredentials, openOldServer } from './old-server.ts'
 
-const MAX_CERTIFICATES = 4 * 1024 * 1024
-
 export type OldSourceWish = {
   readonly url: string
   readonly repository: RepositoryName
-  /** A file of authorities to trust for it. */
+  /** The authorities to trust for it, in PEM. */
   readonly ca: string | undefined
 }
 
@@ -22,9 +19,7 @@ export async function openOldSource(
   const { env, settings, monotonic } = context
   const { plainHttp } = settings
   const plainHosts = new Set(typeof plainHttp === 'boolean' ? [] : plainHttp)
-  const authorities =
-    ca === undefined ? {} : { ca: Buffer.from(await readUserFile(ca, MAX_CERTIFICATES)).toString('utf8') }
-  const http = openHttp({ plainHttp: (host) => plainHosts.has(host), ...authorities })
+  const http = openHttp({ plainHttp: (host) => plainHosts.has(host), ...(ca === undefined ? {} : { ca }) })
   const credentials = notaryCredentials(env['NOTARY_AUTH'], await context.logins())
   const server = openOldServer({ url, repository, http, plainHosts, credentials, monotonic })
   return { ...server, close: http.close }

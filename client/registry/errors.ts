@@ -8,7 +8,8 @@ export type RegistryFailures = {
   readonly REFERENCE_INVALID: { readonly text: string; readonly why: string }
   readonly PLAIN_HTTP_REFUSED: { readonly host: string }
   readonly UNREACHABLE: { readonly host: string; readonly why: string }
-  readonly CERTIFICATE_REFUSED: { readonly host: string; readonly why: string }
+  /** `option`: where the certificate of its authority is given. */
+  readonly CERTIFICATE_REFUSED: { readonly host: string; readonly why: string; readonly option?: string }
   readonly TIMEOUT: { readonly host: string; readonly what: string; readonly milliseconds: number }
   /** The registry asked who we are. `sent`: whether we had a login to answer with. */
   readonly UNAUTHORIZED: { readonly host: string; readonly what: string; readonly sent: boolean }
@@ -96,7 +97,8 @@ const HINT: { readonly [C in RegistryCode]?: Hint<C> } = {
     d.why === NO_TLS
       ? `if plain http is meant, say so: --plain-http=${d.host}`
       : 'is it running, and is its name right?',
-  CERTIFICATE_REFUSED: 'give the certificate of the authority that signed it: --registry-ca FILE',
+  CERTIFICATE_REFUSED: (d) =>
+    `give the certificate of the authority that signed it: ${d.option ?? '--registry-ca'} FILE`,
   UNAUTHORIZED: (d) => login(d.host),
   DENIED: (d) => `${login(d.host)}, with an account that may read it`,
   RATE_LIMITED: (d) => `log in for a higher limit: ${login(d.host)}`,

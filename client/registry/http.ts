@@ -1,5 +1,5 @@
 import type { HttpResponse, Http as Transport } from '../http.ts'
-import { HttpError } from '../http-errors.ts'
+import { HttpError, refusesCertificate } from '../http-errors.ts'
 import { type AnyRegistryError, isRegistryError, NO_TLS, printable, RegistryError } from './errors.ts'
 import type { RegistryLimits } from './limits.ts'
 
@@ -132,7 +132,6 @@ const WORDS: ReadonlyMap<string, string> = new Map([
   ['ERR_SSL_PACKET_LENGTH_TOO_LONG', NO_TLS],
   ['ELINKLOCAL', 'its address is link-local'],
 ])
-const CERTIFICATE = /CERT|^UNABLE_TO_|^ERR_TLS_/
 
 function failure(error: unknown, url: URL, what: string, deadline: Deadline, limits: RegistryLimits): unknown {
   if (deadline.caller?.aborted) return deadline.caller.reason
@@ -148,6 +147,6 @@ function failure(error: unknown, url: URL, what: string, deadline: Deadline, lim
     return new RegistryError('BAD_RESPONSE', { host, what, why: 'it is no proper HTTP' }, { cause: error })
   }
   const why = WORDS.get(code) ?? printable(code || error.message)
-  const kind = CERTIFICATE.test(code) ? 'CERTIFICATE_REFUSED' : 'UNREACHABLE'
+  const kind = refusesCertificate(code) ? 'CERTIFICATE_REFUSED' : 'UNREACHABLE'
   return new RegistryError(kind, { host, why }, { cause: error })
 }

@@ -1,3 +1,5 @@
+import { reachHint, runningHint, unreached } from '../http-errors.ts'
+
 /** What can keep a client from an answer, beside metadata that must not be trusted (`TrustError`). */
 export type ClientFailures = {
   readonly NETWORK: { readonly url: string; readonly reason: string }
@@ -19,8 +21,8 @@ export type ClientFailures = {
   readonly CLOCK_WENT_BACK: { readonly now: number; readonly seen: number }
   readonly CACHE_UNUSABLE: { readonly path: string; readonly reason: string }
   readonly CACHE_LOCKED: { readonly path: string; readonly milliseconds: number; readonly holder: string }
-  /** The server has no such file, or does not show it. */
-  readonly NO_TRUST_DATA: { readonly repository: string; readonly file: string }
+  /** The server has no such file, or does not show it. `moving`: the one that a repository is to move from. */
+  readonly NO_TRUST_DATA: { readonly repository: string; readonly file: string; readonly moving?: true }
   readonly TAG_NOT_SIGNED: { readonly repository: string; readonly tag: string }
   /** The file of pins cannot be read or written: the disk, or a permission. */
   readonly CONFIG_UNUSABLE: { readonly path: string; readonly reason: string }
@@ -34,7 +36,7 @@ type Sentences = { readonly [C in ClientCode]: (d: ClientFailures[C]) => string 
 type Hints = { readonly [C in ClientCode]?: (d: ClientFailures[C]) => string }
 
 const SENTENCE: Sentences = {
-  NETWORK: (d) => `${d.url} could not be reached (${d.reason})`,
+  NETWORK: unreached,
   TIMEOUT: (d) => `${d.url} took too long: given up after ${seconds(d.milliseconds)}`,
   PLAIN_HTTP_REFUSED: (d) => `${d.host} would be spoken to in plain http`,
   REDIRECT_REFUSED: (d) => `${d.url} redirects ${d.why}`,
@@ -54,7 +56,7 @@ const SENTENCE: Sentences = {
   CLOCK_WENT_BACK: (d) => `it is ${iso(d.now)} by this machine's clock, and it was already ${iso(d.seen)}`,
   CACHE_UNUSABLE: (d) => `${d.path} cannot be used to remember what was seen: ${d.reason}`,
   CACHE_LOCKED: (d) => `${d.path} was locked by ${d.holder} for ${seconds(d.milliseconds)}`,
-  NO_TRUST_DATA: (d) => `the server has no ${d.file} for ${d.repository}`,
+  NO_TRUST_DATA: (d) => `the ${d.moving ? 'old ' : ''}server has no ${d.file} for ${d.repository}`,
   TAG_NOT_SIGNED: (d) => `${d.repository} has no signed tag ${d.tag}`,
   CONFIG_UNUSABLE: (d) => `${d.path} cannot be used: ${d.reason}`,
   CONFIG_MALFORMED: (d) => `${d.path}: ${d.what}`,
@@ -62,8 +64,8 @@ const SENTENCE: Sentences = {
 }
 
 const HINT: Hints = {
-  NETWORK: (d) => reach(d.url),
-  TIMEOUT: (d) => reach(d.url),
+  NETWORK: reachHint,
+  TIMEOUT: (d) => runningHint(d.url),
   SERVER_ERROR: () => "try again; if it stays, the server's log has the reason",
   BAD_URL: () => 'write it as https://trust.example.com',
   PLAIN_HTTP_REFUSED: (d) => `use https, or name the host: --plain-http=${d.host}`,
@@ -79,7 +81,10 @@ const HINT: Hints = {
   CACHE_UNUSABLE: () => 'make the folder writable, or name another one with --home DIR',
   CONFIG_UNUSABLE: () => 'mend what keeps it from being read and written, or name another folder with --home DIR',
   CACHE_LOCKED: (d) => `end that process, or remove ${d.path} if it runs no more`,
-  NO_TRUST_DATA: (d) => `check the name and the server; a new repository is made by "tagseal init ${d.repository}"`,
+  NO_TRUST_DATA: (d) =>
+    d.moving
+      ? 'check the name, which is the one that docker pulls by, and --from'
+      : `check the name and the server; a new repository is made by "tagseal init ${d.repository}"`,
   TAG_NOT_SIGNED: (d) => `tagseal list ${d.repository} shows the signed tags`,
 }
 
@@ -105,10 +110,6 @@ export type AnyClientError = { readonly [C in ClientCode]: ClientError<C> }[Clie
 
 export function isClientError(error: unknown): error is AnyClientError {
   return error instanceof ClientError
-}
-
-function reach(url: string): string {
-  return `is the trust server ${URL.parse(url)?.origin ?? url} right, and running? --server URL names another`
 }
 
 function seconds(milliseconds: number): string {

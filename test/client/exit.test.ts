@@ -39,6 +39,30 @@ const ERRORS: Record<string, { error: unknown; code: string; exit: number; hint?
     exit: 3,
     hint: /https:\/\/x right, and running/,
   },
+  'a server whose authority nobody named': {
+    error: new ClientError('NETWORK', { url: 'https://x/v2/a', reason: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' }),
+    code: 'NETWORK',
+    exit: 3,
+    hint: /--ca FILE/,
+  },
+  'a server whose certificate signed itself, when publishing': {
+    error: new HttpError('NETWORK', { url: 'https://x/v2/a', reason: 'DEPTH_ZERO_SELF_SIGNED_CERT' }),
+    code: 'NETWORK',
+    exit: 3,
+    hint: /--ca FILE/,
+  },
+  'a server whose certificate ran out': {
+    error: new ClientError('NETWORK', { url: 'https://x/v2/a', reason: 'CERT_HAS_EXPIRED' }),
+    code: 'NETWORK',
+    exit: 3,
+    hint: /clock/,
+  },
+  'a server whose certificate has another name': {
+    error: new ClientError('NETWORK', { url: 'https://x/v2/a', reason: 'ERR_TLS_CERT_ALTNAME_INVALID' }),
+    code: 'NETWORK',
+    exit: 3,
+    hint: /another name/,
+  },
   'a repository that nobody pinned': {
     error: new ClientError('NOT_PINNED', { repository: 'x.io/a' }),
     code: 'NOT_PINNED',
@@ -86,6 +110,12 @@ const ERRORS: Record<string, { error: unknown; code: string; exit: number; hint?
     code: 'KEY_PERMISSIONS',
     exit: 1,
     hint: /^chmod 400 \/k$/,
+  },
+  'a passphrase that does not open a key, of ours or of notary': {
+    error: new KeyError('PASSPHRASE_WRONG', { key: 'k' }),
+    code: 'PASSPHRASE_WRONG',
+    exit: 1,
+    hint: /--passphrase-file FILE.*--old-passphrase-file FILE/,
   },
   'a missing passphrase': {
     error: new KeyError('PASSPHRASE_MISSING', { key: 'k' }),

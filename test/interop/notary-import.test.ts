@@ -147,9 +147,15 @@ await t.test('without a pin, or with a wrong one, nothing moves', { skip }, asyn
   for (const [name, { args, code, exit }] of Object.entries(REFUSED)) {
     const ran = await lab.import(...args)
     t.equal(documented(ran).repositories[0]?.error?.code, code, name)
-    t.equal(ran.code, exit === 2 ? 1 : exit, name)
+    t.equal(ran.code, exit, name)
     t.match(ran.stderr, id, `${name}: the id to look for is named`)
   }
+  const stranger = await lab.tagseal('import', 'notary', '--from', lab.old.url, '--pin', id, REPOSITORY)
+  t.match(
+    stranger.stderr,
+    /\(CERTIFICATE_REFUSED\)\nhint: .* --from-ca FILE/,
+    'an old server with an authority of its own',
+  )
   await t.rejects(lab.user('fresh', lab.ours.url).run('list', REPOSITORY), 'nothing is here')
   const keys = ['--private', join(publisher.dir, 'private')]
   t.equal((await lab.import(...keys, '--pin', id)).code, 0, 'under the key that notary lists')

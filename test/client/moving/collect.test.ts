@@ -99,6 +99,12 @@ for (const [name, { change, pin, repository = REPOSITORY, now, code }] of Object
   })
 }
 
+await t.test('of what the old server lacks, the hint is about the old server', async (t) => {
+  const files = served(STATE)
+  files.delete('root')
+  await t.rejects(collected(REPOSITORY, files), { message: /the old server has no root/, hint: /--from/ })
+})
+
 const PINS: Record<string, MovingPin> = {
   'the id that notary lists': keysPin([ROOT_KEY], 1),
   'the root file': rootPin(served(STATE).get('1.root') ?? new Uint8Array()),
