@@ -163,7 +163,7 @@ function problemOf(status: number, body: Json | undefined): Problem {
 
 function refusal({ server, repository }: ServerApiOptions, status: number, body: Json | undefined): PublishError {
   const { code, message, detail } = problemOf(status, body)
-  if (status === 401) return new PublishError('UNAUTHORIZED', { server })
+  if (status === 401) return new PublishError('UNAUTHORIZED', { server, why: message })
   if (status === 403) return new PublishError('DENIED', { server, repository })
   if (status === 404) return new PublishError('NOT_THERE', { server, why: message })
   if (status >= 500 || status === 408 || status === 429) {

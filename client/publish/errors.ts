@@ -30,7 +30,8 @@ export type PublishFailures = {
   readonly CONFLICT: { readonly repository: string; readonly attempts: number; readonly milliseconds: number }
   /** The server will not take it. `reason` is its own code, `why` its own words. */
   readonly UPDATE_REFUSED: { readonly repository: string; readonly reason: string; readonly why: string }
-  readonly UNAUTHORIZED: { readonly server: string }
+  /** `why`: in the server's words, which tell a token that has ended from one that it never knew. */
+  readonly UNAUTHORIZED: { readonly server: string; readonly why: string }
   readonly DENIED: { readonly server: string; readonly repository: string }
   readonly SERVER_FAILED: { readonly server: string; readonly status: number; readonly reason: string }
   readonly NOT_THERE: { readonly server: string; readonly why: string }
@@ -49,7 +50,7 @@ const SENTENCE: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string
   CONFLICT: (d) =>
     `others kept publishing to ${d.repository}: given up after ${d.attempts} attempts in ${Math.round(d.milliseconds / 1000)} s`,
   UPDATE_REFUSED: (d) => `the server refused the update of ${d.repository}: ${d.why} (${d.reason})`,
-  UNAUTHORIZED: (d) => `${d.server} asks for a token, or does not know the one it was given`,
+  UNAUTHORIZED: (d) => `${d.server} asks for a token, or does not take the one it was given: ${d.why}`,
   DENIED: (d) => `the token may not publish to ${d.repository} on ${d.server}`,
   SERVER_FAILED: (d) => `${d.server} answered with status ${d.status} (${d.reason})`,
   NOT_THERE: (d) => `${d.server} does not have it: ${d.why}`,

@@ -87,6 +87,15 @@ const REFUSED: Record<string, Answer & { readonly reason: string; readonly why: 
   },
 }
 
+await t.test('a token that is not taken is told with what the server says of it', async (t) => {
+  const body = errors('UNAUTHORIZED', 'a token is needed: this one has expired', {})
+  await t.rejects(askedOf(t, { status: 401, body }, upload), {
+    code: 'UNAUTHORIZED',
+    detail: { why: 'a token is needed: this one has expired' },
+    message: /has expired$/,
+  })
+})
+
 await t.test('a Notary server', async (t) => {
   await t.test('says with an empty answer that an upload is stored', async (t) => {
     const outcome = await askedOf(t, { status: 200, body: '' }, upload)
