@@ -15,7 +15,9 @@ import {
   delegatedAuthority,
   finishRoot,
   openRoot,
+  refuseSilenced,
   signersOf,
+  stillTrusted,
 } from '../../tuf/index.ts'
 import type {
   AfterRoot,
@@ -75,6 +77,7 @@ export async function validate(completion: Completion, candidate: Candidate): Pr
   const made = await completed(completion, candidate, { trust, rules }, next)
   refuseLargeSnapshot(made.snapshot, candidate.judge)
   const afterTargets = await acceptTopTargets(candidate, made.trust)
+  await refuseLessHeard(candidate, afterTargets)
   const accepted = await acceptUploaded(afterTargets, await nextFiles(candidate))
   const anew = await begunAnew(afterTargets, accepted, candidate.state, candidate.stored)
   const roles = await changedRoles(candidate, decoded, afterTargets, accepted)
@@ -163,6 +166,13 @@ async function acceptTopTargets(
   const kept = await stored(TARGETS)
   if (kept === undefined) throw invalidUpdate('INCOMPLETE', { missing: TARGETS })
   return { ...acceptTargets(regardlessOfExpiry(trust), kept), now: trust.now }
+}
+
+/** A publisher's own snapshot that clients who saw the one before would refuse. */
+async function refuseLessHeard({ stored }: Candidate, trust: AfterTargets): Promise<void> {
+  const [snapshot, bytes] = [await stored(SNAPSHOT), await stored(TARGETS)]
+  const before = snapshot && stillTrusted(trust, 'snapshot', snapshot)
+  if (before !== undefined && bytes !== undefined) refuseSilenced(trust, before, { bytes, file: trust.targets })
 }
 
 async function nextFiles({ state, uploaded, stored }: Candidate) {

@@ -1,9 +1,10 @@
 /** Whoever may push to a Notary repository, against the server and against whoever has the name after them. */
 import t from 'tap'
-import { nextRoot, nextTimestamp, notaryCodec, roleName, threshold } from '../../tuf/index.ts'
+import { firstTargets, nextRoot, nextTimestamp, notaryCodec, roleName, threshold } from '../../tuf/index.ts'
 import { signingKey } from '../support/signing-key.ts'
 import { GO, REPO, openTestServer } from '../server/support/app.ts'
 import {
+  delegating,
   metaOf,
   newNotaryOwner,
   openNotaryLab,
@@ -97,4 +98,20 @@ await t.test('nor does anybody who moves in from a server of their own', async (
   t.match((await move({ timestamp: LAST - 1, snapshot: 1 })).json(), refused)
   t.match((await move({ timestamp: 1, snapshot: LAST - 1 })).json(), refused)
   t.match((await move({ timestamp: 7, snapshot: 9 })).json(), { versions: { timestamp: 8, snapshot: 10 } })
+})
+
+await t.test('a snapshot that silences a role under the same targets is refused, as clients would', async (t) => {
+  const lab = await openNotaryLab(t, 'the owner')
+  const { owner, server } = lab
+  const { now } = server.clock
+  const alice = signingKey('ecdsa-p256', notaryCodec)
+  owner.targets = delegating(owner.targets, { 'targets/releases': alice })
+  const hers = signedBy(firstTargets({}, { codec: notaryCodec, expires: now + YEAR }), alice)
+  const files = lab.complete({ targets: signTargets(owner), 'targets/releases': hers })
+  t.equal((await lab.publish(files)).statusCode, 200)
+  const all = owner.snapshot?.meta ?? new Map<never, never>()
+  const meta = new Map([...all].filter(([role]) => role !== roleName('targets/releases')))
+  const answer = await lab.publish({ snapshot: snapshotOver(owner, now, {}, { meta }) })
+  t.match(answer.json(), { errors: [{ code: 'INVALID_UPDATE' }] })
+  t.match(answer.body, /is listed no more/)
 })
