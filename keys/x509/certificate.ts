@@ -19,7 +19,7 @@ export type ParsedCertificate = {
   readonly signature: Uint8Array
   readonly issuer: string
   readonly subject: string
-  /** undefined where there is none, or more than one, or one that is no text. */
+  /** The last one, as Go reads it; undefined where there is none, or where that one is no text. */
   readonly commonName: string | undefined
   /** In milliseconds since 1970. */
   readonly notBefore: number
@@ -86,7 +86,7 @@ function readValidity(validity: DerReader): [number, number] {
 const COMMON_NAME = '550403' // 2.5.4.3
 
 function readCommonName(name: Uint8Array): string | undefined {
-  const values: DerElement[] = []
+  let last: DerElement | undefined
   const parts = new DerReader(name, 'certificate').sequence()
   while (parts.more) {
     const attributes = parts.set()
@@ -95,19 +95,25 @@ function readCommonName(name: Uint8Array): string | undefined {
       const type = toHex(attribute.oid())
       const value = attribute.any()
       attribute.end()
-      if (type === COMMON_NAME) values.push(value)
+      if (type === COMMON_NAME) last = value
     }
   }
-  const [value] = values
-  return values.length === 1 && value !== undefined ? textOf(value) : undefined
+  return last && textOf(last)
 }
 
-/** UTF8String, PrintableString and IA5String: the kinds of text that read in one way only. */
+const UTF8_STRING = 0x0c
+/** PrintableString, and where it has no letter for something: TeletexString of old openssl, IA5String. */
+const ASCII_STRINGS = [0x13, 0x14, 0x16]
+const BMP_STRING = 0x1e
+
+/** The kinds of text that Go reads, as far as they read in one way only. */
 function textOf({ tag, body }: DerElement): string | undefined {
-  if (tag !== 0x0c && tag !== 0x13 && tag !== 0x16) return undefined
+  const isAscii = ASCII_STRINGS.includes(tag)
+  if (tag !== UTF8_STRING && tag !== BMP_STRING && !isAscii) return undefined
   try {
-    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body)
-    return tag === 0x0c || /^[\x20-\x7e]*$/.test(text) ? text : undefined
+    const label = tag === BMP_STRING ? 'utf-16be' : 'utf-8'
+    const text = new TextDecoder(label, { fatal: true, ignoreBOM: true }).decode(body)
+    return !isAscii || /^[\x20-\x7e]*$/.test(text) ? text : undefined
   } catch {
     return undefined // it is no text, whatever it says it is
   }
@@ -141,9 +147,20 @@ function readExtensions(within: DerReader | undefined): Extensions {
 const BASIC_CONSTRAINTS = '551d13' // 2.5.29.19
 const KEY_USAGE = '551d0f' // 2.5.29.15
 const EXTENDED_KEY_USAGE = '551d25' // 2.5.29.37
-/** Names that a certificate has besides: none of them binds it to a repository. */
-const ALTERNATIVE_NAMES = '551d11' // 2.5.29.17
-const KNOWN: ReadonlySet<string> = new Set([BASIC_CONSTRAINTS, KEY_USAGE, EXTENDED_KEY_USAGE, ALTERNATIVE_NAMES])
+/** What a certificate may say besides, also critically: as in Go, nothing of it says who may sign. */
+const HARMLESS = {
+  subjectKeyId: '551d0e', // 2.5.29.14
+  alternativeNames: '551d11', // 2.5.29.17
+  revocationLists: '551d1f', // 2.5.29.31
+  policies: '551d20', // 2.5.29.32
+  authorityKeyId: '551d23', // 2.5.29.35
+}
+const KNOWN: ReadonlySet<string> = new Set([
+  BASIC_CONSTRAINTS,
+  KEY_USAGE,
+  EXTENDED_KEY_USAGE,
+  ...Object.values(HARMLESS),
+])
 
 function readBasicConstraints(value: DerReader | undefined): Pick<Extensions, 'isCa' | 'pathLength'> {
   const constraints = value?.sequence()

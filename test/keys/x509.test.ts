@@ -11,7 +11,9 @@ const leaf = make('leaf', {
   subject: '/O=team/CN=example.com\\/app',
   extensions: ['keyUsage=critical,digitalSignature,keyEncipherment', 'extendedKeyUsage=codeSigning'],
 })
-const hex = toHex(Buffer.from(leaf.pem.toString().split('\n').slice(1, -2).join(''), 'base64'))
+const derOf = (pem: Buffer) => toHex(Buffer.from(pem.toString().split('\n').slice(1, -2).join(''), 'base64'))
+const hex = derOf(leaf.pem)
+const BEYOND = 'a certificate has a critical extension that we do not know'
 
 const certificates = (pem: string | Uint8Array) => {
   const bytes = typeof pem === 'string' ? Buffer.from(pem) : pem
@@ -38,7 +40,9 @@ await t.test('what a certificate says', async (t) => {
 const CN = '0603550403'
 await t.test('a name that reads in two ways is none', async (t) => {
   const NAMES: Record<string, readonly [from: string, to: string]> = {
-    'in UTF-16': [`${CN}0c`, `${CN}1e`],
+    'in half a character of UTF-16': [`${CN}0c`, `${CN}1e`],
+    'in a kind of text that Go does not read': [`${CN}0c`, `${CN}1c`],
+    'beyond ASCII in an old alphabet': [`${CN}0c0f65`, `${CN}140fe9`],
     'that is no UTF-8': [`${CN}0c0f65`, `${CN}0c0fff`],
     'beyond ASCII where it says it is ASCII': [`${CN}0c0f65`, `${CN}130fe9`],
   }
@@ -48,10 +52,35 @@ await t.test('a name that reads in two ways is none', async (t) => {
     const at = hex.indexOf(from, first + 1)
     t.match(fromHex(hex.slice(0, at) + to + hex.slice(at + from.length)), [{ commonName: undefined }], name)
   }
-  const twice = make('twice', { subject: '/CN=a/CN=b' })
-  t.match(certificates(twice.pem), [{ commonName: undefined }], 'two names')
-  const ascii = hex.replaceAll(`${CN}0c0f`, `${CN}130f`)
-  t.match(fromHex(ascii), [{ commonName: 'example.com/app' }], 'a PrintableString')
+})
+
+await t.test('a name that notary reads', async (t) => {
+  const ascii = { 'a PrintableString': '13', 'a TeletexString of old openssl': '14', 'an IA5String': '16' }
+  for (const [name, tag] of Object.entries(ascii)) {
+    t.match(fromHex(hex.replaceAll(`${CN}0c0f`, `${CN}${tag}0f`)), [{ commonName: 'example.com/app' }], name)
+  }
+  const even = make('even', { subject: '/CN=example.com\\/' })
+  const inUtf16 = derOf(even.pem).replaceAll(
+    `${CN}0c0c${toHex(Buffer.from('example.com/'))}`,
+    `${CN}1e0c${toHex(Buffer.from('\0e\0x\0a\0m\0/\0*'))}`,
+  )
+  t.match(fromHex(inUtf16), [{ commonName: 'exam/*' }], 'in UTF-16')
+  const twice = make('twice', { subject: '/CN=a/O=team/CN=b' })
+  t.match(certificates(twice.pem), [{ commonName: 'b' }], 'the last of two')
+})
+
+await t.test('what a certificate says critically, and who may sign does not hang on it', async (t) => {
+  const EXTENSIONS: Record<string, readonly [extension: string, weakness: string | undefined]> = {
+    policies: ['certificatePolicies=critical,1.2.3.4', undefined],
+    'revocation lists': ['crlDistributionPoints=critical,URI:http://example.com/crl', undefined],
+    'other names': ['subjectAltName=critical,DNS:example.com', undefined],
+    'which names it may vouch for': ['nameConstraints=critical,permitted;DNS:example.com', BEYOND],
+    'something unheard of': ['1.2.3.4=critical,ASN1:UTF8String:hello', BEYOND],
+  }
+  for (const [name, [extension, weakness]] of Object.entries(EXTENSIONS)) {
+    const { pem } = make(name.replaceAll(' ', '-'), { extensions: [extension] })
+    t.equal(certificates(pem)?.[0]?.weakness, weakness, name)
+  }
 })
 
 await t.test('what is no certificate', async (t) => {
