@@ -1,8 +1,8 @@
 /** The same commands of the unmodified `notary` against `notary-server` and against us: each ends and prints the same. */
 import t from 'tap'
 import { openNotaryTown, startOurs, whyNotNotary } from '../support/notary-town.ts'
-import type { NotaryTown } from '../support/notary-town.ts'
 import { startNotaryServer, whyNoNotaryServer } from '../support/notary-server.ts'
+import { runner } from '../support/side-by-side.ts'
 
 const skip = (await whyNotNotary()) ?? (await whyNoNotaryServer()) ?? false
 
@@ -107,37 +107,4 @@ for (const [name, script] of Object.entries(SCRIPTS)) {
       t.same(got, expected, line.trim())
     }
   })
-}
-
-type Outcome = { readonly code: number | null; readonly printed: readonly string[] }
-
-async function runner(town: NotaryTown): Promise<(line: string) => Promise<Outcome>> {
-  const [alice, bob] = [await town.signer('alice'), await town.signer('bob', 'public key')]
-  for (const name of ['a', 'b']) await town.user(name).run(`key import ${alice.key} --role user`)
-  const paths: Record<string, string> = {
-    GUN: 'example.com/app',
-    FILE: town.file('file', 'hello\n'),
-    OTHER: town.file('other', 'other\n'),
-    ALICE: alice.pem,
-    BOB: bob.pem,
-  }
-  return async (line) => {
-    const [name = '', command = ''] = line.split(': ')
-    const filled = command.replace(/ yes$/, '').replace(/\b[A-Z]{3,}\b/g, (word) => paths[word] ?? word)
-    const { code, stdout, stderr } = await town.user(name).try(filled, command.endsWith(' yes') ? 'yes\n' : undefined)
-    return { code, printed: normalised(`${stdout}${stderr}`, town.url) }
-  }
-}
-
-/** Without what is another one each time. What the server says of a refusal is its own: that it was one is not. */
-function normalised(text: string, url: string): readonly string[] {
-  return text
-    .replaceAll(new URL(url).host, 'SERVER')
-    .replaceAll(/time="[^"]*"/g, 'TIME')
-    .replaceAll(/\/tmp\/tagseal-notary-town-\w+/g, 'DIR')
-    .replaceAll(/\b[0-9a-f]{64}\b/g, 'ID')
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '')
-    .toSorted()
 }
