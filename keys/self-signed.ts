@@ -7,6 +7,7 @@ import type { Algorithm, Signer } from './signer.ts'
 const OID = {
   ecdsaWithSha256: Uint8Array.of(0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02), // 1.2.840.10045.4.3.2
   ecdsaWithSha384: Uint8Array.of(0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03), // 1.2.840.10045.4.3.3
+  ecdsaWithSha512: Uint8Array.of(0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x04), // 1.2.840.10045.4.3.4
   commonName: Uint8Array.of(0x55, 0x04, 0x03), // 2.5.4.3
   keyUsage: Uint8Array.of(0x55, 0x1d, 0x0f), // 2.5.29.15
   basicConstraints: Uint8Array.of(0x55, 0x1d, 0x13), // 2.5.29.19
@@ -47,6 +48,7 @@ const EXTENSIONS = {
 const SIGNATURE_OID: ReadonlyMap<Algorithm, Uint8Array> = new Map([
   ['ecdsa-p256', OID.ecdsaWithSha256],
   ['ecdsa-p384', OID.ecdsaWithSha384],
+  ['ecdsa-p521', OID.ecdsaWithSha512],
 ])
 
 /** An X.509 certificate (RFC 5280) that an ECDSA key makes for itself, DER. Throws KEY_MALFORMED for any other key. */

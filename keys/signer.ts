@@ -1,8 +1,8 @@
 /** The signature algorithms we make and check (DESIGN 3, Crypto). Each has one file in `schemes/`. */
-export type Algorithm = 'ed25519' | 'ecdsa-p256' | 'ecdsa-p384' | 'rsa-pss'
+export type Algorithm = 'ed25519' | 'ecdsa-p256' | 'ecdsa-p384' | 'ecdsa-p521' | 'rsa-pss'
 
 /** What arithmetic there is: one for each algorithm, and where Notary v1 hashes or salts otherwise, one for that. */
-export type Computation = Algorithm | 'ecdsa-p384-sha256' | 'rsa-pss-salt-32'
+export type Computation = Algorithm | 'ecdsa-p384-sha256' | 'ecdsa-p521-sha256' | 'rsa-pss-salt-32'
 
 /** A public key without a dialect. `spki` is DER SubjectPublicKeyInfo (RFC 5280 4.1.2.7). */
 export type PublicMaterial = { readonly algorithm: Algorithm; readonly spki: Uint8Array }

@@ -10,6 +10,7 @@ const MAKE = {
   ed25519: () => generate('ed25519'),
   'ecdsa-p256': () => generate('ec', { namedCurve: 'P-256' }),
   'ecdsa-p384': () => generate('ec', { namedCurve: 'P-384' }),
+  'ecdsa-p521': () => generate('ec', { namedCurve: 'P-521' }),
   'rsa-pss': () => generate('rsa', { modulusLength: 3072 }),
 } as const satisfies Record<Algorithm, () => Promise<{ privateKey: KeyObject }>>
 

@@ -27,6 +27,14 @@ export const OPENSSL: Readonly<Record<Computation, Operations>> = {
     sign: (payload, key) => sign('sha256', payload, key),
     verify: (payload, key, signature) => verify('sha256', payload, key, signature),
   },
+  'ecdsa-p521': {
+    sign: (payload, key) => sign('sha512', payload, key),
+    verify: (payload, key, signature) => verify('sha512', payload, key, signature),
+  },
+  'ecdsa-p521-sha256': {
+    sign: (payload, key) => sign('sha256', payload, key),
+    verify: (payload, key, signature) => verify('sha256', payload, key, signature),
+  },
   'rsa-pss': {
     sign: signPss,
     verify: (payload, key, signature) =>

@@ -16,6 +16,8 @@ export const nativeSuite: Suite = makeSuite({
     'ecdsa-p256': openssl('ecdsa-p256'),
     'ecdsa-p384': openssl('ecdsa-p384'),
     'ecdsa-p384-sha256': openssl('ecdsa-p384-sha256'),
+    'ecdsa-p521': openssl('ecdsa-p521'),
+    'ecdsa-p521-sha256': openssl('ecdsa-p521-sha256'),
     'rsa-pss': openssl('rsa-pss'),
     'rsa-pss-salt-32': openssl('rsa-pss-salt-32'),
   },

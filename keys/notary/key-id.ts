@@ -7,6 +7,7 @@ const KEYTYPES = {
   ed25519: 'ed25519',
   'ecdsa-p256': 'ecdsa',
   'ecdsa-p384': 'ecdsa',
+  'ecdsa-p521': 'ecdsa',
   'rsa-pss': 'rsa',
 } as const satisfies Record<Algorithm, string>
 

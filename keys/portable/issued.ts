@@ -18,6 +18,7 @@ export const isIssued: CheckIssued = ({ algorithm, spki }, hash, payload, signat
       return isPkcs1(spki, hash, digest, signature)
     case 'ecdsa-p256':
     case 'ecdsa-p384':
+    case 'ecdsa-p521':
       return verifyEcdsa(algorithm, spki, digest, signature)
     case 'ed25519':
       return false

@@ -45,6 +45,17 @@ export const ecdsaP384: Scheme = scheme({
   n: 0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973n,
 })
 
+/** Only where somebody brings such a key: we advise P-256 and P-384. */
+export const ecdsaP521: Scheme = scheme({
+  algorithm: 'ecdsa-p521',
+  name: 'ecdsa-sha2-nistp521',
+  oid: Uint8Array.of(0x2b, 0x81, 0x04, 0x00, 0x23), // 1.3.132.0.35
+  size: 66,
+  p: 2n ** 521n - 1n,
+  b: 0x0051953eb9618e1c9a1f929a21a0b68540eea2da725b99b315f3b8b489918ef109e156193951ec7e937b1652c0bd3bb1bf073573df883d2c34f1ef451fd46b503f00n,
+  n: 0x01fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409n,
+})
+
 function scheme(curve: Curve): Scheme {
   const parameters = der.oid(curve.oid)
   const spkiOf = (point: Uint8Array) => der.sequence(der.sequence(der.oid(EC_OID), parameters), der.bits(point))
@@ -67,7 +78,7 @@ function scheme(curve: Curve): Scheme {
 }
 
 /** The uncompressed point at the end of a canonical SPKI. */
-export function ecPoint(spki: Uint8Array, size: 32 | 48): Uint8Array {
+export function ecPoint(spki: Uint8Array, size: 32 | 48 | 66): Uint8Array {
   return spki.subarray(spki.length - 1 - 2 * size)
 }
 
@@ -104,7 +115,7 @@ function ySquared(x: bigint, { p, b }: Curve): bigint {
   return (x * x * x + (p - 3n) * x + b) % p
 }
 
-/** Both primes are 3 modulo 4, so a power gives the root. Of what has none, the caller finds that it does not fit. */
+/** All three primes are 3 modulo 4, so a power gives the root. Of what has none, the caller finds that it does not fit. */
 function yOf(x: bigint, odd: boolean, curve: Curve): bigint {
   const root = modPow(ySquared(x, curve), (curve.p + 1n) / 4n, curve.p)
   return (root & 1n) === (odd ? 1n : 0n) ? root : curve.p - root

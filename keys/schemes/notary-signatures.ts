@@ -19,6 +19,7 @@ export const NOTARY_SIGNATURES: Readonly<Record<Algorithm, NotarySignature>> = {
   ed25519: { computation: 'ed25519', ...unchanged() },
   'ecdsa-p256': { computation: 'ecdsa-p256', ...sideBySide(32) },
   'ecdsa-p384': { computation: 'ecdsa-p384-sha256', ...sideBySide(48) },
+  'ecdsa-p521': { computation: 'ecdsa-p521-sha256', ...sideBySide(66) },
   'rsa-pss': { computation: 'rsa-pss-salt-32', ...unchanged() },
 }
 

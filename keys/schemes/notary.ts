@@ -15,7 +15,7 @@ type KeyForm = {
   readonly read: (bytes: Uint8Array) => Uint8Array
 }
 
-const EC = ['ecdsa-p256', 'ecdsa-p384'] as const
+const EC = ['ecdsa-p256', 'ecdsa-p384', 'ecdsa-p521'] as const
 const same = (spki: Uint8Array): Uint8Array => spki
 const ofCertificate = (pem: Uint8Array): Uint8Array => readBundle(pem).leaf.spki
 

@@ -1,6 +1,6 @@
 import { KeyError } from '../errors.ts'
 import type { Algorithm, PublicMaterial } from '../signer.ts'
-import { ecdsaP256, ecdsaP384 } from './ecdsa.ts'
+import { ecdsaP256, ecdsaP384, ecdsaP521 } from './ecdsa.ts'
 import { ed25519 } from './ed25519.ts'
 import { rsaPss } from './rsa-pss.ts'
 import type { Scheme } from './scheme.ts'
@@ -11,6 +11,7 @@ export const SCHEMES = {
   ed25519,
   'ecdsa-p256': ecdsaP256,
   'ecdsa-p384': ecdsaP384,
+  'ecdsa-p521': ecdsaP521,
   'rsa-pss': rsaPss,
 } as const satisfies Record<Algorithm, Scheme>
 

@@ -49,6 +49,8 @@ export const HASH_OF = {
   'ecdsa-p256': 'sha256',
   'ecdsa-p384': 'sha384',
   'ecdsa-p384-sha256': 'sha256',
+  'ecdsa-p521': 'sha512',
+  'ecdsa-p521-sha256': 'sha256',
   'rsa-pss': 'sha256',
   'rsa-pss-salt-32': 'sha256',
-} as const satisfies Record<Computation, 'sha256' | 'sha384' | undefined>
+} as const satisfies Record<Computation, 'sha256' | 'sha384' | 'sha512' | undefined>

@@ -21,7 +21,10 @@ for (const algorithm of ALGORITHMS) {
       const key = notaryCodec.key(keyFields(secret.public, 'notary-v1'), nativeSuite)
       const { keyid, sig, scheme } = await signAs(key, secret, PAYLOAD)
       t.strictSame([keyid, scheme], [key.id, key.scheme])
-      t.equal(sig.length, { ed25519: 64, 'ecdsa-p256': 64, 'ecdsa-p384': 96, 'rsa-pss': 384 }[algorithm])
+      t.equal(
+        sig.length,
+        { ed25519: 64, 'ecdsa-p256': 64, 'ecdsa-p384': 96, 'ecdsa-p521': 132, 'rsa-pss': 384 }[algorithm],
+      )
       const verifier = suite.open(key)
       t.equal(verifier?.verify(PAYLOAD, sig), true)
       t.equal(verifier?.verify(PAYLOAD.subarray(1), sig), false, 'another payload')

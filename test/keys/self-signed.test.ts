@@ -25,7 +25,7 @@ async function made(algorithm: Algorithm, facts: CertificateFacts) {
   }
 }
 
-for (const algorithm of ['ecdsa-p256', 'ecdsa-p384'] as const) {
+for (const algorithm of ['ecdsa-p256', 'ecdsa-p384', 'ecdsa-p521'] as const) {
   await t.test(`an ${algorithm} key makes a certificate for itself`, async (t) => {
     const { der, spki } = await made(algorithm, FACTS)
     const certificate = new X509Certificate(der)

@@ -53,6 +53,8 @@ function generate(algorithm: Algorithm): KeyObject {
       return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
     case 'ecdsa-p384':
       return generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey
+    case 'ecdsa-p521':
+      return generateKeyPairSync('ec', { namedCurve: 'P-521' }).privateKey
     case 'rsa-pss':
       return generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
   }
@@ -68,7 +70,7 @@ function fromPrivate(key: KeyObject, algorithm: Algorithm, codec: Codec): Signin
 function asNotary(key: KeyObject, algorithm: Algorithm): SigningKey {
   const spki = new Uint8Array(createPublicKey(key).export({ format: 'der', type: 'spki' }))
   const listed = notaryCodec.key(keyFields({ algorithm, spki }, 'notary-v1'), nativeSuite)
-  const isCurve = algorithm === 'ecdsa-p256' || algorithm === 'ecdsa-p384'
+  const isCurve = algorithm.startsWith('ecdsa-')
   const numbers = (payload: Uint8Array) => new Uint8Array(sign('sha256', payload, { key, dsaEncoding: 'ieee-p1363' }))
   return {
     id: listed.id,
@@ -95,6 +97,8 @@ function signWith(key: KeyObject, algorithm: Algorithm, payload: Uint8Array): Ui
       return new Uint8Array(sign('sha256', payload, key))
     case 'ecdsa-p384':
       return new Uint8Array(sign('sha384', payload, key))
+    case 'ecdsa-p521':
+      return new Uint8Array(sign('sha512', payload, key))
     case 'rsa-pss':
       return new Uint8Array(sign('sha256', payload, { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 }))
   }

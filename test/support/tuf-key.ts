@@ -15,6 +15,7 @@ export const TUF_NAMES = {
   ed25519: { keytype: 'ed25519', scheme: 'ed25519' },
   'ecdsa-p256': { keytype: 'ecdsa', scheme: 'ecdsa-sha2-nistp256' },
   'ecdsa-p384': { keytype: 'ecdsa', scheme: 'ecdsa-sha2-nistp384' },
+  'ecdsa-p521': { keytype: 'ecdsa', scheme: 'ecdsa-sha2-nistp521' },
   'rsa-pss': { keytype: 'rsa', scheme: 'rsassa-pss-sha256' },
 } as const satisfies Record<Algorithm, { keytype: string; scheme: string }>
 

@@ -21,6 +21,7 @@ const PRINTABLE_EDWARDS = Buffer.from('\x13\x0cedwards25519', 'latin1')
 const OID_ED25519 = Buffer.from(der.oid(Uint8Array.of(0x2b, 0x65, 0x70)))
 const OID_P256 = Buffer.from(der.oid(Uint8Array.of(0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07)))
 const OID_P384 = Buffer.from(der.oid(Uint8Array.of(0x2b, 0x81, 0x04, 0x00, 0x22)))
+const OID_P521 = Buffer.from(der.oid(Uint8Array.of(0x2b, 0x81, 0x04, 0x00, 0x23)))
 const RSA_OID = Uint8Array.of(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01)
 const PSS: RsaPSS = { type: 5, hashAlg: CKM.sha256, mgf: CKG_MGF1_SHA256, saltLen: 32 }
 
@@ -33,6 +34,7 @@ export const ON_TOKEN = {
   },
   'ecdsa-p256': ecdsa(OID_P256),
   'ecdsa-p384': ecdsa(OID_P384),
+  'ecdsa-p521': ecdsa(OID_P521),
   'rsa-pss': {
     mechanism: { mechanism: CKM.rsaPss, parameter: PSS },
     signature: (bytes) => bytes,

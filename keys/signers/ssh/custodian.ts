@@ -55,8 +55,8 @@ export function openSshAgent(surroundings: Surroundings): Custodian {
   }
 
   async function sign(material: PublicMaterial, payload: Uint8Array, computation: Computation): Promise<Uint8Array> {
-    if (computation === 'ecdsa-p384-sha256')
-      throw unfit('an agent signs on P-384 with SHA-384, and Notary v1 with SHA-256')
+    if (computation === 'ecdsa-p384-sha256' || computation === 'ecdsa-p521-sha256')
+      throw unfit('an agent signs on P-384 with SHA-384 and on P-521 with SHA-512, and Notary v1 with SHA-256')
     const blob = writeKeyBlob(material)
     if (blob === undefined) throw unfit('no agent signs with it')
     const wait = { ...waiting, asking: 'touch or confirm the key', ...(milliseconds !== undefined && { milliseconds }) }

@@ -27,9 +27,10 @@ const FORMS: readonly Form[] = [
   },
   ecdsa('ecdsa-p256', 'nistp256', 32, Uint8Array.of(0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07)),
   ecdsa('ecdsa-p384', 'nistp384', 48, Uint8Array.of(0x2b, 0x81, 0x04, 0x00, 0x22)),
+  ecdsa('ecdsa-p521', 'nistp521', 66, Uint8Array.of(0x2b, 0x81, 0x04, 0x00, 0x23)),
 ]
 
-function ecdsa(algorithm: Algorithm, curve: string, size: 32 | 48, oid: Uint8Array): Form {
+function ecdsa(algorithm: Algorithm, curve: string, size: 32 | 48 | 66, oid: Uint8Array): Form {
   return {
     name: `ecdsa-sha2-${curve}`,
     algorithm,

@@ -161,8 +161,8 @@ const NO_IMPORT: Record<string, { pem: () => string; code: string }> = {
   },
   'two private keys': { pem: () => openssl(['genpkey', '-algorithm', 'ed25519']).repeat(2), code: 'KEY_MALFORMED' },
   'an X25519 key': { pem: () => openssl(['genpkey', '-algorithm', 'x25519']), code: 'KEY_MALFORMED' },
-  'a key of P-521': {
-    pem: () => openssl(['ecparam', '-name', 'secp521r1', '-genkey', '-noout']),
+  'a key on a curve that nobody here uses': {
+    pem: () => openssl(['ecparam', '-name', 'secp256k1', '-genkey', '-noout']),
     code: 'KEY_MALFORMED',
   },
   'an RSA key of 1024 bits': { pem: () => openssl(['genrsa', '1024']), code: 'KEY_WEAK' },

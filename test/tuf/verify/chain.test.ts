@@ -11,12 +11,14 @@ const SUITES = { native: nativeSuite, portable: portableSuite }
 const DAY = 86_400_000
 const make = certificateMaker(join(t.testdir(), 'x509'))
 const rsa = (bits: number) => ['RSA', '-pkeyopt', `rsa_keygen_bits:${bits}`]
+const P521 = ['EC', '-pkeyopt', 'ec_paramgen_curve:P-521']
 const P384 = ['EC', '-pkeyopt', 'ec_paramgen_curve:P-384']
 
 const root = make('root', { extensions: CA })
 const other = make('other', { extensions: CA })
 const impostor = make('impostor', { subject: '/CN=root', extensions: CA })
 const rsaRoot = make('rsa-root', { key: rsa(2048), extensions: CA })
+const p521Root = make('p521-root', { key: P521, digest: 'sha512', extensions: CA })
 const p384Root = make('p384-root', { key: P384, digest: 'sha512', extensions: CA })
 const between = make('between', { issuer: root, extensions: CA })
 const below = make('below', { issuer: between, key: rsa(2048), extensions: CA })
@@ -50,6 +52,11 @@ const CASES: Record<string, Case> = {
   'signed with SHA-512': {
     chain: [leafOf('of-rsa-512', rsaRoot, { digest: 'sha512' })],
     anchors: [rsaRoot],
+    holds: true,
+  },
+  'a leaf of an authority on P-521': {
+    chain: [leafOf('of-521', p521Root, { digest: 'sha512' })],
+    anchors: [p521Root],
     holds: true,
   },
   'a leaf of an authority on P-384': {
@@ -113,7 +120,7 @@ const CASES: Record<string, Case> = {
   'signed with SHA-1': { chain: [leafOf('sha1', rsaRoot, { digest: 'sha1' })], anchors: [rsaRoot], holds: false },
   'a key of 1024 bits': { chain: [leafOf('short', root, { key: rsa(1024) })], anchors: [root], holds: false },
   'a key on another curve': {
-    chain: [leafOf('p521', root, { key: ['EC', '-pkeyopt', 'ec_paramgen_curve:P-521'] })],
+    chain: [leafOf('k1', root, { key: ['EC', '-pkeyopt', 'ec_paramgen_curve:secp256k1'] })],
     anchors: [root],
     holds: false,
   },
