@@ -236,6 +236,8 @@ function hintOf(error: Error, code: string): string | undefined {
 /** `tuf/` and `keys/` know no command line, so what to type next is said here. */
 const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   TrustError: {
+    MALFORMED:
+      'nothing of it is used; is it the server that was meant, and a repository of the kind that is known here?',
     EXPIRED:
       "is this machine's clock right? if it is, the server no longer re-signs, or somebody withholds its newer metadata",
     ROLLBACK: 'the server answered with older metadata than this machine has already seen; do not use the image',

@@ -44,6 +44,14 @@ export type KeyFailures = {
 }
 export type KeyCode = keyof KeyFailures
 
+/** What the system says of a disk, for whoever knows its codes and for everybody else. */
+const WORDS: ReadonlyMap<string, string> = new Map([
+  ['EACCES', 'permission denied (EACCES)'],
+  ['ENOSPC', 'the disk is full (ENOSPC)'],
+  ['ENOTDIR', 'a part of the path is no folder (ENOTDIR)'],
+  ['EROFS', 'the file system is read-only (EROFS)'],
+])
+
 const SENTENCE: { readonly [C in KeyCode]: (d: KeyFailures[C]) => string } = {
   KEY_NOT_FOUND: (d) => `no key ${d.wanted} in ${d.where}`,
   KEY_AMBIGUOUS: (d) => `${d.wanted} fits ${d.ids.length} keys: ${d.ids.join(', ')}`,
@@ -62,7 +70,7 @@ const SENTENCE: { readonly [C in KeyCode]: (d: KeyFailures[C]) => string } = {
   PIN_MISSING: (d) => `${d.token} needs its PIN and there is no terminal to ask on`,
   PIN_WRONG: (d) => `${d.token} refused the PIN; it was tried once and is not tried again`,
   PIN_LOCKED: (d) => `${d.token} takes no PIN: ${d.why}`,
-  KEYSTORE_IO: (d) => `cannot use ${d.path}: ${d.why}`,
+  KEYSTORE_IO: (d) => `cannot use ${d.path}: ${WORDS.get(d.why) ?? d.why}`,
   PASSPHRASE_MISSING: (d) =>
     `${d.key} needs a passphrase and there is no terminal to ask on; give --passphrase-file FILE, TAGSEAL_PASSPHRASE_FILE or the systemd credential tagseal-passphrase`,
   PASSPHRASE_WRONG: (d) => `the passphrase does not open ${d.key}`,

@@ -33,6 +33,12 @@ const ERRORS: Record<string, { error: unknown; code: string; exit: number; hint?
     exit: 1,
     hint: /clock/,
   },
+  'a file of the other dialect than the one that is pinned': {
+    error: new TrustError('MALFORMED', { what: 'timestamp._type', got: '"timestamp" where Timestamp was due' }),
+    code: 'MALFORMED',
+    exit: 1,
+    hint: /server that was meant/,
+  },
   'a server that cannot be reached': {
     error: new ClientError('NETWORK', { url: 'https://x', reason: 'ECONNREFUSED' }),
     code: 'NETWORK',
