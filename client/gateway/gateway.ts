@@ -176,6 +176,7 @@ export function openGateway(options: GatewayOptions): Gateway {
       response.setHeader('docker-distribution-api-version', 'registry/2.0')
       response.setHeader('x-content-type-options', 'nosniff')
       request.resume() // a body is nothing that we look at
+      response.on('error', () => response.destroy()) // a client that leaves in the middle is nobody's mistake
       try {
         metrics.request(await answer(exchange), response.statusCode)
       } catch (error) {

@@ -30,6 +30,7 @@ export type Listening = {
 const LIMITS = { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 65_000, maxHeaderSize: 16 * 1024 }
 /** Without a byte in either direction: long, because a part of a blob waits for the whole of it to be checked. */
 const SILENCE_MS = 300_000
+const IDLE_LOOK_MS = 50
 
 /** Throws IO where the address cannot be had, and FILE_MALFORMED where certificate or key are none. */
 export async function listen({ host, port, tls, handle }: ListenOptions): Promise<Listening> {
@@ -45,9 +46,11 @@ export async function listen({ host, port, tls, handle }: ListenOptions): Promis
     url: `${tls === undefined ? 'http' : 'https'}://${addressOf(server)}`,
     async close(patience) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-      server.closeIdleConnections()
+      // Connections that are kept for a next request become idle one by one, when their answers have gone out.
+      const idle = setInterval(() => server.closeIdleConnections(), IDLE_LOOK_MS)
       const late = setTimeout(() => server.closeAllConnections(), patience)
       await closed
+      clearInterval(idle)
       clearTimeout(late)
     },
   }

@@ -1,4 +1,5 @@
 /** A gateway from its settings to its end. */
+import type { RequestListener } from 'node:http'
 import { join } from 'node:path'
 import type { Context } from '../context.ts'
 import { failureOf } from '../exit.ts'
@@ -56,7 +57,12 @@ export async function serveGateway(context: Context, settings: GatewaySettings):
     },
   })
   const { host, port } = settings
-  const handle = (...exchange: Parameters<typeof gateway.handle>) => void gateway.handle(...exchange)
+  const handle: RequestListener = (request, response) => {
+    gateway.handle(request, response).catch((error: unknown) => {
+      log({ event: 'bug', message: error instanceof Error ? error.stack : String(error) })
+      response.destroy()
+    })
+  }
   const listening = await listen({ host, port, tls: await readTls(settings.tls), handle })
   context.terminal.out(`listening on ${listening.url}`)
   try {

@@ -72,6 +72,19 @@ const JOURNEYS: Record<string, Journey> = {
     await delay(MAX_AGE)
     await refused(t, lab, engine, tag, 'TAG_NOT_SIGNED')
   },
+  'by the configuration of the guide, an image under the name of its registry': async (t, lab, engine, tag) => {
+    if (engine.pullConfigured === undefined) return void t.pass('this engine is told by the name of the image')
+    const digest = await release(lab, tag, 'signed')
+    await lab.town.push(tag, imageWith('evil'))
+    await lab.town.push(`${tag}-unsigned`, imageWith('unsigned'))
+    const { host } = lab.town.registry
+    const ran = await engine.pullConfigured(host, lab.gateway.host, `${host}/team/app:${tag}`)
+    t.equal(ran.code, 0, ran.stderr)
+    t.match(await engine.has(`${host}/team/app`), digest)
+    const refusal = await engine.pullConfigured(host, lab.gateway.host, `${host}/team/app:${tag}-unsigned`)
+    t.not(refusal.code, 0, 'and there is no way around the gateway')
+    t.notMatch(await engine.has(`${host}/team/app`), `${tag}-unsigned`)
+  },
   'ten pulls at once': async (t, lab, engine, tag) => {
     await release(lab, tag, 'signed')
     const rans = await Promise.all(Array.from({ length: 10 }, () => engine.pull(imageOf(lab, tag))))

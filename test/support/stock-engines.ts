@@ -12,6 +12,8 @@ export type StockEngine = {
   readonly name: string
   /** Pulls `gateway/team/app:tag`. */
   readonly pull: (image: string) => Promise<Ran>
+  /** Pulls an image by the name of its registry, by the configuration of the guide alone; where the engine has such a thing. */
+  readonly pullConfigured?: (registry: string, gateway: string, image: string) => Promise<Ran>
   /** What of `gateway/team/app` it has now: digests and tags in its own words; empty where it has nothing. */
   readonly has: (repository: string) => Promise<string>
   readonly stop: () => Promise<void>
@@ -63,6 +65,11 @@ async function tryStockPodman(): Promise<StockEngine | string> {
   return {
     name: 'podman',
     pull: (image) => engine.run('pull', '--tls-verify=false', image),
+    async pullConfigured(registry, gateway, image) {
+      const file = join(engine.env['HOME'] ?? '', 'registries.conf')
+      await writeFile(file, `[[registry]]\nprefix = "${registry}"\nlocation = "${gateway}"\ninsecure = true\n`)
+      return await runProgram('podman', ['pull', image], { env: { ...engine.env, CONTAINERS_REGISTRIES_CONF: file } })
+    },
     has: async (repository) =>
       (await engine.run('images', '--digests', '--format', '{{.Digest}} {{.Repository}}:{{.Tag}}', repository)).stdout,
     stop: engine.stop,

@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import t from 'tap'
 import { NAME, openGatewayLab } from '../../support/gateway-lab.ts'
-import { buildImage, buildIndex } from '../../support/images.ts'
+import { buildImage, buildIndex, entry, json, stored } from '../../support/images.ts'
 import type { BuiltImage, Stored } from '../../support/images.ts'
 
 const lab = await openGatewayLab()
@@ -105,12 +105,33 @@ await t.test('parts of a layer', async (t) => {
   t.same([head.status, head.headers.get('content-length'), head.bytes.length], [200, String(layer.size), 0])
 })
 
+await t.test('clients that leave in the middle leave nothing behind', async (t) => {
+  const large = stored('application/vnd.oci.image.layer.v1.tar', Buffer.alloc(8 * 1024 * 1024, 'layer'))
+  const { mediaType } = good.manifest
+  const body = { schemaVersion: 2, mediaType, config: entry(good.config), layers: [entry(large)] }
+  const manifest = json(mediaType, body)
+  lab.registry.put(large, manifest)
+  lab.sign({ large: manifest })
+  lab.pass(3_600_000)
+  t.equal((await lab.get(`/v2/${NAME}/manifests/large`)).status, 200)
+  const path = `/v2/${NAME}/blobs/${large.digest}`
+  const leave = async () => {
+    const end = new AbortController()
+    const response = await fetch(lab.url + path, { signal: end.signal })
+    await response.body?.getReader().read()
+    end.abort()
+  }
+  await Promise.all(Array.from({ length: 20 }, leave))
+  t.ok((await lab.get(path)).bytes.equals(large.bytes), 'and whoever stays has it whole')
+  t.notOk(lab.log.some(({ event }) => event === 'bug'))
+})
+
 await t.test('only signed tags are listed, page by page', async (t) => {
   const list = async (query: string) => await lab.get(`/v2/${NAME}/tags/list${query}`)
-  t.same(JSON.parse((await list('')).bytes.toString()), { name: NAME, tags: ['1.0', 'multi'] })
+  t.same(JSON.parse((await list('')).bytes.toString()), { name: NAME, tags: ['1.0', 'large', 'multi'] })
   const first = await list('?n=1')
   t.equal(first.headers.get('link'), `</v2/${NAME}/tags/list?n=1&last=1.0>; rel="next"`)
-  const second = await list('?n=1&last=1.0')
+  const second = await list('?n=1&last=large')
   t.same([JSON.parse(second.bytes.toString()), second.headers.get('link')], [{ name: NAME, tags: ['multi'] }, null])
   t.same(JSON.parse((await list('?n=0')).bytes.toString()), { name: NAME, tags: [] })
 })

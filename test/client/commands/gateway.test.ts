@@ -1,0 +1,71 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import t from 'tap'
+import { codeOf, tagseal } from '../../support/cli.ts'
+import { startGateway } from '../../support/gateway.ts'
+
+const POLICY = 'version: 1\nrules: [{ pattern: a.io/x, unsigned: true }]\n'
+const folder = t.testdir({
+  'policy.yaml': POLICY,
+  'broken.yaml': 'version: 1\n',
+  users: 'nobody\n',
+  'key.pem': 'no key',
+})
+const file = (name: string) => join(folder, name)
+const policy = ['--policy', file('policy.yaml')]
+
+const REFUSED: Record<string, { args: readonly string[]; code: string; exit: number }> = {
+  'a gateway without a policy': { args: [], code: 'USAGE', exit: 2 },
+  'a broken policy': { args: ['--policy', file('broken.yaml')], code: 'POLICY_MALFORMED', exit: 2 },
+  'a policy that is not there': { args: ['--policy', file('none')], code: 'POLICY_UNUSABLE', exit: 3 },
+  'plain http for everybody': { args: [...policy, '--listen', '0.0.0.0:0'], code: 'USAGE', exit: 2 },
+  'plain http for everybody, by IPv6': { args: [...policy, '--listen', '[::]:0'], code: 'USAGE', exit: 2 },
+  'an address that is none': { args: [...policy, '--listen', '5080'], code: 'USAGE', exit: 2 },
+  'a port that is none': { args: [...policy, '--listen', '127.0.0.1:99999'], code: 'USAGE', exit: 2 },
+  'a certificate without its key': { args: [...policy, '--tls-cert', file('key.pem')], code: 'USAGE', exit: 2 },
+  'authorities of clients without TLS': { args: [...policy, '--client-ca', file('key.pem')], code: 'USAGE', exit: 2 },
+  'a certificate that is none': {
+    args: [...policy, '--tls-cert', file('key.pem'), '--tls-key', file('key.pem')],
+    code: 'FILE_MALFORMED',
+    exit: 2,
+  },
+  'a file of users that is none': { args: [...policy, '--users', file('users')], code: 'FILE_MALFORMED', exit: 2 },
+  'a size that is none': { args: [...policy, '--cache-size', 'much'], code: 'USAGE', exit: 2 },
+}
+for (const [name, { args, code, exit }] of Object.entries(REFUSED)) {
+  await t.test(`refuses ${name}`, async (t) => {
+    const ran = await tagseal(['gateway', ...args], { env: { TAGSEAL_HOME: join(folder, 'home'), HOME: folder } })
+    t.same([ran.code, codeOf(ran)], [exit, code], ran.stderr)
+    t.notMatch(ran.stderr, /\n\s+at /)
+  })
+}
+
+await t.test('an address that is taken is told', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  const ran = await tagseal(['gateway', ...policy, '--listen', address], {
+    env: { TAGSEAL_HOME: join(folder, 'home') },
+  })
+  t.same([ran.code, codeOf(ran)], [3, 'IO'])
+})
+
+await t.test('SIGTERM lets what is under way end', async (t) => {
+  const upstream = createServer((request, response) => {
+    setTimeout(() => response.writeHead(404).end(), request.url === '/v2/' ? 0 : 1500)
+  }).listen(0, '127.0.0.1')
+  await once(upstream, 'listening')
+  t.teardown(() => upstream.close())
+  const host = `127.0.0.1:${(upstream.address() as AddressInfo).port}`
+  const rule = `{ pattern: ${host}/x, unsigned: true }`
+  const gateway = await startGateway({ folder: t.testdir(), policy: `version: 1\nrules: [${rule}]\n` })
+  const asked = fetch(`${gateway.url}/v2/x/manifests/1?ns=${host}`)
+  await once(upstream, 'request')
+  const stopped = gateway.stop()
+  t.equal((await asked).status, 404, 'the answer comes')
+  await stopped
+  await t.rejects(fetch(gateway.url), 'and then nobody is there')
+})
