@@ -38,10 +38,11 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   const own = ['--policy', policy, '--listen', '127.0.0.1:0', '--cache', join(folder, 'cache'), ...args]
   const [program = process.execPath, ...rest] = [...through, process.execPath, PROGRAM, 'gateway', ...own]
   const env = { PATH: process.env['PATH'], HOME: folder, TAGSEAL_HOME: join(folder, 'home'), ...options.env }
-  const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'], env })
+  // In a group of its own where another program starts it: that one does not pass signals on.
+  const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'], env, detached: through.length > 0 })
   const written: string[] = []
   child.stderr.on('data', (part: Buffer) => written.push(part.toString('utf8')))
-  const stop = (signal: NodeJS.Signals = 'SIGTERM') => end(child, signal)
+  const stop = (signal: NodeJS.Signals = 'SIGTERM') => end(child, signal, through.length > 0)
   const url = await readyAddress(child)
   if (url === undefined) {
     await stop('SIGKILL')
@@ -69,9 +70,11 @@ async function readyAddress({ stdout }: ChildProcess): Promise<string | undefine
   return undefined
 }
 
-async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+/** Over when nobody holds its output any more: then whatever it started is gone as well. */
+async function end(child: ChildProcess, signal: NodeJS.Signals, isGroup: boolean): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
-  const ended = new Promise((resolve) => child.once('exit', resolve))
-  child.kill(signal)
+  const ended = new Promise((resolve) => child.once('close', resolve))
+  if (isGroup && child.pid !== undefined) process.kill(-child.pid, signal)
+  else child.kill(signal)
   await ended
 }
