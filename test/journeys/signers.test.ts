@@ -6,6 +6,8 @@ import type { Test } from 'tap'
 import { Updater } from 'tuf-js'
 import { codeOf, documentOf } from '../support/cli.ts'
 import { buildImage } from '../support/images.ts'
+import { whyNoNotary } from '../support/notary.ts'
+import { runProgram } from '../support/program.ts'
 import { whyNoRegistry } from '../support/registry.ts'
 import { exampleSigner, startAgent, startToken, whyNoTokens } from '../support/signers.ts'
 import { openTown, pinFrom } from '../support/town.ts'
@@ -20,6 +22,7 @@ type Keys = {
 }
 
 const skip = (await whyNoRegistry()) ?? false
+const noNotary = (await whyNoNotary()) ?? false
 
 const SIGNERS: Record<string, { readonly keys: (t: Test) => Promise<Keys>; readonly skip: string | false }> = {
   'an ssh-agent': { keys: agentKeys, skip },
@@ -91,6 +94,27 @@ for (const [name, { keys, skip: why }] of Object.entries(SIGNERS)) {
   })
 }
 
+for (const [name, { keys, skip: why }] of Object.entries(SIGNERS)) {
+  await t.test(`${name} signs what notary reads`, { skip: why || noNotary }, async (t) => {
+    const { env, next, ...made } = await keys(t)
+    const [root, targets] = name === 'an ssh-agent' ? [made.root, next] : [made.root, made.targets]
+    const town = await openTown()
+    t.teardown(town.close)
+    const { repository } = town
+    const [owner, consumer] = [await town.person(), await town.person()]
+    const { digest } = await town.push('1.0', buildImage())
+    const keysOf = ['--root-key', root, '--targets-key', targets]
+    const init = await owner.run(['init', repository, '--dialect', 'notary', ...keysOf], { env })
+    t.equal(init.code, 0, init.stderr)
+    const signed = await owner.run(['sign', `${repository}:1.0`, '--key', targets], { env })
+    t.equal(signed.code, 0, signed.stderr)
+    t.equal((await consumer.run(pinFrom(init))).code, 0)
+    t.equal((await consumer.run(['verify', `${repository}:1.0`])).stdout, `${repository}@${digest}\n`)
+    const listed = await runProgram('notary', ['-s', town.server.url, '-d', t.testdir(), 'list', repository])
+    t.match(listed.stdout, new RegExp(`^1\\.0 +${digest.slice('sha256:'.length)} `, 'm'), listed.stderr)
+  })
+}
+
 /** ed25519 and ecdsa P-256, by comment and by fingerprint. */
 async function agentKeys(t: Test): Promise<Keys> {
   const agent = await startAgent(t)
@@ -126,8 +150,8 @@ async function tokenKeys(t: Test): Promise<Keys> {
 async function programKeys(t: Test): Promise<Keys> {
   return {
     env: {},
-    root: exampleSigner(t, 'ed25519'),
-    targets: exampleSigner(t, 'ecdsa-p256'),
+    root: exampleSigner(t, 'ecdsa-p256'),
+    targets: exampleSigner(t, 'ecdsa-p384'),
     next: exampleSigner(t, 'rsa-pss'),
     team: exampleSigner(t, 'ed25519'),
   }
