@@ -43,7 +43,7 @@ export { DOCKER_ORDER, NOTARY_ORDER } from './codec/notary.ts'
 export { isVouchedFor } from './verify/chain.ts'
 export { rootFile, snapshotFile, targetsFile, timestampFile } from './verify/files.ts'
 export { signersOf, verifyThreshold } from './verify/threshold.ts'
-export { refuseHashes, refuseLength, refuseMismatch } from './verify/checks.ts'
+export { refuseHashes, refuseLength, refuseMismatch, regardlessOfExpiry } from './verify/checks.ts'
 export {
   firstRoot,
   firstTargets,

@@ -1,4 +1,7 @@
-/** Everything that an old server has of a repository, verified under a pin as any client would. */
+/**
+ * Everything that an old server has of a repository, verified under a pin. As strict as a client, but for expiry: what
+ * has expired is its signers' business, so it moves as it is, and they are told.
+ */
 import {
   acceptDelegated,
   acceptRoot,
@@ -9,13 +12,25 @@ import {
   DEFAULT_LIMITS,
   finishRoot,
   instant,
-  listedMeta,
   listedRoles,
   openRoot,
+  regardlessOfExpiry,
   rootFile,
+  snapshotFile,
   TARGETS,
+  targetsFile,
+  timestampFile,
 } from '../../tuf/index.ts'
-import type { AfterTargets, FileMeta, Judge, RoleName, Suite, Targets, Verified, WalkingRoot } from '../../tuf/index.ts'
+import type {
+  AfterTargets,
+  Judge,
+  RoleName,
+  Suite,
+  Targets,
+  Verified,
+  WalkingRoot,
+  WantedFile,
+} from '../../tuf/index.ts'
 import { ClientError } from '../trust/errors.ts'
 import type { MetadataSource } from '../trust/fetch.ts'
 import { MovingError } from './errors.ts'
@@ -51,18 +66,18 @@ const MOST_ROLES = 10_000
 /** Throws MovingError, ClientError and TrustError; a part of a repository is never given. */
 export async function collect(options: CollectOptions): Promise<OldState> {
   const { source, suite, now, signal } = options
-  const newest = await demand(options, 'root.json', DEFAULT_LIMITS.root)
+  const newest = await demand(options, { name: 'root.json', maxBytes: DEFAULT_LIMITS.root })
   const codec = codecOf(newest, DEFAULT_LIMITS)
   if (codec.dialect !== 'notary-v1') throw new MovingError('NOT_NOTARY', { repository: options.repository })
   const limits = { ...DEFAULT_LIMITS, ...codec.limits }
   const judge: Judge = { codec, suite, limits, now: instant(now), repository: options.repository }
   const roots = await collectRoots(source, judge, newest, signal)
   const root = walk(options, judge, roots)
-  const timestamp = await demand(options, 'timestamp.json', limits.timestamp)
+  const timestamp = await demand(options, { name: timestampFile(), maxBytes: limits.timestamp })
   const afterTimestamp = acceptTimestamp({ ...finishRoot(regardlessOfExpiry(root)), now: judge.now }, timestamp)
-  const snapshot = await demandListed(options, 'snapshot', afterTimestamp.timestamp.snapshot, limits.snapshot)
+  const snapshot = await demand(options, snapshotFile(afterTimestamp))
   const afterSnapshot = acceptSnapshot(afterTimestamp, snapshot)
-  const top = await demandListed(options, TARGETS, listedMeta(afterSnapshot, TARGETS), limits.targets)
+  const top = await demand(options, targetsFile(afterSnapshot, TARGETS))
   const trust = { ...acceptTargets(regardlessOfExpiry(afterSnapshot), top), now: judge.now }
   return { trust, roots, timestamp, snapshot, ...(await collectRoles(options, trust, top)) }
 }
@@ -107,12 +122,11 @@ async function collectRoles(options: CollectOptions, trust: AfterTargets, top: U
       if (roles.has(name)) continue
       if (roles.size === MOST_ROLES)
         throw new MovingError('TOO_MANY_ROLES', { repository: options.repository, limit: MOST_ROLES })
-      const meta = trust.snapshot.meta.get(name)
-      if (meta === undefined) {
+      if (!trust.snapshot.meta.has(name)) {
         unsigned.push(name)
         continue
       }
-      const bytes = await demandListed(options, name, meta, trust.limits.targets)
+      const bytes = await demand(options, targetsFile(trust, name))
       roles.set(name, acceptDelegated(regardlessOfExpiry(trust), name, delegator, bytes))
       targets.set(name, bytes)
     }
@@ -120,26 +134,11 @@ async function collectRoles(options: CollectOptions, trust: AfterTargets, top: U
   return { targets, roles, unsigned }
 }
 
-/** What has expired is its signers' business: it moves as it is, and they are told. */
-function regardlessOfExpiry<S extends Judge>(trust: S): S {
-  return { ...trust, now: BEFORE_ALL }
-}
-const BEFORE_ALL = instant(Number.MIN_SAFE_INTEGER)
-
-async function demand({ source, repository, signal }: CollectOptions, name: string, most: number): Promise<Uint8Array> {
-  const bytes = await source.get(name, most, signal)
+async function demand(
+  { source, repository, signal }: CollectOptions,
+  { name, maxBytes }: WantedFile,
+): Promise<Uint8Array> {
+  const bytes = await source.get(name, maxBytes, signal)
   if (bytes === undefined) throw new ClientError('NO_TRUST_DATA', { repository, file: name, moving: true })
   return bytes
-}
-
-/** By its hash: a name that means one file, whatever is published meanwhile. */
-async function demandListed(
-  options: CollectOptions,
-  role: string,
-  { length, hashes }: FileMeta,
-  most: number,
-): Promise<Uint8Array> {
-  const hash = hashes?.get('sha256')
-  const name = hash === undefined ? `${role}.json` : `${role}.${hash}.json`
-  return await demand(options, name, Math.min(length ?? most, most))
 }

@@ -4,10 +4,10 @@ import {
   acceptTargets,
   acceptTimestamp,
   finishRoot,
-  instant,
   isTrustError,
   refuseSilenced,
   ROOT,
+  regardlessOfExpiry,
   rootFile,
   snapshotFile,
   stillTrusted,
@@ -120,11 +120,8 @@ async function updateRoot(run: Run): Promise<AfterRoot> {
   return last
 }
 
-/** Before every expiry, where it does not matter. */
-const NEVER = instant(Number.MIN_SAFE_INTEGER)
-
 function leniently<T extends Judge>({ toPublish }: Run, trust: T): T {
-  return toPublish === true ? { ...trust, now: NEVER } : trust
+  return toPublish === true ? regardlessOfExpiry(trust) : trust
 }
 
 async function forget({ cache, kept }: Run, verdict: Verdict): Promise<void> {

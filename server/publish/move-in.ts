@@ -15,11 +15,11 @@ import {
   acceptTimestamp,
   codecOf,
   finishRoot,
-  instant,
   isTrustError,
   listedMeta,
   openRoot,
   refuseMismatch,
+  regardlessOfExpiry,
 } from '../../tuf/index.ts'
 import type { AfterSnapshot, Judge, RoleName, WalkingRoot } from '../../tuf/index.ts'
 import { Problem, invalidUpdate, untrusted } from '../problem.ts'
@@ -88,7 +88,7 @@ function sorted(upload: Upload): Parts {
 
 /** What the repository was at the old server. */
 function acceptPast(judge: Judge, { roots, timestamp, snapshot }: Parts): AfterSnapshot {
-  const lenient: Judge = { ...judge, now: BEFORE_ALL } // what has expired there is past all the same
+  const lenient = regardlessOfExpiry(judge) // what has expired there is past all the same
   let trust: WalkingRoot | undefined
   for (const bytes of roots) trust = trust === undefined ? openRoot(lenient, bytes) : acceptRoot(trust, bytes)
   if (trust === undefined) throw malformed('it has no roots')
@@ -101,8 +101,6 @@ function refuseOthers(past: AfterSnapshot, current: Parts['current']): void {
     if (role !== ROOT) refuseMismatch(role, listedMeta(past, role), bytes, past.suite)
   }
 }
-
-const BEFORE_ALL = instant(Number.MIN_SAFE_INTEGER)
 
 function pastFile({ roots, timestamp, snapshot }: Parts, role: RoleName): Uint8Array | undefined {
   if (role === ROOT) return roots.at(-1)

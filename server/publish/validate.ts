@@ -15,6 +15,7 @@ import {
   delegatedAuthority,
   finishRoot,
   openRoot,
+  regardlessOfExpiry,
   refuseSilenced,
   signersOf,
   stillTrusted,
@@ -37,7 +38,7 @@ import type { LastSigned, NewFile, RepositoryState, RoleChange } from '../storag
 import { tagChanges } from './changes.ts'
 import { completeBoth, completeOver } from './complete.ts'
 import type { Completed, Completion, Subject } from './complete.ts'
-import { acceptUploaded, begunAnew, leftBehind, regardlessOfExpiry } from './delegated.ts'
+import { acceptUploaded, begunAnew, leftBehind } from './delegated.ts'
 import type { AcceptedRole } from './delegated.ts'
 import { RULES } from './dialects.ts'
 import type { NextSnapshot, Rules } from './rules.ts'

@@ -1,4 +1,5 @@
 import { TrustError } from '../errors.ts'
+import { instant } from '../model/ids.ts'
 import type { Instant } from '../model/ids.ts'
 import type { FileMeta, Hashes } from '../model/metadata.ts'
 import type { HashName, Suite } from '../model/suite.ts'
@@ -9,6 +10,12 @@ const KNOWN: readonly HashName[] = ['sha512', 'sha256']
 export function refuseExpired(role: string, expires: Instant, now: Instant): void {
   if (now >= expires) throw new TrustError('EXPIRED', { role, expired: expires, now })
 }
+
+/** The same judge for what may have expired: every file is younger. `now` must be put back before the next step. */
+export function regardlessOfExpiry<S extends { readonly now: Instant }>(judge: S): S {
+  return { ...judge, now: BEFORE_ALL }
+}
+const BEFORE_ALL = instant(Number.MIN_SAFE_INTEGER)
 
 export function refuseRollback(role: string, trusted: number | undefined, got: number | undefined): void {
   if (trusted !== undefined && (got === undefined || got < trusted)) {
