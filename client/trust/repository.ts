@@ -4,6 +4,7 @@ import { DEFAULT_LIMITS, encodeText, fileName, instant, roleName, TrustError } f
 import type { Found, Limits, RoleName, TargetFile } from '../../tuf/index.ts'
 import { openHttp } from '../http.ts'
 import type { Http, HttpOptions } from '../http.ts'
+import { isDigest } from '../registry/digest.ts'
 import type { Anchor, NamePolicy, Seat } from './anchor.ts'
 import type { TrustCache } from './cache.ts'
 import { directoryCache } from './directory-cache.ts'
@@ -173,8 +174,8 @@ export function openRepository(options: RepositoryOptions): Repository {
     return isFresh(known) ? found : await (await keep(signal)).find(path, signal)
   }
 
-  function isFresh({ root, timestamp, snapshot, targets, freshUntil }: View): boolean {
-    return clock() < Math.min(root.expires, timestamp.expires, snapshot.expires, targets.expires, freshUntil())
+  function isFresh(view: View): boolean {
+    return clock() < expiryOf(view)
   }
 
   return {
@@ -190,8 +191,7 @@ export function openRepository(options: RepositoryOptions): Repository {
       const found = await lookUp(tag, signal)
       if (found === undefined)
         throw new ClientError('TAG_NOT_SIGNED', { repository: repository ?? 'this repository', tag })
-      const digest = digestOf(found)
-      if (!DIGEST.test(digest)) throw new TrustError('NO_KNOWN_HASH', { what: tag, algorithms: digest })
+      const digest = pullableDigestOf(found)
       return { tag, role: found.role, target: found.target, length: found.target.length, digest }
     },
     async fetchVersion(role, version, signal) {
@@ -234,9 +234,6 @@ export function stateFolder(stateDir: string, repository: string): string {
   return join(stateDir, isPlain ? name : `%~${nativeSuite.hash('sha256', encodeText(repository))}`)
 }
 
-/** Hex of another length was signed by mistake, and names nothing that could be pulled. */
-const DIGEST = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/
-
 /** The digest under which a registry has what was signed. */
 export function digestOf({ path, target }: Pick<Found, 'path' | 'target'>): string {
   for (const algorithm of ['sha256', 'sha512']) {
@@ -244,6 +241,18 @@ export function digestOf({ path, target }: Pick<Found, 'path' | 'target'>): stri
     if (hash !== undefined) return `${algorithm}:${hash}`
   }
   throw new TrustError('NO_KNOWN_HASH', { what: path, algorithms: [...target.hashes.keys()].join(', ') })
+}
+
+/** The same, of a target that is to be pulled: hex of another length was signed by mistake, and names nothing. */
+export function pullableDigestOf(found: Pick<Found, 'path' | 'target'>): string {
+  const digest = digestOf(found)
+  if (isDigest(digest)) return digest
+  throw new TrustError('NO_KNOWN_HASH', { what: found.path, algorithms: digest })
+}
+
+/** When the first of the files that a state was made from expires, those of roles that it was asked for included. */
+export function expiryOf({ root, timestamp, snapshot, targets, freshUntil }: View): number {
+  return Math.min(root.expires, timestamp.expires, snapshot.expires, targets.expires, freshUntil())
 }
 
 function urlsOf(options: RepositoryOptions): readonly string[] {

@@ -1,7 +1,7 @@
-import { delegationTo, speakers, TARGETS, TrustError } from '../../tuf/index.ts'
-import type { RoleKeys, RoleName, SearchOrder, TargetFile, Targets, Verified } from '../../tuf/index.ts'
+import { delegationTo, speakers, TARGETS } from '../../tuf/index.ts'
+import type { RoleKeys, RoleName, SearchOrder, Targets, Verified } from '../../tuf/index.ts'
 import { ClientError } from '../trust/errors.ts'
-import { digestOf } from '../trust/repository.ts'
+import { digestOf, pullableDigestOf } from '../trust/repository.ts'
 import type { View } from '../trust/repository.ts'
 import { VerdictError } from './errors.ts'
 import type { SignedRule } from './rule.ts'
@@ -27,7 +27,7 @@ export async function judgeTag(
 ): Promise<Evidence> {
   const found = await view.find(tag, signal, orderFor(rule, view.codec.search))
   if (found === undefined) throw new ClientError('TAG_NOT_SIGNED', { repository: name, tag })
-  const digest = checkedDigest(tag, found.target)
+  const digest = pullableDigestOf(found)
   const image = `${name}:${tag}`
   refuseOtherRole(rule, image, found.role)
   if (rule.require.length > 0 || rule.threshold > 1) await refuseTooFew(view, rule, { name, tag }, found.role, digest)
@@ -40,15 +40,6 @@ export async function judgeTag(
 function orderFor({ roles }: SignedRule, { walk, starts, counted }: SearchOrder): SearchOrder {
   return roles === undefined && counted !== undefined ? { walk, starts, counted } : { walk, starts }
 }
-
-/** Hex of another length was signed by mistake, and names nothing that could be pulled. */
-export function checkedDigest(path: string, target: TargetFile): string {
-  const digest = digestOf({ path, target })
-  if (DIGEST.test(digest)) return digest
-  throw new TrustError('NO_KNOWN_HASH', { what: path, algorithms: digest })
-}
-
-const DIGEST = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/
 
 /** The first role to list a tag decides what it means. Looking past one that does not count would let another decide. */
 function refuseOtherRole({ roles }: SignedRule, image: string, role: RoleName): void {

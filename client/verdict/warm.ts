@@ -1,4 +1,5 @@
 /** One repository that is kept refreshed, so that most questions about it are answered from memory. */
+import { expiryOf } from '../trust/repository.ts'
 import type { Repository, View } from '../trust/repository.ts'
 import type { Evidence } from './judge.ts'
 
@@ -64,13 +65,9 @@ export function openWarm(options: WarmOptions): Warm {
     return Math.max(clock() - began.wall, monotonic() - began.monotonic)
   }
 
-  function expiryOf({ view: { root, timestamp, snapshot, targets, freshUntil } }: Standing): number {
-    return Math.min(root.expires, timestamp.expires, snapshot.expires, targets.expires, freshUntil())
-  }
-
   function isGood(known: Standing): boolean {
     const age = ageOf(known)
-    return age < maxAge && known.began.wall + age < expiryOf(known)
+    return age < maxAge && known.began.wall + age < expiryOf(known.view)
   }
 
   async function refresh(): Promise<Standing> {
@@ -105,7 +102,7 @@ export function openWarm(options: WarmOptions): Warm {
 
   /** Well before the state becomes too old or expires; after a failure soon enough for several more tries. */
   function pause(): number {
-    const left = standing === undefined ? maxAge : Math.min(maxAge, expiryOf(standing) - clock())
+    const left = standing === undefined ? maxAge : Math.min(maxAge, expiryOf(standing.view) - clock())
     return Math.min(Math.max(left / 4, failure === undefined ? SHORTEST_MS : RETRY_MS), OFTEN_MS)
   }
 
@@ -128,7 +125,7 @@ export function openWarm(options: WarmOptions): Warm {
       return await fly()
     },
     isGood,
-    goodUntil: (known) => Math.min(expiryOf(known), known.began.wall + maxAge),
+    goodUntil: (known) => Math.min(expiryOf(known.view), known.began.wall + maxAge),
     close: () => clearTimeout(timer),
   }
 }
