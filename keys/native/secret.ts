@@ -4,6 +4,7 @@ import { NOTARY_SIGNATURES } from '../schemes/notary-signatures.ts'
 import { publicMaterial } from '../schemes/table.ts'
 import type { Algorithm, PublicMaterial, SignatureForm, Signer } from '../signer.ts'
 import { OPENSSL } from './openssl.ts'
+import { openPublic } from './public.ts'
 
 /**
  * A private key in memory. `close` wipes its bytes and drops OpenSSL's copy, which OpenSSL wipes when it is freed.
@@ -91,7 +92,7 @@ function readPrivate(pkcs8: Uint8Array): KeyObject {
  */
 function refuseMismatch(key: KeyObject, { algorithm, spki }: PublicMaterial): void {
   const probe = Buffer.from('tagseal key check')
-  const own = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' })
+  const own = openPublic(spki)
   const { sign, verify } = OPENSSL[algorithm]
   if (!verify(probe, own, sign(probe, key))) {
     throw new KeyError('KEY_MALFORMED', { what: 'private key', why: 'its two halves do not belong together' })

@@ -1,10 +1,10 @@
-import { createPublicKey } from 'node:crypto'
 import type { Suite } from '../../tuf/model/suite.ts'
 import type { Computation } from '../signer.ts'
 import { type Arithmetic, makeSuite } from '../suite.ts'
 import { hash, hasher } from './hash.ts'
 import { isIssued } from './issued.ts'
 import { OPENSSL } from './openssl.ts'
+import { openPublic } from './public.ts'
 
 /** OpenSSL through `node:crypto`: Node's suite. */
 export const nativeSuite: Suite = makeSuite({
@@ -25,7 +25,7 @@ export const nativeSuite: Suite = makeSuite({
 
 function openssl(computation: Computation): Arithmetic {
   return (spki) => {
-    const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' })
+    const key = openPublic(spki)
     return (payload, signature) => OPENSSL[computation].verify(payload, key, signature)
   }
 }
