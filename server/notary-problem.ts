@@ -96,7 +96,7 @@ function statusOf({ code }: Problem, told: NotaryCode): number {
 function codeOf({ code, detail }: Problem): NotaryCode {
   if (code === 'MALFORMED_UPLOAD' && 'missing' in detail) return 'NO_FILENAME'
   if (code === 'INVALID_UPDATE' && isBrokenJson(detail)) return 'MALFORMED_JSON'
-  // Theirs is refused by the rules of delegation, in the same words as any other update.
+  // notary-server takes any such name for a role, and refuses the update because nobody delegates to it.
   if (code === 'INVALID_ROLE' && 'role' in detail && String(detail.role).startsWith('targets/')) return 'INVALID_UPDATE'
   return CODE[code]
 }

@@ -53,7 +53,7 @@ export function withSigners(files: Keystore, options: SigningOptions): SigningKe
       return keys.toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1))
     },
     async index() {
-      const [stored, referenced] = [await files.index(), await references.usable()]
+      const [stored, referenced] = await Promise.all([files.index(), references.usable()])
       const here = new Set([...stored, ...referenced].map(({ id }) => id))
       return [...stored, ...referenced, ...[...named.values()].filter(({ id }) => !here.has(id))]
     },
