@@ -5,7 +5,7 @@ import { repositoryName } from '../repository-name.ts'
 import type { FeedEntry, FeedStore } from '../storage/store.ts'
 import { callerOf } from './caller.ts'
 import type { AppDeps } from './deps.ts'
-import { INSTANT, REPOSITORY, askAgain, iso, problems } from './schema.ts'
+import { INSTANT, REPOSITORY_PARAMS, askAgain, iso, problems } from './schema.ts'
 
 const querystring = {
   type: 'object',
@@ -52,12 +52,7 @@ const one = {
   tags: ['trust'],
   summary: 'Every new timestamp of a repository, and its deletions.',
   security: [{}, { token: [] }],
-  params: {
-    type: 'object',
-    required: ['repository'],
-    additionalProperties: false,
-    properties: { repository: REPOSITORY },
-  },
+  params: REPOSITORY_PARAMS,
   querystring,
   response: { ...response, ...problems('INVALID_PARAMETERS', 'INVALID_REPOSITORY', 'UNAUTHORIZED', 'DENIED') },
 } as const

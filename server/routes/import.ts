@@ -3,7 +3,7 @@ import { requireAction } from '../auth/authenticate.ts'
 import { repositoryName } from '../repository-name.ts'
 import { callerOf } from './caller.ts'
 import type { AppDeps } from './deps.ts'
-import { REPOSITORY, problems } from './schema.ts'
+import { REPOSITORY_PARAMS, VERSIONS, problems } from './schema.ts'
 import { withUpload } from './upload.ts'
 
 const schema = {
@@ -14,12 +14,7 @@ const schema = {
     'Parts as in a publish: every root so far (`1.root`, `2.root`, ...), the timestamp and snapshot that the other server has now, `targets` and the delegated roles as that snapshot lists them, and as `root` the next root, which names the timestamp and snapshot keys of this server. Versions go on where the other server stopped.',
   security: [{ token: [] }],
   consumes: ['multipart/form-data'],
-  params: {
-    type: 'object',
-    required: ['repository'],
-    additionalProperties: false,
-    properties: { repository: REPOSITORY },
-  },
+  params: REPOSITORY_PARAMS,
   response: {
     200: {
       description: 'It is here now.',
@@ -27,11 +22,7 @@ const schema = {
       required: ['versions'],
       additionalProperties: false,
       properties: {
-        versions: {
-          type: 'object',
-          additionalProperties: { type: 'integer', minimum: 1 },
-          description: 'The version of every role, by its name.',
-        },
+        versions: VERSIONS,
       },
     },
     ...problems(

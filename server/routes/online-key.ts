@@ -8,14 +8,7 @@ import type { OnlineRole } from '../storage/store.ts'
 import { wantsNotary } from '../serve/notary-caller.ts'
 import { callerOf } from './caller.ts'
 import type { AppDeps } from './deps.ts'
-import { BODY_REFUSALS, REPOSITORY, problems } from './schema.ts'
-
-const params = {
-  type: 'object',
-  required: ['repository'],
-  additionalProperties: false,
-  properties: { repository: REPOSITORY },
-} as const
+import { BODY_REFUSALS, REPOSITORY_PARAMS, problems } from './schema.ts'
 
 const KEY = {
   200: {
@@ -44,7 +37,7 @@ const get = (role: OnlineRole) => ({
   summary: `The key with which this server signs the repository's ${role}.`,
   description: 'Made when it is first asked for, also before the repository exists.',
   security: [{ token: [] }],
-  params,
+  params: REPOSITORY_PARAMS,
   response: { ...KEY, ...problems(...REFUSALS) },
 })
 const renew = (role: OnlineRole) => ({
@@ -53,7 +46,7 @@ const renew = (role: OnlineRole) => ({
   summary: `Another ${role} key, for the next root to name.`,
   description: 'The server goes on signing with the key that the newest root names.',
   security: [{ token: [] }],
-  params,
+  params: REPOSITORY_PARAMS,
   response: { ...KEY, ...problems(...REFUSALS, ...BODY_REFUSALS) },
 })
 type Params = { repository: string }

@@ -3,7 +3,7 @@ import { requireAction } from '../auth/authenticate.ts'
 import { repositoryName } from '../repository-name.ts'
 import { callerOf } from './caller.ts'
 import type { AppDeps } from './deps.ts'
-import { BODY_REFUSALS, REPOSITORY, problems } from './schema.ts'
+import { BODY_REFUSALS, REPOSITORY_PARAMS, problems } from './schema.ts'
 
 const schema = {
   operationId: 'deleteRepository',
@@ -12,12 +12,7 @@ const schema = {
   description:
     'Every file and its history go; who did it stays in the audit. The keys stay, so that whoever still has the repository can publish it again. There is nothing wrong with a repository that does not exist.',
   security: [{ token: [] }],
-  params: {
-    type: 'object',
-    required: ['repository'],
-    additionalProperties: false,
-    properties: { repository: REPOSITORY },
-  },
+  params: REPOSITORY_PARAMS,
   response: {
     200: { description: 'It does not exist any more.', type: 'null' },
     ...problems('INVALID_REPOSITORY', 'UNAUTHORIZED', 'DENIED', 'STORAGE_FULL', ...BODY_REFUSALS),

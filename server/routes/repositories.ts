@@ -7,14 +7,7 @@ import { repositoryName } from '../repository-name.ts'
 import type { FileRecord, HistoryEntry, MetadataStore, RepositoryState, RepositorySummary } from '../storage/store.ts'
 import { callerOf } from './caller.ts'
 import type { AppDeps } from './deps.ts'
-import { INSTANT, LIMIT, REPOSITORY, SHA256, askAgain, iso, limitOf, problems } from './schema.ts'
-
-const params = {
-  type: 'object',
-  required: ['repository'],
-  additionalProperties: false,
-  properties: { repository: REPOSITORY },
-} as const
+import { INSTANT, LIMIT, REPOSITORY_PARAMS, SHA256, askAgain, iso, limitOf, problems } from './schema.ts'
 
 const list = {
   operationId: 'listRepositories',
@@ -55,7 +48,7 @@ const status = {
   tags: ['repositories'],
   summary: 'Which version every role is at, and until when.',
   security: [{}, { token: [] }],
-  params,
+  params: REPOSITORY_PARAMS,
   response: {
     200: {
       description: 'The state. It is a help for operators; what a client trusts is the signed metadata.',
@@ -92,7 +85,7 @@ const history = {
   tags: ['repositories'],
   summary: 'What a tag meant, when, and by whose keys; newest first.',
   security: [{}, { token: [] }],
-  params,
+  params: REPOSITORY_PARAMS,
   querystring: {
     type: 'object',
     required: ['tag'],

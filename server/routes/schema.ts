@@ -11,6 +11,20 @@ export const REPOSITORY = {
     'Name of the image repository, such as `registry.example.com/team/app`. Its slashes may stand as they are or as `%2F`.',
 } as const
 
+/** Of every route that is about one repository and nothing else. */
+export const REPOSITORY_PARAMS = {
+  type: 'object',
+  required: ['repository'],
+  additionalProperties: false,
+  properties: { repository: REPOSITORY },
+} as const
+
+export const VERSIONS = {
+  type: 'object',
+  additionalProperties: { type: 'integer', minimum: 1 },
+  description: 'The version of every role, by its name.',
+} as const
+
 export const INSTANT = { type: 'string', description: 'ISO 8601, UTC, to the millisecond.' } as const
 export const SHA256 = { type: 'string', pattern: '^[0-9a-f]{64}$' } as const
 

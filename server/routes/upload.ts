@@ -6,7 +6,7 @@ import type { Upload } from '../publish/upload.ts'
 import { repositoryName } from '../repository-name.ts'
 import { callerOf } from './caller.ts'
 import type { AppDeps } from './deps.ts'
-import { REPOSITORY, problems } from './schema.ts'
+import { REPOSITORY_PARAMS, VERSIONS, problems } from './schema.ts'
 
 const schema = {
   operationId: 'publish',
@@ -16,12 +16,7 @@ const schema = {
     'One part for each role, its file name being the role (`root`, `targets`, `targets/releases`; `.json` may follow), in any order. The server signs the next snapshot and timestamp, judges the whole as a client would, and has it on the disk when it answers. A part of type `application/vnd.tagseal.targets-delta+json` says only what changes in the stored file: `{"base":{"version","sha256"},"set":{path:target},"remove":[path],"version","expires","signatures"}`.',
   security: [{ token: [] }],
   consumes: ['multipart/form-data'],
-  params: {
-    type: 'object',
-    required: ['repository'],
-    additionalProperties: false,
-    properties: { repository: REPOSITORY },
-  },
+  params: REPOSITORY_PARAMS,
   headers: {
     type: 'object',
     properties: {
@@ -40,11 +35,7 @@ const schema = {
       required: ['versions'],
       additionalProperties: false,
       properties: {
-        versions: {
-          type: 'object',
-          additionalProperties: { type: 'integer', minimum: 1 },
-          description: 'The version of every role, by its name.',
-        },
+        versions: VERSIONS,
         unsigned: {
           type: 'array',
           items: { type: 'string' },
