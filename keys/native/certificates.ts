@@ -1,6 +1,7 @@
 import { X509Certificate, type webcrypto } from 'node:crypto'
-import { KeyError } from '../errors.ts'
+import { isKeyError, KeyError } from '../errors.ts'
 import { readPemBlocks } from '../pem.ts'
+import { readCertificate as readFields } from '../x509/certificate.ts'
 
 /** Certificates whose owners are trusted to sign something, themselves or through certificates that they signed. */
 export type CertificateBundle = {
@@ -29,7 +30,7 @@ export function readBundle(pem: string, what: string): CertificateBundle {
     throw new KeyError('KEY_MALFORMED', { what, why: 'a certificate in it cannot be read' })
   })
   return {
-    keys: trusted.map((each) => ({ spki: keyOf(each), jwk: each.publicKey.export({ format: 'jwk' }) })),
+    keys: trusted.map((each) => ({ spki: keyOf(each), jwk: each.x509.publicKey.export({ format: 'jwk' }) })),
     keyOf(chain, now) {
       if (chain.length > MAX_CHAIN) return undefined
       const certificates = chain.map(readCertificate)
@@ -40,11 +41,14 @@ export function readBundle(pem: string, what: string): CertificateBundle {
   }
 }
 
+/** As OpenSSL has it, and how many authorities it lets follow (RFC 5280 4.2.1.9), which Node does not tell. */
+type Certificate = { readonly x509: X509Certificate; readonly pathLength: number }
+
 /** From the first on, each is trusted itself, or signed by one that is, or signed by the next. */
-function leads(chain: readonly X509Certificate[], trusted: readonly X509Certificate[], now: number): boolean {
+function leads(chain: readonly Certificate[], trusted: readonly Certificate[], now: number): boolean {
   for (const [depth, certificate] of chain.entries()) {
     if (!isValid(certificate, now)) return false
-    if (trusted.some((anchor) => anchor.raw.equals(certificate.raw))) return true
+    if (trusted.some((anchor) => anchor.x509.raw.equals(certificate.x509.raw))) return true
     if (trusted.some((anchor) => isValid(anchor, now) && signed(anchor, certificate, depth))) return true
     const next = chain[depth + 1]
     if (next === undefined || !signed(next, certificate, depth)) return false
@@ -52,31 +56,36 @@ function leads(chain: readonly X509Certificate[], trusted: readonly X509Certific
   return false
 }
 
-function isValid({ validFromDate, validToDate }: X509Certificate, now: number): boolean {
+function isValid({ x509 }: Certificate, now: number): boolean {
+  const { validFromDate, validToDate } = x509
   return validFromDate.getTime() <= now && now <= validToDate.getTime()
 }
 
 /** `below`: how many authorities stand between the issuer and the end of the chain. */
-function signed(issuer: X509Certificate, certificate: X509Certificate, below: number): boolean {
+function signed(issuer: Certificate, { x509 }: Certificate, below: number): boolean {
   return (
-    issuer.ca &&
-    below <= pathLength(issuer) &&
-    certificate.checkIssued(issuer) && // names, and the right to sign certificates
-    certificate.verify(issuer.publicKey)
+    issuer.x509.ca &&
+    below <= issuer.pathLength &&
+    x509.checkIssued(issuer.x509) && // names, and the right to sign certificates
+    x509.verify(issuer.x509.publicKey)
   )
 }
 
-/** How many authorities it lets follow (RFC 5280 4.2.1.9); Node does not tell, so it is read where it stands. */
-function pathLength({ raw }: X509Certificate): number {
-  const [, length] = /0603551d13(?:0101ff)?04..30..0101ff0201(..)/.exec(raw.toString('hex')) ?? []
-  return length === undefined ? MAX_CHAIN : Number.parseInt(length, 16)
+function keyOf({ x509 }: Certificate): Uint8Array {
+  return new Uint8Array(x509.publicKey.export({ format: 'der', type: 'spki' }))
 }
 
-function keyOf({ publicKey }: X509Certificate): Uint8Array {
-  return new Uint8Array(publicKey.export({ format: 'der', type: 'spki' }))
+function readCertificate(der: Uint8Array): Certificate | undefined {
+  const x509 = open(der)
+  try {
+    return x509 && { x509, pathLength: readFields(der).pathLength ?? MAX_CHAIN }
+  } catch (error) {
+    if (!isKeyError(error)) throw error
+    return undefined
+  }
 }
 
-function readCertificate(der: Uint8Array): X509Certificate | undefined {
+function open(der: Uint8Array): X509Certificate | undefined {
   try {
     return new X509Certificate(der)
   } catch {

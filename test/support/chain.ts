@@ -19,6 +19,8 @@ export type CertificatePlan = {
   readonly constraints?: string
   readonly days?: number
   readonly rsa?: boolean
+  /** In hex; a random one where none is named. */
+  readonly serial?: string
 }
 
 let count = 0
@@ -26,7 +28,7 @@ let count = 0
 /** Makes one, signed by its issuer or by itself. */
 export function certify(
   dir: string,
-  { issuer, constraints = 'CA:FALSE', days = 2, rsa }: CertificatePlan = {},
+  { issuer, constraints = 'CA:FALSE', days = 2, rsa, serial }: CertificatePlan = {},
 ): Certified {
   mkdirSync(dir, { recursive: true })
   const name = `c${++count}`
@@ -34,7 +36,16 @@ export function certify(
   writeFileSync(config, '[req]\ndistinguished_name=dn\n[dn]\n')
   const kind = rsa === true ? ['-newkey', 'rsa:2048'] : ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256']
   const by = issuer === undefined ? [] : ['-CA', issuer.files.cert, '-CAkey', issuer.files.key]
-  const facts = ['-subj', `/CN=${name}`, '-days', String(days), '-addext', `basicConstraints=${constraints}`]
+  const numbered = serial === undefined ? [] : ['-set_serial', `0x${serial}`]
+  const facts = [
+    ...numbered,
+    '-subj',
+    `/CN=${name}`,
+    '-days',
+    String(days),
+    '-addext',
+    `basicConstraints=${constraints}`,
+  ]
   openssl(['req', '-x509', '-config', config, '-nodes', ...kind, ...by, ...facts, '-keyout', key, '-out', cert])
   const pem = readFileSync(cert, 'utf8')
   const der = Buffer.from(pem.replace(/-----[^-]+-----|\s/g, ''), 'base64')

@@ -22,6 +22,10 @@ async function chains(): Promise<void> {
   const under = certify(dir, { issuer: narrower, constraints: authority })
   const underNarrow = certify(dir, { issuer: narrow, constraints: authority })
   const noAuthority = leafOf(alone)
+  // basicConstraints with a path length of 5, in the one field before them that takes any bytes
+  const serial = '0603551d130101ff041230100101ff020105'
+  const disguised = certify(dir, { issuer: root, constraints: `${authority},pathlen:0`, serial })
+  const underDisguised = certify(dir, { issuer: disguised, constraints: authority })
 
   type Case = { trusted: readonly Certified[]; chain: readonly Certified[]; in?: number; refused?: true }
   const CASES: Record<string, Case> = {
@@ -45,6 +49,11 @@ async function chains(): Promise<void> {
     'one below an authority of the bundle that may have none below': {
       trusted: [narrow],
       chain: [leafOf(underNarrow), underNarrow],
+      refused: true,
+    },
+    'one below an authority whose serial number looks like a longer path': {
+      trusted: [root],
+      chain: [leafOf(underDisguised), underDisguised, disguised],
       refused: true,
     },
     'one that has expired': { trusted: [root], chain: [direct], in: 3 * DAY, refused: true },
