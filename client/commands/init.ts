@@ -1,10 +1,14 @@
+import { isKeyError } from '../../keys/errors.ts'
+import { tufKeyId } from '../../keys/keystore/key-file.ts'
 import type { KeyInfo } from '../../keys/keystore/keystore.ts'
 import { nativeSuite } from '../../keys/native/suite.ts'
-import { codecOf, DEFAULT_LIMITS, keySetOf, notaryCodec, ROOT, tufCodec } from '../../tuf/index.ts'
+import { codecOf, DEFAULT_LIMITS, keySetOf, notaryCodec, ROOT, TARGETS, tufCodec } from '../../tuf/index.ts'
 import type { Codec, PublicKey, Root } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { keyringOf } from '../publish/desk.ts'
 import { customsOf } from '../publish/customs.ts'
+import type { GivenKey } from '../publish/customs.ts'
+import { PublishError } from '../publish/errors.ts'
 import { foundingEdits, keyNameFor, publicKeyOf, serverKey } from '../publish/found.ts'
 import { rootKeysOf } from '../publish/root-keys.ts'
 import { sign } from '../publish/publish.ts'
@@ -15,7 +19,7 @@ import type { Pin } from '../trust/pins.ts'
 import { count, defineCommand, flag, list, one, text } from './declare.ts'
 import type { Answer } from './declare.ts'
 import { CommandError, usage } from './errors.ts'
-import { givenCertificate } from './given-keys.ts'
+import { givenCertificate, givenKey } from './given-keys.ts'
 import { pinCommand } from './pin-command.ts'
 
 export const initCommand = defineCommand({
@@ -24,28 +28,39 @@ export const initCommand = defineCommand({
     'root-key': list('ID', 'a root key of this machine, instead of a new one; may be repeated'),
     'root-threshold': count('N', 'how many root keys must sign a root; 1 where nothing is said'),
     'root-cert': list('FILE', 'with --dialect notary: the X.509 certificate of a root key, instead of one it makes'),
-    'targets-key': text('ID', 'the targets key of this machine, instead of a new one'),
+    'targets-key': list(
+      'F',
+      'a targets key, instead of a new one: the id of a key of this machine, or a public key as delegation add takes it; may be repeated',
+    ),
+    'targets-threshold': count('N', 'how many targets keys must sign what tags mean; 1 where nothing is said'),
     'no-passphrase': flag('keep new keys readable to whoever reads their files'),
     dialect: text('NAME', 'tuf, or notary for what notary and docker trust understand; tuf where nothing is said'),
   },
   examples: [
     'tagseal init registry.example.com/team/app --server https://trust.example.com',
+    'tagseal init registry.example.com/team/app --targets-key alice --targets-key bob --targets-key ./carol.pub.pem --targets-threshold 2',
     'tagseal init registry.example.com/team/app --dialect notary --server https://notary.example.com',
   ],
-  notes: 'If it is interrupted, run it again: keys that it made are found and used.',
+  notes: [
+    'If it is interrupted, run it again: keys that it made are found and used.',
+    'Of the targets keys, as many as must sign have to be on this machine: they sign the first, empty list of tags.',
+  ].join('\n'),
   async run(context, input) {
     const { name: repository } = parseRepo(input.one('REPO'))
     const wishes: Wishes = {
       repository,
       rootKeys: input.list('root-key'),
       threshold: input.count('root-threshold') ?? 1,
-      targetsKey: input.text('targets-key'),
+      targetsKeys: input.list('targets-key'),
+      targetsThreshold: input.count('targets-threshold') ?? 1,
       certificates: input.list('root-cert'),
       encrypted: !input.flag('no-passphrase'),
       codec: givenDialect(input.text('dialect') ?? 'tuf'),
     }
     if (wishes.certificates.length > 0 && !customsOf(wishes.codec).rootHasCertificates)
       throw usage('--root-cert goes with --dialect notary')
+    if (wishes.targetsThreshold > 1 && wishes.codec.dialect === 'notary-v1')
+      throw usage('notary and docker know of no threshold above 1', 'leave --targets-threshold out')
     const exists = await refuseExisting(context, repository)
     const keys = await findOrMakeKeys(context, wishes, exists)
     const root = exists === undefined ? await found(context, wishes, keys) : ownRoot(wishes, keys, exists)
@@ -57,13 +72,15 @@ type Wishes = {
   readonly repository: string
   readonly rootKeys: readonly string[]
   readonly threshold: number
-  readonly targetsKey: string | undefined
+  /** As somebody named them: keys of this machine, or public keys of others. */
+  readonly targetsKeys: readonly string[]
+  readonly targetsThreshold: number
   /** Files with certificates of root keys. */
   readonly certificates: readonly string[]
   readonly encrypted: boolean
   readonly codec: Codec
 }
-type Keys = { readonly root: readonly KeyInfo[]; readonly targets: KeyInfo }
+type Keys = { readonly root: readonly KeyInfo[]; readonly targets: readonly GivenKey[] }
 
 const DIALECTS: ReadonlyMap<string, Codec> = new Map([
   ['tuf', tufCodec],
@@ -119,7 +136,7 @@ function ownRoot({ repository, codec }: Wishes, { root: keys }: Keys, bytes: Uin
 
 /** Keys come before anything is published: what was signed with a key that is lost would be lost with it. */
 async function findOrMakeKeys(context: Context, wishes: Wishes, exists: Uint8Array | undefined): Promise<Keys> {
-  const { repository, rootKeys, targetsKey, threshold } = wishes
+  const { repository, rootKeys, threshold } = wishes
   const { algorithm } = customsOf(wishes.codec)
   const keystore = await context.keystore()
   const here = await keystore.list()
@@ -136,9 +153,40 @@ async function findOrMakeKeys(context: Context, wishes: Wishes, exists: Uint8Arr
       'name more of them with --root-key ID',
     )
   }
+  const given = await givenTargetsKeys(context, wishes, here)
   const root = rootKeys.length === 0 ? [await findOrMake('root')] : await Promise.all(rootKeys.map(keystore.find))
-  const targets = targetsKey === undefined ? await findOrMake('targets') : await keystore.find(targetsKey)
-  return { root, targets }
+  return { root, targets: given ?? [await findOrMake('targets')] }
+}
+
+/** undefined where none is named. Throws NO_SIGNING_KEY before anything is made that could not be signed. */
+async function givenTargetsKeys(
+  context: Context,
+  { targetsKeys, targetsThreshold: need }: Wishes,
+  here: readonly KeyInfo[],
+): Promise<readonly GivenKey[] | undefined> {
+  const named = await Promise.all(targetsKeys.map((given) => ownOrGivenKey(context, given)))
+  const keys = new Map(named.map((key) => [tufKeyId(key.public), key]))
+  if (need > Math.max(keys.size, 1)) {
+    throw usage(
+      `${need} targets keys cannot sign where there are ${Math.max(keys.size, 1)}`,
+      'name more of them with --targets-key F',
+    )
+  }
+  const own = here.filter(({ id }) => keys.has(id))
+  if (keys.size > 0 && own.length < need) {
+    throw new PublishError('NO_SIGNING_KEY', { role: TARGETS, need, have: own.length, keys: [...keys.keys()] })
+  }
+  return keys.size === 0 ? undefined : [...keys.values()]
+}
+
+/** By any name that a key of this machine has; what is none of them is a public key of somebody else's. */
+async function ownOrGivenKey(context: Context, given: string): Promise<GivenKey> {
+  try {
+    return await (await context.keystore()).find(given)
+  } catch (error) {
+    if (isKeyError(error) && error.code === 'KEY_NOT_FOUND') return await givenKey(context, given)
+    throw error
+  }
 }
 
 async function found(context: Context, wishes: Wishes, { root, targets }: Keys): Promise<readonly PublicKey[]> {
@@ -151,7 +199,8 @@ async function found(context: Context, wishes: Wishes, { root, targets }: Keys):
     repository,
     root: await rootKeysOf(root, { ...making, repository, before: [], given }),
     rootThreshold: threshold,
-    targets: [publicKeyOf(targets, codec, nativeSuite)],
+    targets: targets.map((key) => publicKeyOf(key, codec, nativeSuite)),
+    targetsThreshold: wishes.targetsThreshold,
     timestamp: serverKey(timestamp, codec, nativeSuite),
     snapshot: serverKey(snapshot, codec, nativeSuite),
   }
@@ -171,8 +220,8 @@ async function found(context: Context, wishes: Wishes, { root, targets }: Keys):
 /** Refreshed as any consumer would, under the pin that consumers get, before it is called done. */
 async function trustOwn(
   context: Context,
-  { repository, threshold }: Wishes,
-  { root, targets }: { readonly root: readonly PublicKey[]; readonly targets: KeyInfo },
+  { repository, threshold, targetsThreshold }: Wishes,
+  { root, targets }: { readonly root: readonly PublicKey[]; readonly targets: readonly GivenKey[] },
 ): Promise<Answer> {
   const keyids = root.map(({ id }) => id)
   const pin: Pin = { kind: 'keys', keyids, threshold }
@@ -189,7 +238,7 @@ async function trustOwn(
       server,
       pin: { keys: keyids, threshold },
       root: { keys: keyids, threshold },
-      targets: { keys: [targets.id], threshold: 1 },
+      targets: { keys: targets.map((key) => tufKeyId(key.public)), threshold: targetsThreshold },
       command,
     },
   }

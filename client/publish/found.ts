@@ -15,16 +15,17 @@ export type Founding = {
   readonly root: readonly PublicKey[]
   readonly rootThreshold: number
   readonly targets: readonly PublicKey[]
+  readonly targetsThreshold: number
   readonly timestamp: PublicKey
   readonly snapshot: PublicKey
 }
 
 /** Both at version 1, to be signed by the keys they name. Throws ROOT_CERTIFICATE for keys that clients would not take. */
 export function foundingEdits(plan: Founding, codec: Codec, suite: Suite, now: number): readonly Edit[] {
-  const { repository, root, rootThreshold, targets, timestamp, snapshot } = plan
+  const { repository, root, rootThreshold, targets, targetsThreshold, timestamp, snapshot } = plan
   const roles = {
     root: { keys: root, threshold: rootThreshold },
-    targets: { keys: targets, threshold: 1 },
+    targets: { keys: targets, threshold: targetsThreshold },
     timestamp: { keys: [timestamp], threshold: 1 },
     snapshot: { keys: [snapshot], threshold: 1 },
   }
