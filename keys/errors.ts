@@ -13,6 +13,16 @@ export type KeyFailures = {
   readonly KEY_CLOSED: { readonly algorithm: string }
   /** The private half is not here; `signer` says where. */
   readonly KEY_ELSEWHERE: { readonly id: string; readonly signer: string }
+  /** A file that should be a share of a private key, and is not one as we write them. */
+  readonly SHARE_MALFORMED: { readonly file: string; readonly why: string }
+  /** A share with a slip of the pen or a missing line; `where` says which. */
+  readonly SHARE_DAMAGED: { readonly file: string; readonly where: string }
+  readonly SHARE_TWICE: { readonly number: number; readonly files: readonly string[] }
+  /** Shares that were never made together. */
+  readonly SHARES_MIXED: { readonly files: readonly string[]; readonly why: string }
+  readonly SHARES_TOO_FEW: { readonly id: string; readonly need: number; readonly have: number }
+  /** Each is whole, and together they are another key or none: one of them is not what was written. */
+  readonly SHARES_WRONG: { readonly id: string }
   /** Text that should say where a private key is: `ssh:...`, `pkcs11:...`, `exec:...`. */
   readonly SIGNER_MALFORMED: { readonly reference: string; readonly why: string }
   /** An agent, a token or a program that cannot be reached or started. */
@@ -61,6 +71,12 @@ const SENTENCE: { readonly [C in KeyCode]: (d: KeyFailures[C]) => string } = {
   KEY_WEAK: (d) => `weak ${d.what}: ${d.why}`,
   KEY_CLOSED: (d) => `this ${d.algorithm} key was closed and signs no more`,
   KEY_ELSEWHERE: (d) => `the private half of key ${d.id} is not in the keystore but in ${d.signer}`,
+  SHARE_MALFORMED: (d) => `${d.file} is no share of a key: ${d.why}`,
+  SHARE_DAMAGED: (d) => `${d.file} is damaged: ${d.where}`,
+  SHARE_TWICE: (d) => `share ${d.number} is there twice: ${d.files.join(' and ')}`,
+  SHARES_MIXED: (d) => `${d.files.join(' and ')} do not belong together: ${d.why}`,
+  SHARES_TOO_FEW: (d) => `${d.have} of the ${d.need} shares that bring key ${d.id} back`,
+  SHARES_WRONG: (d) => `these shares do not make the key ${d.id}: one of them is not what was written`,
   SIGNER_MALFORMED: (d) => `${d.reference} names no signer: ${d.why}`,
   SIGNER_UNAVAILABLE: (d) => `${d.signer} cannot be used: ${d.why}`,
   SIGNER_UNFIT: (d) => `${d.key} cannot sign metadata: ${d.why}`,

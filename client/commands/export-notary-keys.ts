@@ -1,10 +1,10 @@
-import { lstat, mkdir, open } from 'node:fs/promises'
+import { lstat, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { NotaryFile } from '../../keys/keystore/keystore.ts'
 import type { Context } from '../context.ts'
-import { reasonOf } from '../files.ts'
 import { defineCommand, list, text } from './declare.ts'
-import { CommandError, usage } from './errors.ts'
+import { usage } from './errors.ts'
+import { inFile, refuseExisting, writeNew } from './new-files.ts'
 
 export const exportNotaryKeysCommand = defineCommand({
   operands: {},
@@ -80,32 +80,4 @@ async function writeFile(path: string, files: readonly NotaryFile[]): Promise<re
 /** Headers are sorted, and `gun` comes first. */
 function withPath(pem: string, id: string): string {
   return pem.replace(/^(?=role: )/m, `path: ${id}\n`)
-}
-
-async function refuseExisting(path: string): Promise<void> {
-  const found = await lstat(path).catch(() => undefined)
-  if (found !== undefined) throw new CommandError('FILE_EXISTS', { path })
-}
-
-async function writeNew(path: string, text: string): Promise<void> {
-  await inFile(path, async () => {
-    const file = await open(path, 'wx', 0o600)
-    try {
-      await file.writeFile(text, 'latin1')
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-  })
-}
-
-async function inFile<T>(path: string, use: () => Promise<T>): Promise<T> {
-  try {
-    return await use()
-  } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'EEXIST') {
-      throw new CommandError('FILE_EXISTS', { path }, { cause })
-    }
-    throw new CommandError('IO', { what: path, why: reasonOf(cause) }, { cause })
-  }
 }

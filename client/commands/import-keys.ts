@@ -77,6 +77,7 @@ function tell({ terminal }: Context, file: string, key: string, error: Error): K
 /** `targets registry.example.com/team/app`: as `init` names its own, so that they are found the same way. */
 function nameOf({ key }: FoundKey, { name }: ImportWishes): { name?: string } {
   if (name !== undefined) return { name }
+  if (key.name !== undefined) return { name: key.name }
   const { role, gun } = key
   const own = role === undefined || gun === undefined ? role : keyNameFor(role, gun)
   return own === undefined || !isKeyName(own) ? {} : { name: own }

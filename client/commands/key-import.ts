@@ -1,4 +1,5 @@
 import { inOrder } from '../../keys/keystore/known-passphrases.ts'
+import type { GivenShare } from '../../keys/escrow/split.ts'
 import type { PassphraseSource } from '../../keys/keystore/passphrase.ts'
 import { isReference } from '../../keys/signers/reference.ts'
 import type { Context } from '../context.ts'
@@ -10,13 +11,14 @@ import { importKey, importKeys } from './import-keys.ts'
 import type { ImportedKeys, ImportWishes } from './import-keys.ts'
 import { keyDocument } from './key-document.ts'
 import { findPrivateKeys } from './private-files.ts'
-import type { FoundKey } from './private-files.ts'
+import { sharesIn } from './key-shares.ts'
+import type { FoundKey, FoundKeys } from './private-files.ts'
 
 export const keyImportCommand = defineCommand({
   operands: {
     FILE: many(
-      'PEM: PKCS#8 (encrypted or not), SEC1, PKCS#1, or what notary and docker write; a folder of those; or where a ' +
-        'key is that stays there: ssh:SHA256:..., pkcs11:..., exec:/path/to/program',
+      'PEM: PKCS#8 (encrypted or not), SEC1, PKCS#1, or what notary and docker write; a folder of those; the shares ' +
+        'of a key; or where a key is that stays there: ssh:SHA256:..., pkcs11:..., exec:/path/to/program',
     ),
   },
   options: {
@@ -27,6 +29,7 @@ export const keyImportCommand = defineCommand({
   examples: [
     'tagseal key import root.pem --name "root of team/app"',
     'tagseal key import ~/.docker/trust/private',
+    'tagseal key import share-1.txt share-3.txt share-4.txt',
     'tagseal key import ssh:SHA256:Zc0vPbTgxX3yyPXbYV0hXOC1vFmZ1dZ3RrpvS3nYvL8 --name laptop',
   ],
   notes:
@@ -35,7 +38,8 @@ export const keyImportCommand = defineCommand({
     'variables that notary and docker take passphrases from are tried too.',
   async run(context, input) {
     if (input.many('FILE').some(isReference)) return await importReference(context, input)
-    const { keys, bad } = await findPrivateKeys(input.many('FILE'))
+    const shares = await sharesIn(input.many('FILE'))
+    const { keys, bad } = shares === undefined ? await findPrivateKeys(input.many('FILE')) : await keyOf(shares)
     const wishes: ImportWishes = {
       name: input.text('name'),
       encrypted: !input.flag('no-passphrase'),
@@ -52,6 +56,12 @@ export const keyImportCommand = defineCommand({
 type ImportInput = {
   readonly many: (operand: 'FILE') => readonly string[]
   readonly text: (option: 'name') => string | undefined
+}
+
+/** Loaded when there are shares. */
+async function keyOf([first, ...others]: readonly GivenShare[]): Promise<FoundKeys> {
+  const { joinShares } = await import('../../keys/escrow/split.ts')
+  return { keys: first === undefined ? [] : [{ file: first.file, key: joinShares([first, ...others]) }], bad: [] }
 }
 
 /** Only where the key is comes here: what is said of files and passphrases does not fit. */

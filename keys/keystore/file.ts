@@ -69,6 +69,12 @@ export function openKeystore({ dir, passphrase, clock = Date.now }: FileKeystore
         notaryFile(secret, file.info, await next.choose('the exported key', opener.last())),
       )
     },
+    async exportShares(wanted, splitting) {
+      const file = await findFile(wanted)
+      // Loaded when a key is split: whoever signs pays nothing for it.
+      const { splitKey } = await import('../escrow/split.ts')
+      return closing(await openFile(file), (secret) => splitKey(secret, file.info, splitting))
+    },
     async passwd(wanted, next) {
       const file = await findFile(wanted)
       const info = { ...file.info, encrypted: next !== 'none' }

@@ -14,6 +14,8 @@ export type ForeignKey = {
   /** What Notary wrote beside it: who signs with it, and for which repository. Nobody has checked either. */
   readonly role?: string
   readonly gun?: string
+  /** How it was called where it comes from. */
+  readonly name?: string
   readonly encrypted: boolean
   /** Once: what is not encrypted belongs to the key that is opened, and is wiped with it. */
   readonly open: (passphrase: PassphraseSource) => Promise<Secret>

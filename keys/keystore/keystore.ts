@@ -41,6 +41,9 @@ export type ImportedKey = Omit<NewKey, 'algorithm'> & {
   readonly passphrase?: PassphraseSource
 }
 
+/** Any `threshold` of `shares`; both from 2 to 255. */
+export type Splitting = { readonly threshold: number; readonly shares: number }
+
 /**
  * Custody of private keys. `wanted` is a key id, TUF's or Notary's (canonical), the beginning of one (four characters and
  * more), or a name; one that fits none is KEY_NOT_FOUND, one that fits several KEY_AMBIGUOUS.
@@ -63,6 +66,8 @@ export type Keystore = {
   readonly exportPrivate: (wanted: string, passphrase: PassphraseSource | 'none') => Promise<string>
   /** A key file as `notary` and `docker` keep them. */
   readonly exportNotary: (wanted: string, passphrase: PassphraseSource) => Promise<NotaryFile>
+  /** The texts of its shares, in turn; any `threshold` of them are the private key, whoever holds them. */
+  readonly exportShares: (wanted: string, splitting: Splitting) => Promise<readonly string[]>
   /** Puts a key under another passphrase, or under none. */
   readonly passwd: (wanted: string, passphrase: PassphraseSource | 'none') => Promise<KeyInfo>
   readonly remove: (wanted: string) => Promise<KeyInfo>

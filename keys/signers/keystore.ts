@@ -71,6 +71,10 @@ export function withSigners(files: Keystore, options: SigningOptions): SigningKe
       refuseElsewhere(await elsewhere(wanted))
       return files.exportPrivate(wanted, next)
     },
+    async exportShares(wanted, splitting) {
+      refuseElsewhere(await elsewhere(wanted))
+      return files.exportShares(wanted, splitting)
+    },
     async passwd(wanted, next) {
       refuseElsewhere(await elsewhere(wanted))
       return files.passwd(wanted, next)

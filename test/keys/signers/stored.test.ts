@@ -34,6 +34,7 @@ await t.test('a reference is kept beside the key files', async (t) => {
   })
   await t.test('and says that its private half is not here', async (t) => {
     await t.rejects(keys.exportPrivate('elsewhere', 'none'), { code: 'KEY_ELSEWHERE' })
+    await t.rejects(keys.exportShares('elsewhere', { threshold: 2, shares: 3 }), { code: 'KEY_ELSEWHERE' })
     await t.rejects(keys.passwd('elsewhere', 'none'), { code: 'KEY_ELSEWHERE' })
   })
   await t.test('and is kept once', async (t) => {
