@@ -1,6 +1,15 @@
 import { hash } from '../../keys/digest.ts'
 import { onlineKeys, TARGETS, TrustError } from '../../tuf/index.ts'
-import type { AfterSnapshot, AfterTargets, AfterTimestamp, Instant, Root, Snapshot } from '../../tuf/index.ts'
+import type {
+  AfterSnapshot,
+  AfterTargets,
+  AfterTimestamp,
+  Authority,
+  Instant,
+  Root,
+  Snapshot,
+  Targets,
+} from '../../tuf/index.ts'
 import type { KnownRoot } from './anchor.ts'
 import { PUBLISHED, topLevelName } from './cache.ts'
 import type { TrustCache } from './cache.ts'
@@ -131,6 +140,21 @@ export async function openRecord(cache: TrustCache, anchor: string): Promise<See
     const start = links[0]?.version ?? 0
     return start > seen.root && seen.online === online
   }
+}
+
+/**
+ * Of a delegated role whose version the snapshot does not list: throws ROLLBACK where it went back behind what was seen
+ * under the same keys, also when its cached file is gone.
+ */
+export async function sawDelegated(cache: TrustCache, { name, role }: Authority, { version }: Targets): Promise<void> {
+  const bytes = await cache.load(FILE)
+  const seen = bytes && decodeSeen(bytes)
+  if (seen === undefined) return // a record is made by a refresh, and this was a look at the cache
+  const keys = role.keyids.toSorted().join(',')
+  const before = seen.delegated?.get(name)
+  if (before?.keys === keys) refuseOlder(name, before.version, version)
+  if (before?.keys === keys && before.version === version) return
+  await store(cache, { ...seen, delegated: new Map([[name, { keys, version }]]) })
 }
 
 /**

@@ -1,6 +1,7 @@
 import {
   acceptDelegated,
   binNames,
+  delegatedAuthority,
   heardRoles,
   listedMeta,
   refuseMismatch,
@@ -16,6 +17,7 @@ import type { TrustCache } from './cache.ts'
 import { ClientError } from './errors.ts'
 import { fetchNeeded } from './mirrors.ts'
 import type { Sources } from './mirrors.ts'
+import { sawDelegated } from './record.ts'
 import { unlessRefused } from './refresh.ts'
 
 /** A delegated role's file, trusted by the word of one delegator. */
@@ -77,13 +79,21 @@ export function delegatedRoles(
     const name = delegatedName(role, trust.suite)
     const kept = await cache.load(name)
     const current = kept && unlessRefused(() => accept(kept))
-    if (current !== undefined) return current
+    if (current !== undefined) return await remembered(current)
     const file = targetsFile(trust, role)
     const previous = kept && stillDelegated(trust, role, delegator, kept)
     const got = await fetchNeeded(source, { file, accept: (bytes) => accept(bytes, previous), signal })
     if (got === undefined) throw new ClientError('NO_TRUST_DATA', { repository, file: file.name })
+    await remembered(got.value)
     await cache.store(name, got.bytes)
     return got.value
+  }
+
+  async function remembered(found: RoleFile): Promise<RoleFile> {
+    const { role, delegator, file } = found
+    if (listedMeta(trust, role).version === undefined)
+      await sawDelegated(cache, delegatedAuthority(delegator, role), file)
+    return found
   }
 
   async function listedVersion(role: RoleName, signal?: AbortSignal): Promise<Version> {

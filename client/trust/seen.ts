@@ -18,10 +18,16 @@ export type Seen = {
   /** Version of each role that the newest snapshot listed. */
   readonly listed: ReadonlyMap<string, number>
   /** The version inside of targets, and the keys that signed it, where the snapshot lists no versions. */
-  readonly targets?: { readonly keys: string; readonly version: number } | undefined
+  readonly targets?: SeenRole | undefined
+  /** The same of delegated roles. */
+  readonly delegated?: ReadonlyMap<string, SeenRole> | undefined
 }
+export type SeenRole = { readonly keys: string; readonly version: number }
 
-type Written = Omit<Seen, 'listed'> & { readonly listed: readonly [string, number][] }
+type Written = Omit<Seen, 'listed' | 'delegated'> & {
+  readonly listed: readonly [string, number][]
+  readonly delegated?: readonly [string, SeenRole][]
+}
 const parse: (text: string) => Written = JSON.parse
 
 const MAGIC = 'tagseal-seen-1'
@@ -59,6 +65,7 @@ export function mergeSeen(disk: Seen, mine: Seen): Seen {
     snapshot: Math.max(disk.snapshot, mine.snapshot),
     listed: higher(disk.listed, mine.listed),
     targets: newerTargets(disk, mine),
+    delegated: bothOf(disk.delegated, mine.delegated),
   }
 }
 
@@ -75,6 +82,17 @@ function newerTargets(disk: Seen, mine: Seen): Seen['targets'] {
   return ours.version < theirs.version ? theirs : ours
 }
 
+/** Of a role that both know, `mine` was looked at last; under the same keys it only grows. */
+function bothOf(disk: Seen['delegated'], mine: Seen['delegated']): Seen['delegated'] {
+  if (disk === undefined || mine === undefined) return mine ?? disk
+  const both = new Map(disk)
+  for (const [role, seen] of mine) {
+    const known = disk.get(role)
+    both.set(role, known?.keys === seen.keys && seen.version < known.version ? known : seen)
+  }
+  return both
+}
+
 function higher(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
   const both = new Map(a)
   for (const [role, version] of b) both.set(role, Math.max(version, both.get(role) ?? 0))
@@ -83,7 +101,8 @@ function higher(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>):
 
 /** The first line guards the rest against damage, not against whoever may write here: that one owns this machine. */
 export function encodeSeen(seen: Seen): Uint8Array {
-  const body = Buffer.from(JSON.stringify({ ...seen, listed: [...seen.listed] }))
+  const delegated = seen.delegated === undefined ? {} : { delegated: [...seen.delegated] }
+  const body = Buffer.from(JSON.stringify({ ...seen, listed: [...seen.listed], ...delegated }))
   return Buffer.concat([Buffer.from(`${MAGIC} ${hash('sha256', body)}\n`), body])
 }
 
@@ -93,8 +112,9 @@ export function decodeSeen(bytes: Uint8Array): Seen | undefined {
   const body = bytes.subarray(end + 1)
   if (textOf(bytes.subarray(0, end)) !== `${MAGIC} ${hash('sha256', body)}`) return undefined
   try {
-    const written = parse(textOf(body))
-    return { ...written, listed: new Map(written.listed) }
+    const { listed, delegated, ...rest } = parse(textOf(body))
+    const roles = delegated === undefined ? {} : { delegated: new Map(delegated) }
+    return { ...rest, listed: new Map(listed), ...roles }
   } catch {
     return undefined // somebody wrote nonsense and its checksum
   }

@@ -2,7 +2,11 @@
  * What attacks on Notary v1 need that those on TUF 1.0 do not: its snapshots list files by hash and no versions, so that
  * what went back shows in the file itself; and a root is bound to its repository by certificates alone.
  */
+import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
+import { delegatedName } from '../../client/trust/cache.ts'
 import { ROOT, SNAPSHOT, TARGETS, TIMESTAMP, notaryCodec, roleName, version } from '../../tuf/index.ts'
 import type { FileMeta, RoleName } from '../../tuf/index.ts'
 import { nativeSuite } from '../../keys/native/suite.ts'
@@ -145,6 +149,16 @@ await t.test('refuses a delegated role that went back', async (t) => {
   t.not(await lab.library({}, 'team-1'), first)
   listing(RELEASES, yesterday)(simulator)
   await t.rejects(lab.library({}, 'team-1'), { code: 'ROLLBACK' })
+  const lost = join(lab.state('library'), delegatedName(RELEASES, nativeSuite))
+  await rm(lost)
+  await t.rejects(lab.library({}, 'team-1'), { code: 'ROLLBACK' }, 'also when the file of today is lost')
+  t.notOk(existsSync(lost), 'and nothing of it is stored')
+  const signers = [signingKey('ed25519', notaryCodec)]
+  simulator.signers.set(RELEASES, signers)
+  simulator.delegate(TARGETS, RELEASES, { paths: ['team-*'], signers })
+  simulator.publishTargets({}, RELEASES, (body) => ({ ...body, version: version(1) }))
+  simulator.release()
+  await t.resolves(lab.library({}, 'team-1'), 'under other keys versions begin anew')
 })
 
 await t.test('a role that is delegated no more says nothing, and no file can bring it back', async (t) => {

@@ -8,6 +8,14 @@ const versions = fc.integer({ min: 0, max: 50 })
 const listed = fc
   .array(fc.tuple(fc.constantFrom('targets', 'team', '__proto__', 'constructor', 'a/b'), versions))
   .map((entries) => new Map(entries))
+const delegated = fc
+  .array(
+    fc.tuple(
+      fc.constantFrom('targets/a', '__proto__'),
+      fc.record({ keys: fc.constant('a,b'), version: versions }, { noNullPrototype: true }),
+    ),
+  )
+  .map((entries) => new Map(entries))
 const seen = (online: fc.Arbitrary<string>): fc.Arbitrary<Seen> =>
   fc.record(
     {
@@ -20,6 +28,7 @@ const seen = (online: fc.Arbitrary<string>): fc.Arbitrary<Seen> =>
       timestamp: versions,
       snapshot: versions,
       listed,
+      delegated,
     },
     { noNullPrototype: true },
   )
