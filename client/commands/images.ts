@@ -18,6 +18,14 @@ export function parseTagged(text: string): TaggedImage {
   return { ...image, tag, text }
 }
 
+/** The same for what cannot be taken back by asking again. Throws USAGE where `latest` is only what was left unsaid. */
+export function parseSpelledOut(text: string): TaggedImage {
+  const image = parseTagged(text)
+  const { name, tag } = image
+  if (tag !== 'latest' || /:latest(?:@|$)/.test(text)) return image
+  throw usage(`${text} names no tag`, `name it, also if it is this one: ${name}:latest`)
+}
+
 /** The images of each repository, in the order in which they were named, each once. */
 export function byRepository<T extends TaggedImage>(images: readonly T[]): ReadonlyMap<string, readonly T[]> {
   const groups = new Map<string, T[]>()

@@ -12,7 +12,7 @@ import { ClientError } from '../trust/errors.ts'
 import { digestOf } from '../trust/repository.ts'
 import { defineCommand, many } from './declare.ts'
 import { CommandError } from './errors.ts'
-import { byRepository, parseTagged } from './images.ts'
+import { byRepository, parseSpelledOut } from './images.ts'
 import type { TaggedImage } from './images.ts'
 
 export const revokeCommand = defineCommand({
@@ -22,7 +22,7 @@ export const revokeCommand = defineCommand({
   notes: 'Exits with 1 where a role keeps a tag because its keys are not here.',
   async run(context, input) {
     const revoked: Revoked[] = []
-    for (const [repository, images] of byRepository(input.many('IMAGE').map(parseTagged))) {
+    for (const [repository, images] of byRepository(input.many('IMAGE').map(parseSpelledOut))) {
       revoked.push(...(await revokeAll(context, repository, images)))
     }
     const kept = revoked.filter(({ keeping }) => keeping.length > 0)
