@@ -42,6 +42,20 @@ export const SETTINGS = {
   open: flag('ask for no tokens; loopback only'),
   private: flag('reading trust metadata needs a token that allows pull'),
   kekFile: text('file with the key-encryption key'),
+  onlineKeys: {
+    ...text(
+      'where keys are made: sealed, pkcs11:token=T?..., exec:/program, or a signer: unix:/socket, https://host:port',
+    ),
+    default: 'sealed',
+  },
+  onlineKeysBefore: text('where they were made before, and sign on until they are rotated'),
+  onlineKeyAlgorithm: {
+    ...text('of keys made on a token or by a program'),
+    default: 'ed25519',
+    choices: ['ed25519', 'ecdsa-p256', 'ecdsa-p384'],
+  },
+  sharedOnlineKey: flag('exec: the program has one key for all repositories, and makes none'),
+  signerTimeout: seconds(10, 'for a token, a program or a signer to answer'),
   tokenRealm: text('where docker and notary get access tokens; without it /token under the name they reached us by'),
   tokenService: { ...text('the name of this server in access tokens'), default: 'tagseal-server' },
   tokenIssuer: text('the name of whoever issues access tokens: this server (tagseal-server), or one outside'),

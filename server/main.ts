@@ -50,6 +50,7 @@ function program(): Command {
     .option('--tls-cert <file>', 'certificate chain (PEM); read again on SIGHUP')
     .option('--tls-key <file>', 'private key of the certificate (PEM)')
     .option('--kek-file <file>', 'key-encryption key for the keys this server signs with')
+    .option('--online-keys <place>', 'where those are made: sealed, pkcs11:..., exec:..., unix:/SOCKET or https://HOST')
     .addOption(new Option('--plain-http', 'allow plain http beyond loopback'))
     .addOption(new Option('--open', 'ask for no tokens; loopback only'))
     .addOption(new Option('--private', 'reading trust metadata needs a token that allows pull'))

@@ -51,7 +51,7 @@ export type ProblemFailures = {
   readonly TIMEOUT: { readonly seconds: number }
   readonly TOO_MANY_REQUESTS: { readonly what: string }
   readonly UNAVAILABLE: { readonly reason: string }
-  readonly SIGNING_UNAVAILABLE: { readonly repository: string; readonly role: string }
+  readonly SIGNING_UNAVAILABLE: { readonly repository: string; readonly role: string; readonly reason?: string }
   readonly STORAGE_FULL: { readonly reason: string }
   readonly STORAGE_UNAVAILABLE: { readonly reason: string }
   readonly INTERNAL: { readonly request: string }
@@ -104,7 +104,8 @@ const SENTENCE: { readonly [C in ProblemCode]: (d: ProblemFailures[C]) => string
   TIMEOUT: (d) => `the request did not arrive within ${d.seconds} seconds`,
   TOO_MANY_REQUESTS: (d) => `too much at once: ${d.what}; try again in a second`,
   UNAVAILABLE: (d) => `the server cannot serve now: ${d.reason}`,
-  SIGNING_UNAVAILABLE: (d) => `the ${d.role} key of ${d.repository} cannot be used`,
+  SIGNING_UNAVAILABLE: (d) =>
+    `the ${d.role} key of ${d.repository} cannot be used${d.reason === undefined ? '' : `: ${d.reason}`}`,
   STORAGE_FULL: (d) => d.reason,
   STORAGE_UNAVAILABLE: (d) => d.reason,
   INTERNAL: (d) => `something went wrong here; the log has it under ${d.request}`,

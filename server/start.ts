@@ -27,7 +27,9 @@ import { openWorkCache } from './publish/work-cache.ts'
 import type { WorkCache } from './publish/work-cache.ts'
 import type { AppDeps } from './routes/deps.ts'
 import { openServedFiles } from './serve/files.ts'
+import { openHolders } from './signing/holders.ts'
 import { makeOnlineKeys } from './signing/online-keys.ts'
+import { sealedKeys } from './signing/sealed-keys.ts'
 import { lockData, openSqliteStore } from './storage/sqlite.ts'
 import type { Store } from './storage/store.ts'
 
@@ -35,6 +37,8 @@ import type { Store } from './storage/store.ts'
 export type Surroundings = {
   readonly clock: () => number
   readonly random: () => number
+  /** Milliseconds that no change of the clock touches. */
+  readonly monotonic?: () => number
   readonly env: Readonly<Record<string, string | undefined>>
   readonly logger: Logger
 }
@@ -88,7 +92,7 @@ export async function openServices(settings: Settings, around: Surroundings, tls
 
 async function assemble(
   settings: Settings,
-  { clock, random, logger }: Surroundings,
+  { clock, random, env, logger, monotonic = () => performance.now() }: Surroundings,
   store: Store,
   kek: Kek,
   tls: TlsFiles | undefined,
@@ -97,7 +101,9 @@ async function assemble(
   const work = openWorkCache(metadata, settings.workCacheBytes)
   const files = openServedFiles(metadata, settings.cacheBytes)
   const judge = makeJudge(clock, limitsOf(settings))
-  const online = makeOnlineKeys({ store, kek, clock })
+  const sealed = sealedKeys(kek, () => whyNoKeys(store, kek))
+  const holders = openHolders(settings, { sealed, env, logger, monotonic })
+  const online = makeOnlineKeys({ store, holders, clock, shared: settings.sharedOnlineKey })
   const metrics = makeMetrics({ clock, summary: () => metadata.summary() })
   const common = {
     online,
@@ -138,7 +144,7 @@ async function assemble(
     async notReady() {
       if (draining) return 'it is shutting down'
       await store.check()
-      return whyNoKeys(store, kek)
+      return holders.notReady()
     },
   }
   await signOverdue(freshness, deps)
@@ -158,6 +164,7 @@ async function assemble(
       await freshness.stop()
       await publisher.idle()
       await flush(deps)
+      await holders.close()
       await store.close()
       kek.close()
     },

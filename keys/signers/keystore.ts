@@ -5,6 +5,7 @@ import type { KeyInfo, Keystore } from '../keystore/keystore.ts'
 import { writePem } from '../pem.ts'
 import type { Algorithm } from '../signer.ts'
 import type { Custodian, FoundKey, Surroundings, UnfitKey } from './custodian.ts'
+import { openCustodian } from './custodians.ts'
 import { isReference, kindOf } from './reference.ts'
 import type { SignerKind } from './reference.ts'
 import { openReferences, referencedKey } from './stored.ts'
@@ -31,13 +32,6 @@ export type SigningKeystore = Keystore & {
 }
 
 export type OfferedKey = FoundKey & { readonly id: string }
-
-/** Loaded when a reference of their kind is used: whoever has only files pays for none of them. */
-const CUSTODIANS: Readonly<Record<SignerKind, (surroundings: Surroundings) => Promise<Custodian>>> = {
-  ssh: async (surroundings) => (await import('./ssh/custodian.ts')).openSshAgent(surroundings),
-  pkcs11: async (surroundings) => (await import('./pkcs11/custodian.ts')).openPkcs11(surroundings),
-  exec: async (surroundings) => (await import('./exec/custodian.ts')).openPrograms(surroundings),
-}
 
 export function withSigners(files: Keystore, options: SigningOptions): SigningKeystore {
   const { dir, clock } = options
@@ -106,7 +100,7 @@ export function withSigners(files: Keystore, options: SigningOptions): SigningKe
 
   function custodianOf(reference: string): Promise<Custodian> {
     const kind = kindOf(reference)
-    const custodian = custodians.get(kind) ?? CUSTODIANS[kind](options)
+    const custodian = custodians.get(kind) ?? openCustodian(kind, options)
     custodians.set(kind, custodian)
     return custodian
   }

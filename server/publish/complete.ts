@@ -1,6 +1,7 @@
 /** The files that the server signs: the next snapshot and timestamp over what others signed. */
 import { acceptSnapshot, acceptTimestamp, nextTimestamp, stillTrusted, version } from '../../tuf/index.ts'
 import type { AfterRoot, AfterSnapshot, FileMeta, Snapshot, Timestamp } from '../../tuf/index.ts'
+import { VersionSpent } from '../signing/holder.ts'
 import type { OnlineKeys } from '../signing/online-keys.ts'
 import type { Dialect, LastSigned, OnlineRole } from '../storage/store.ts'
 import type { MakeSnapshot, Rules } from './rules.ts'
@@ -22,6 +23,8 @@ export type Completed = {
   readonly timestamp: Uint8Array
   readonly snapshot?: Uint8Array
 }
+
+const ATTEMPTS = 3
 
 export type Subject = {
   readonly repository: string
@@ -101,12 +104,19 @@ function accepted(trust: AfterRoot, timestamp: Uint8Array, snapshot: Uint8Array,
   return acceptSnapshot(acceptTimestamp(trust, timestamp, seenTimestamp), snapshot, seenSnapshot)
 }
 
+/** A version that was signed and never stored, because this server died or was restored, is left behind. */
 async function signed(
-  { online }: Completion,
-  { repository, trust }: Subject,
+  completion: Completion,
+  subject: Subject,
   role: OnlineRole,
   body: Snapshot | Timestamp,
+  attempts = ATTEMPTS,
 ): Promise<Uint8Array> {
-  const { codec, root } = trust
-  return codec.assemble(body, await online.sign(repository, role, { root, codec }, codec.encode(body)))
+  const { codec, root } = subject.trust
+  try {
+    return codec.assemble(body, await completion.online.sign(subject.repository, role, { root, codec }, body))
+  } catch (error) {
+    if (!(error instanceof VersionSpent) || attempts <= 1) throw error
+    return signed(completion, subject, role, { ...body, version: version(error.last + 1) }, attempts - 1)
+  }
 }

@@ -28,7 +28,7 @@ const KEY = {
     },
   },
 } as const
-const REFUSALS = ['INVALID_REPOSITORY', 'UNAUTHORIZED', 'DENIED', 'STORAGE_FULL'] as const
+const REFUSALS = ['INVALID_REPOSITORY', 'UNAUTHORIZED', 'DENIED', 'SIGNING_UNAVAILABLE', 'STORAGE_FULL'] as const
 
 const capital = (role: OnlineRole) => (role === 'timestamp' ? 'Timestamp' : 'Snapshot')
 const get = (role: OnlineRole) => ({

@@ -1,11 +1,13 @@
-import type { Kek } from '../../keys/kek.ts'
-import { makeOnlineKey, openOnlineKey } from '../../keys/online.ts'
+import { isKeyError } from '../../keys/errors.ts'
+import type { AnyKeyError } from '../../keys/errors.ts'
 import { nativeSuite } from '../../keys/native/suite.ts'
-import { keyFields, readPublicKey, signAs } from '../../keys/public-key.ts'
+import { keyFields, readPublicKey } from '../../keys/public-key.ts'
 import { roleName, tufCodec } from '../../tuf/index.ts'
-import type { Codec, KeyId, PublicKey, Root, Signature } from '../../tuf/index.ts'
+import type { Codec, KeyId, PublicKey, Root, Signature, Snapshot, Timestamp } from '../../tuf/index.ts'
 import { Problem, invalidUpdate } from '../problem.ts'
 import type { OnlineKeyRecord, OnlineRole, Store } from '../storage/store.ts'
+import type { KeyHolder } from './holder.ts'
+import type { Holders } from './holders.ts'
 
 export const ONLINE_ROLES: readonly OnlineRole[] = ['timestamp', 'snapshot']
 /** Who may sign, and how its dialect writes keys. */
@@ -26,12 +28,12 @@ export type OnlineKeys = {
   readonly holds: (repository: string, role: OnlineRole, standing: Standing) => Promise<boolean>
   /** Keys that the one root names and the other does not, by the ids under which they are kept. */
   readonly retired: (repository: string, before: Root, standing: Standing) => Promise<readonly KeyId[]>
-  /** Throws SIGNING_UNAVAILABLE. */
+  /** Throws SIGNING_UNAVAILABLE, and VersionSpent. */
   readonly sign: (
     repository: string,
     role: OnlineRole,
     standing: Standing,
-    payload: Uint8Array,
+    body: Snapshot | Timestamp,
   ) => Promise<readonly Signature[]>
 }
 
@@ -40,37 +42,59 @@ export type Prospect = Partial<Standing>
 /** `made`: it did not exist before. */
 export type Renewed = { readonly key: PublicKey; readonly made: boolean }
 
-export type OnlineKeyOptions = { readonly store: Store; readonly kek: Kek; readonly clock: () => number }
+export type OnlineKeyOptions = {
+  readonly store: Pick<Store, 'keys'>
+  readonly holders: Holders
+  readonly clock: () => number
+  /** One key may sign for several repositories: see `sharedOnlineKey`. */
+  readonly shared?: boolean
+}
 
-export function makeOnlineKeys({ store, kek, clock }: OnlineKeyOptions): OnlineKeys {
+export function makeOnlineKeys({ store, holders, clock, shared = false }: OnlineKeyOptions): OnlineKeys {
   const { keys } = store
-  async function make(repository: string, role: OnlineRole): Promise<OnlineKeyRecord> {
-    const { public: material, sealed } = await makeOnlineKey(kek, { repository, role })
-    const key = tufCodec.key(keyFields(material, 'tuf-1.0'), nativeSuite)
-    const { id: keyid, keytype, scheme } = key
-    return { repository, role, keyid, keytype, scheme, public: key.public, sealed, createdAt: clock() }
+  const { current } = holders
+  async function made(purpose: Purpose, make: KeyHolder['make']): Promise<OnlineKeyRecord> {
+    const { public: material, ...heldAt } = await translated(purpose, () => make(purpose))
+    const { id: keyid, keytype, scheme, ...key } = tufCodec.key(keyFields(material, 'tuf-1.0'), nativeSuite)
+    // Its timestamps would be good in the other repository as well, and could take that one back.
+    if (!shared && (await keys.isElsewhere(keyid, purpose.repository))) {
+      throw unavailable(purpose, 'its signer gives the key of another repository')
+    }
+    return { ...purpose, ...heldAt, keyid, keytype, scheme, public: key.public, createdAt: clock() }
   }
-  const named = async (repository: string, role: OnlineRole, standing: Standing) =>
+  const named = async ({ repository, role }: Purpose, standing: Standing) =>
     (await keys.list(repository, role)).filter((record) => names(standing.root, role, keyOf(record, standing.codec)))
+  async function first(purpose: Purpose, kept: readonly OnlineKeyRecord[]): Promise<OnlineKeyRecord> {
+    const last = (list: readonly OnlineKeyRecord[]) => list.findLast((record) => current.holds(record))
+    const { unused } = current
+    if (unused === undefined) return last(kept) ?? keys.add(await made(purpose, current.make), last)
+    const key = await made(purpose, unused)
+    return keys.add(key, (now) => now.find(({ keyid }) => keyid === key.keyid))
+  }
   return {
     async offer(repository, role, { codec = tufCodec, root } = {}) {
-      const offered = (kept: readonly OnlineKeyRecord[]) =>
-        kept.find((record) => names(root, role, keyOf(record, codec))) ?? kept.at(-1)
-      const chosen = offered(await keys.list(repository, role))
-      return keyOf(chosen ?? (await keys.add(await make(repository, role), offered)), codec)
+      const kept = await keys.list(repository, role)
+      const chosen = kept.find((record) => names(root, role, keyOf(record, codec)))
+      return keyOf(chosen ?? (await first({ repository, role }, kept)), codec)
     },
     async renew(repository, role, { codec = tufCodec, root }, most) {
       const enough = (kept: readonly OnlineKeyRecord[]) => {
-        const pending = kept.filter((record) => !names(root, role, keyOf(record, codec)))
+        const pending = kept.filter((record) => current.holds(record) && !names(root, role, keyOf(record, codec)))
         return pending.length >= most ? pending.at(-1) : undefined
       }
-      const fresh = await make(repository, role)
-      const kept = await keys.add(fresh, enough)
-      return { key: keyOf(kept, codec), made: kept.keyid === fresh.keyid }
+      const kept = await keys.list(repository, role)
+      const instead = enough(kept)
+      if (instead !== undefined) return { key: keyOf(instead, codec), made: false }
+      const fresh = await made({ repository, role }, current.make)
+      if (kept.some(({ keyid }) => keyid === fresh.keyid)) {
+        throw unavailable({ repository, role }, 'its signer has no other key')
+      }
+      const added = await keys.add(fresh, enough)
+      return { key: keyOf(added, codec), made: added.keyid === fresh.keyid }
     },
     async refuseForeign(repository, standing, theirs) {
       for (const role of ONLINE_ROLES) {
-        const held = await named(repository, role, standing)
+        const held = await named({ repository, role }, standing)
         const ids = new Set(held.map((record) => keyOf(record, standing.codec).id))
         const { keyids, threshold } = standing.root.roles.get(roleName(role)) ?? { keyids: [], threshold: 1 }
         const foreign = keyids.find((keyid) => !ids.has(keyid))
@@ -81,23 +105,50 @@ export function makeOnlineKeys({ store, kek, clock }: OnlineKeyOptions): OnlineK
       }
     },
     async holds(repository, role, standing) {
-      return (await named(repository, role, standing)).length >= needed(standing, role)
+      return (await named({ repository, role }, standing)).length >= needed(standing, role)
     },
     async retired(repository, before, standing) {
       const gone = await Promise.all(
         ONLINE_ROLES.map(async (role) => {
-          const held = await named(repository, role, { ...standing, root: before })
+          const held = await named({ repository, role }, { ...standing, root: before })
           return held.filter((record) => !names(standing.root, role, keyOf(record, standing.codec)))
         }),
       )
       return gone.flat().map(({ keyid }) => keyid)
     },
-    async sign(repository, role, standing, payload) {
-      const held = await named(repository, role, standing)
-      if (held.length < needed(standing, role)) throw new Problem('SIGNING_UNAVAILABLE', { repository, role })
-      return Promise.all(held.map((record) => signWith(kek, record, standing.codec, payload)))
+    async sign(repository, role, standing, body) {
+      const held = await named({ repository, role }, standing)
+      const { codec } = standing
+      if (held.length < needed(standing, role)) throw unavailable({ repository, role })
+      const signing = held.map((record) => {
+        const toSign = { key: keyOf(record, codec), codec, body }
+        return translated({ repository, role }, async () => holders.of(record).sign(record, toSign))
+      })
+      return Promise.all(signing)
     },
   }
+}
+
+type Purpose = { readonly repository: string; readonly role: OnlineRole }
+
+/** Whatever keeps a key from being used is SIGNING_UNAVAILABLE to the caller; the log has the cause. */
+async function translated<T>(purpose: Purpose, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!isKeyError(error)) throw error
+    throw unavailable(purpose, reasonOf(error), error)
+  }
+}
+
+function unavailable(purpose: Purpose, reason?: string, cause?: unknown): Problem {
+  return new Problem('SIGNING_UNAVAILABLE', { ...purpose, ...(reason === undefined ? {} : { reason }) }, { cause })
+}
+
+/** What a caller may know: neither where keys are nor what their signer said. */
+function reasonOf(error: AnyKeyError): string | undefined {
+  if (error.code === 'SIGNER_TIMEOUT') return `its signer gave no answer within ${error.detail.seconds} seconds`
+  return error.code === 'SIGNER_UNAVAILABLE' ? 'its signer cannot be reached' : undefined
 }
 
 function needed({ root }: Standing, role: OnlineRole): number {
@@ -121,19 +172,4 @@ function keyOf(record: OnlineKeyRecord, codec: Codec): PublicKey {
   if (read.size >= READ_KEYS) read.clear()
   read.set(name, key)
   return key
-}
-
-/** Opened for one signature: the private half is in memory for no longer than that. */
-async function signWith(kek: Kek, record: OnlineKeyRecord, codec: Codec, payload: Uint8Array): Promise<Signature> {
-  const { repository, role, keyid, sealed } = record
-  try {
-    const signer = openOnlineKey(kek, { repository, role }, { id: keyid, sealed })
-    try {
-      return await signAs(keyOf(record, codec), signer, payload)
-    } finally {
-      signer.close()
-    }
-  } catch (cause) {
-    throw new Problem('SIGNING_UNAVAILABLE', { repository, role }, { cause })
-  }
 }

@@ -157,4 +157,24 @@ export const MIGRATIONS: readonly string[] = [
 
   CREATE INDEX feed_at ON feed (at) WHERE category = 'update';
   `,
+  `
+  -- A private half may be elsewhere: then this says under which name, and nothing of it is here.
+  CREATE TABLE online_key_next (
+    repository TEXT NOT NULL,
+    role TEXT NOT NULL CHECK (role IN ('timestamp', 'snapshot')),
+    keyid TEXT NOT NULL,
+    keytype TEXT NOT NULL,
+    scheme TEXT NOT NULL,
+    public TEXT NOT NULL,
+    sealed BLOB,
+    signer TEXT,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (repository, role, keyid),
+    CHECK ((sealed IS NULL) <> (signer IS NULL))
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO online_key_next SELECT repository, role, keyid, keytype, scheme, public, sealed, NULL, created_at FROM online_key;
+  DROP TABLE online_key;
+  ALTER TABLE online_key_next RENAME TO online_key;
+  CREATE INDEX online_key_id ON online_key (keyid);
+  `,
 ]

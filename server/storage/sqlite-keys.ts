@@ -1,6 +1,6 @@
 import { keyId } from '../../tuf/index.ts'
 import type { Sql } from './sql.ts'
-import type { OnlineKeyRecord, OnlineKeyStore, OnlineRole } from './store.ts'
+import type { HeldAt, OnlineKeyRecord, OnlineKeyStore, OnlineRole } from './store.ts'
 
 type Row = {
   repository: string
@@ -9,35 +9,46 @@ type Row = {
   keytype: string
   scheme: string
   public: string
-  sealed: Uint8Array
+  sealed: Uint8Array | null
+  signer: string | null
   created_at: number
 }
 
 export function keysIn(sql: Sql): OnlineKeyStore {
   const select = sql.prepare<[string, string], Row>(
-    `SELECT repository, role, keyid, keytype, scheme, public, sealed, created_at FROM online_key
+    `SELECT repository, role, keyid, keytype, scheme, public, sealed, signer, created_at FROM online_key
      WHERE repository = ? AND role = ? ORDER BY created_at, keyid`,
   )
-  const insert = sql.prepare<[string, string, string, string, string, string, Uint8Array, number]>(
-    `INSERT INTO online_key (repository, role, keyid, keytype, scheme, public, sealed, created_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+  const insert = sql.prepare<
+    [string, string, string, string, string, string, Uint8Array | null, string | null, number]
+  >(
+    `INSERT INTO online_key (repository, role, keyid, keytype, scheme, public, sealed, signer, created_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   )
+  const other = sql.prepare<[string, string]>('SELECT 1 FROM online_key WHERE keyid = ? AND repository <> ? LIMIT 1')
   return {
     async add(key, fresh) {
       return sql.write(() => {
         const instead = fresh(select.all(key.repository, key.role).map(keyOf))
         if (instead !== undefined) return instead
-        const { repository, role, keyid, keytype, scheme, sealed, createdAt } = key
-        insert.run(repository, role, keyid, keytype, scheme, key.public, sealed, createdAt)
+        const { repository, role, keyid, keytype, scheme, sealed = null, signer = null, createdAt } = key
+        insert.run(repository, role, keyid, keytype, scheme, key.public, sealed, signer, createdAt)
         return key
       })
     },
     async list(repository, role) {
       return sql.run(() => select.all(repository, role).map(keyOf))
     },
+    async isElsewhere(keyid, repository) {
+      return sql.run(() => other.get(keyid, repository) !== undefined)
+    },
   }
 }
 
-function keyOf({ keyid, created_at, ...row }: Row): OnlineKeyRecord {
-  return { ...row, keyid: keyId(keyid), createdAt: created_at }
+function keyOf({ keyid, created_at, sealed, signer, ...row }: Row): OnlineKeyRecord {
+  return { ...row, ...heldAt(sealed, signer), keyid: keyId(keyid), createdAt: created_at }
+}
+
+function heldAt(sealed: Uint8Array | null, signer: string | null): HeldAt {
+  return signer === null ? { sealed: sealed ?? new Uint8Array() } : { signer }
 }

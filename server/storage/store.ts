@@ -177,15 +177,22 @@ export type TokenStore = {
 
 export type OnlineRole = 'timestamp' | 'snapshot'
 
-/** A key that the server signs with. `sealed` is the private half under the key-encryption key. */
-export type OnlineKeyRecord = {
+/**
+ * Where the private half of a key is: here, sealed under the key-encryption key, or elsewhere, under the name by which
+ * that place knows it (`pkcs11:token=T;object=O`, `exec:LABEL`, `signer:`). The name never says what is run or loaded.
+ */
+export type HeldAt =
+  | { readonly sealed: Uint8Array; readonly signer?: undefined }
+  | { readonly signer: string; readonly sealed?: undefined }
+
+/** A key that the server signs with. */
+export type OnlineKeyRecord = HeldAt & {
   readonly repository: string
   readonly role: OnlineRole
   readonly keyid: KeyId
   readonly keytype: string
   readonly scheme: string
   readonly public: string
-  readonly sealed: Uint8Array
   readonly createdAt: number
 }
 
@@ -197,6 +204,8 @@ export type OnlineKeyStore = {
   ) => Promise<OnlineKeyRecord>
   /** Oldest first. */
   readonly list: (repository: string, role: OnlineRole) => Promise<readonly OnlineKeyRecord[]>
+  /** Whether another repository has that key as well. */
+  readonly isElsewhere: (keyid: KeyId, repository: string) => Promise<boolean>
 }
 
 export type NewAuditEntry = {

@@ -466,6 +466,25 @@ async function keyContract(t: Test, { open }: Adapter): Promise<void> {
     t.equal((await keys.list(REPO, 'timestamp')).length, 1)
   })
 
+  await t.test('say where the private half is, here or elsewhere', async (t) => {
+    const { keys } = await open(t)
+    const { sealed, ...outside } = key('b', 2)
+    t.ok(sealed)
+    await keys.add({ ...outside, signer: 'pkcs11:token=T;object=O' }, none)
+    await keys.add(key('a', 1), none)
+    const [here, there] = await keys.list(REPO, 'timestamp')
+    t.same([here?.sealed && 'here', here?.signer], ['here', undefined])
+    t.same([there?.sealed, there?.signer], [undefined, 'pkcs11:token=T;object=O'])
+  })
+
+  await t.test('tell whether another repository has the same one', async (t) => {
+    const { keys } = await open(t)
+    await keys.add(key('a', 1), none)
+    t.equal(await keys.isElsewhere(keyId('a'), REPO), false)
+    t.equal(await keys.isElsewhere(keyId('a'), 'elsewhere'), true)
+    t.equal(await keys.isElsewhere(keyId('b'), 'elsewhere'), false)
+  })
+
   await t.test('leave with the publish that retires them', async (t) => {
     const { keys, metadata } = await open(t)
     await keys.add(key('a', 1), none)

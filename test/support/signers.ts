@@ -8,6 +8,7 @@ import type { Test } from 'tap'
 import { openssl, privateFolder } from './secrets.ts'
 
 const EXAMPLE = fileURLToPath(new URL('../../docs/guides/signers/openssl-signer.sh', import.meta.url))
+const EXAMPLE_KEYS = fileURLToPath(new URL('../../docs/guides/signers/openssl-keys.sh', import.meta.url))
 const ADDON = fileURLToPath(new URL('../../node_modules/pkcs11js/build/Release/pkcs11.node', import.meta.url))
 const MODULES = [
   '/usr/lib/softhsm/libsofthsm2.so',
@@ -101,6 +102,14 @@ export function exampleSigner(t: Test, algorithm: keyof typeof OPENSSL_KEYS): st
   chmodSync(program, 0o700)
   openssl(['genpkey', ...OPENSSL_KEYS[algorithm], '-out', key])
   return `exec:${program}?arg=${encodeURIComponent(key)}`
+}
+
+/** A copy of the guide's program that keeps a folder of keys and makes them itself. */
+export function exampleProgram(t: Test): string {
+  const program = join(privateFolder(t), 'openssl-keys.sh')
+  copyFileSync(EXAMPLE_KEYS, program)
+  chmodSync(program, 0o700)
+  return program
 }
 
 /** The reference of a program that somebody wrote for one test, in the language of the shell. */

@@ -9,6 +9,7 @@ import { patiently } from '../patience.ts'
 import { parseCommand } from './command.ts'
 import type { Command } from './command.ts'
 import { nameOf, runProgram } from './run.ts'
+import type { Facts, Verb } from './run.ts'
 
 const PROTOCOL = '1'
 
@@ -18,13 +19,14 @@ type ToSign = { readonly payload: Uint8Array; readonly hash: string }
  * Keys behind a program that somebody wrote: a KMS, a vault, a machine that is not here.
  *
  * `PROGRAM describe ARG...` writes the public key, a PEM block `PUBLIC KEY`, to stdout. `PROGRAM sign ARG...` reads from
- * stdin what is to be signed and writes the signature in base64: 64 bytes (ed25519), DER (ecdsa), PSS (rsa). It is told
- * the protocol's number and, to sign, which key is meant, by which scheme and over which hash (docs/guides/keys-beyond-files.md).
+ * stdin what is to be signed and writes the signature in base64: 64 bytes (ed25519), DER (ecdsa), PSS (rsa). One that can
+ * make keys makes one at `PROGRAM generate ARG...`, of the scheme it is told, and describes it. It is told the protocol's
+ * number and, to sign, which key is meant, by which scheme and over which hash (docs/guides/keys-beyond-files.md).
  */
 export function openPrograms(surroundings: Surroundings): Custodian {
   return {
-    find: describe,
-    list: async (reference) => [await describe(reference)],
+    find: (reference) => described(reference, 'describe', {}),
+    list: async (reference) => [await described(reference, 'describe', {})],
     async open(reference, material) {
       const command = parseCommand(reference)
       return checkedSigner({
@@ -33,15 +35,15 @@ export function openPrograms(surroundings: Surroundings): Custodian {
         sign: (payload, computation) => sign(command, material, { payload, hash: HASH_OF[computation] ?? 'none' }),
       })
     },
-    async generate(reference) {
-      throw new KeyError('SIGNER_UNFIT', { key: reference, why: 'a signer program makes no keys' })
+    async generate(reference, algorithm) {
+      return described(reference, 'generate', { TAGSEAL_SIGNER_SCHEME: SCHEMES[algorithm].name })
     },
     close: async () => undefined,
   }
 
-  async function describe(reference: string): Promise<FoundKey> {
+  async function described(reference: string, verb: Verb, facts: Facts): Promise<FoundKey> {
     const command = parseCommand(reference)
-    const text = await run(command, 'describe', new Uint8Array(), {})
+    const text = await run(command, verb, new Uint8Array(), facts)
     const signer = nameOf(command)
     return { reference, public: readPublic(text, signer), label: command.program, asks: false }
   }
@@ -58,12 +60,7 @@ export function openPrograms(surroundings: Surroundings): Custodian {
     throw new KeyError('SIGNER_FAILED', { signer: nameOf(command), why: 'its answer is not base64' })
   }
 
-  async function run(
-    command: Command,
-    verb: 'describe' | 'sign',
-    input: Uint8Array,
-    facts: Readonly<Record<string, string>>,
-  ): Promise<string> {
+  async function run(command: Command, verb: Verb, input: Uint8Array, facts: Facts): Promise<string> {
     const { say, signal, milliseconds } = surroundings
     const wait = {
       signer: nameOf(command),

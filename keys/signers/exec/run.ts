@@ -11,12 +11,14 @@ const MAX_OUTPUT = 64 * 1024
 const MOST_LINES = 200
 const LONGEST_LINE = 1000
 
+export type Verb = 'describe' | 'generate' | 'sign'
+/** Added to the environment. */
+export type Facts = Readonly<Record<string, string>>
 export type Run = {
   readonly command: Command
-  readonly verb: 'describe' | 'sign'
+  readonly verb: Verb
   readonly input: Uint8Array
-  /** Added to the environment. */
-  readonly facts: Readonly<Record<string, string>>
+  readonly facts: Facts
 }
 
 /** `the signer program vault-sign`, for errors. */

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { parseCommand } from '../../../keys/signers/exec/command.ts'
 import { openssl, privateFolder } from '../../support/secrets.ts'
-import { exampleSigner, shellSigner } from '../../support/signers.ts'
+import { exampleProgram, exampleSigner, shellSigner } from '../../support/signers.ts'
 import { isSignedBy, isSignedForNotary, openSigning } from '../../support/signing.ts'
 
 const PAYLOAD = Buffer.from('{"_type":"targets"}')
@@ -59,9 +59,22 @@ await t.test('the example of the guide signs', async (t) => {
   }
 })
 
-await t.test('a program makes no keys', async (t) => {
-  const making = openSigning(t).generateAt('exec:/bin/true', 'ed25519', undefined)
-  await t.rejects(making, { code: 'SIGNER_UNFIT' })
+await t.test('a program that can makes a key of the scheme it is told', async (t) => {
+  const program = exampleProgram(t)
+  const keys = openSigning(t)
+  for (const algorithm of ['ed25519', 'ecdsa-p256', 'ecdsa-p384'] as const) {
+    const reference = `exec:${program}?arg=${encodeURIComponent(privateFolder(t))}&arg=one`
+    const made = await keys.generateAt(reference, algorithm, undefined)
+    t.equal(made.algorithm, algorithm)
+    t.ok(isSignedBy(made.public, PAYLOAD, await (await keys.open(made.id)).sign(PAYLOAD)))
+    await t.rejects(keys.generateAt(reference, algorithm, undefined), { code: 'SIGNER_FAILED' }, 'once')
+  }
+})
+
+await t.test('a program that cannot makes none', async (t) => {
+  const making = (reference: string) => openSigning(t).generateAt(reference, 'ed25519', undefined)
+  await t.rejects(making('exec:/bin/true'), { code: 'SIGNER_FAILED' })
+  await t.rejects(making(exampleSigner(t, 'ed25519')), { code: 'SIGNER_FAILED' })
 })
 
 await t.test('a program runs in an environment without our secrets, and what it says is passed on', async (t) => {

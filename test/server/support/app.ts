@@ -48,6 +48,7 @@ export async function openTestServer(
   const services = await openServices(settings, {
     clock: () => clock.now,
     random: () => 0.5,
+    monotonic: () => clock.now,
     env: {},
     logger: pino({ level: 'silent' }),
   })

@@ -1,0 +1,83 @@
+import type { Logger } from 'pino'
+import { KeyError } from '../../keys/errors.ts'
+import { ALGORITHMS } from '../../keys/schemes/table.ts'
+import type { Settings } from '../config.ts'
+import { custodianKeys } from './custodian-keys.ts'
+import type { KeyHolder } from './holder.ts'
+import { pausing } from './pause.ts'
+import { parsePlace } from './place.ts'
+import type { KeyPlace } from './place.ts'
+import type { OnlineKeyRecord } from '../storage/store.ts'
+
+/** Everywhere that keys are: new ones are made in `current`; the others sign on until a root names no key of theirs. */
+export type Holders = {
+  readonly current: KeyHolder
+  /** The one that made this key. Throws SIGNER_UNAVAILABLE where the settings name none that did. */
+  readonly of: (record: OnlineKeyRecord) => KeyHolder
+  readonly notReady: () => Promise<string | undefined>
+  readonly close: () => Promise<void>
+}
+
+export type HolderSettings = Pick<
+  Settings,
+  'onlineKeys' | 'onlineKeysBefore' | 'onlineKeyAlgorithm' | 'sharedOnlineKey' | 'signerTimeout'
+>
+export type HolderAround = {
+  readonly sealed: KeyHolder
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly logger: Logger
+  readonly monotonic: () => number
+}
+
+/** Programs that are started at a time; a token does one thing at a time by itself. */
+const MOST_PROGRAMS = 4
+
+/** Nothing is reached yet: a signer that is down keeps no reader waiting. Throws ConfigError. */
+export function openHolders(settings: HolderSettings, around: HolderAround): Holders {
+  const { onlineKeys, onlineKeysBefore = 'sealed' } = settings
+  const open = (name: string, text: string) => openHolder(parsePlace(name, text), settings, around)
+  const current = open('onlineKeys', onlineKeys)
+  const before = open('onlineKeysBefore', onlineKeysBefore)
+  const all = [...new Set([current, before, around.sealed])]
+  return {
+    current,
+    of(record) {
+      const holder = all.find((each) => each.holds(record))
+      if (holder !== undefined) return holder
+      const signer = record.signer ?? 'the database'
+      throw new KeyError('SIGNER_UNAVAILABLE', { signer, why: 'the settings name no such place: see onlineKeysBefore' })
+    },
+    async notReady() {
+      const reasons = await Promise.all(all.map((each) => each.notReady()))
+      return reasons.find((reason) => reason !== undefined)
+    },
+    async close() {
+      for (const each of all) await each.close()
+    },
+  }
+}
+
+function openHolder(
+  place: KeyPlace,
+  { onlineKeyAlgorithm, sharedOnlineKey, signerTimeout }: HolderSettings,
+  { sealed, env, logger, monotonic }: HolderAround,
+): KeyHolder {
+  if (place.kind === 'sealed') return sealed
+  if (place.kind === 'signer') throw new Error('not yet')
+  const surroundings = {
+    env: withoutOurs(env),
+    say: (sentence: string) => logger.info({ signer: place.kind }, sentence),
+    warn: (sentence: string) => logger.warn({ signer: place.kind }, sentence),
+    terminal: () => undefined,
+    milliseconds: signerTimeout * 1000,
+  }
+  const algorithm = ALGORITHMS.find((known) => known === onlineKeyAlgorithm) ?? 'ed25519'
+  const shared = place.kind === 'exec' && sharedOnlineKey
+  const holder = custodianKeys({ ...place, algorithm, shared, surroundings })
+  return pausing(holder, { name: `the keys of ${place.kind}`, most: MOST_PROGRAMS, monotonic })
+}
+
+/** A program of somebody else's is told none of our secrets. */
+function withoutOurs(env: HolderAround['env']): HolderAround['env'] {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('TAGSEAL_')))
+}
