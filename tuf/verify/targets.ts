@@ -70,7 +70,7 @@ function refuseOtherVersion(role: RoleName, listed: FileMeta, got: Targets): voi
  * The same key may sign for many repositories, so that a file of one verifies in all of them: whoever holds the online
  * keys could list it in another. Files of other tools name no repository, and are as safe as their keys are apart.
  */
-function refuseOtherRepository(role: RoleName, root: Root, got: Targets): void {
+export function refuseOtherRepository(role: RoleName, root: Root, got: Targets): void {
   const [repository, named] = [repositoryOf(root), repositoryOf(got)]
   if (repository === undefined || named === undefined || named === repository) return
   throw new TrustError('OTHER_REPOSITORY', { role, repository, named })
