@@ -24,6 +24,7 @@ import { getMetadata } from './routes/metadata.ts'
 import { onlineKeyRoutes } from './routes/online-key.ts'
 import { postImport } from './routes/import.ts'
 import { deleteRepository } from './routes/remove.ts'
+import { proposalRoutes } from './routes/proposals.ts'
 import { repositoryRoutes } from './routes/repositories.ts'
 import { tokenAuthRoutes } from './routes/token-auth.ts'
 import { tokenRoutes } from './routes/tokens.ts'
@@ -57,6 +58,7 @@ export function buildApp(deps: AppDeps, tls?: TlsFiles): FastifyInstance {
   postImport(app, deps)
   changefeedRoutes(app, deps)
   repositoryRoutes(app, deps)
+  proposalRoutes(app, deps)
   tokenRoutes(app, deps)
   tokenAuthRoutes(app, deps)
   return app

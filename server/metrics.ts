@@ -76,13 +76,15 @@ export function makeMetrics({ clock, summary }: MetricsOptions): Metrics {
 function storageGauges(registry: Registry, clock: () => number, summary: () => Promise<StorageSummary>) {
   const gauge = (name: string, help: string) => new Gauge({ name: `tagseal_${name}`, help, registers: [registry] })
   const repositories = gauge('repositories', 'Repositories.')
+  const pending = gauge('proposals', 'Proposals that wait for signatures, stale ones included.')
   const size = gauge('database_bytes', 'Size of the database.')
   const age = gauge('oldest_timestamp_seconds', 'Age of the oldest timestamp.')
   const left = gauge('timestamp_left_seconds', 'Until the first timestamp expires; negative where one has.')
   return async () => {
-    const { repositories: many, bytes, oldestTimestamp, firstExpiry } = await summary()
+    const { repositories: many, proposals, bytes, oldestTimestamp, firstExpiry } = await summary()
     const now = clock()
     repositories.set(many)
+    pending.set(proposals)
     size.set(bytes)
     age.set(oldestTimestamp === undefined ? 0 : (now - oldestTimestamp) / 1000)
     left.set(firstExpiry === undefined ? 0 : (firstExpiry - now) / 1000)

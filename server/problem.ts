@@ -44,6 +44,10 @@ export type ProblemFailures = {
   readonly INVALID_UPDATE: { readonly code: string; readonly reason: string } & Readonly<Record<string, unknown>>
   readonly VERSION: { readonly role: string; readonly current: number; readonly got: number }
   readonly SNAPSHOT_CHANGED: { readonly current: number }
+  /** `id` is the pending proposal of the same change. */
+  readonly PROPOSED_ALREADY: { readonly id: string }
+  readonly PROPOSALS_FULL: { readonly count: number; readonly bytes: number }
+  readonly UNKNOWN_SIGNER: { readonly role: string; readonly keyid: string }
   readonly NAME_TAKEN: { readonly name: string }
   readonly TOO_LARGE: { readonly what: string; readonly limit: number }
   readonly HEADERS_TOO_LARGE: { readonly limit: number }
@@ -71,6 +75,9 @@ export const STATUS = {
   INVALID_UPDATE: 400,
   VERSION: 409,
   SNAPSHOT_CHANGED: 412,
+  PROPOSED_ALREADY: 409,
+  PROPOSALS_FULL: 409,
+  UNKNOWN_SIGNER: 400,
   NAME_TAKEN: 409,
   TOO_LARGE: 413,
   HEADERS_TOO_LARGE: 431,
@@ -97,6 +104,9 @@ const SENTENCE: { readonly [C in ProblemCode]: (d: ProblemFailures[C]) => string
   INVALID_UPDATE: (d) => `clients would refuse this update: ${d.reason}`,
   VERSION: (d) => `${d.role} is at version ${d.current}, so that ${d.got} cannot follow`,
   SNAPSHOT_CHANGED: (d) => `the snapshot is another one by now: version ${d.current}`,
+  PROPOSED_ALREADY: (d) => `the same change is pending as proposal ${d.id}`,
+  PROPOSALS_FULL: (d) => `this repository has as many proposals as it may have: ${d.count}, of ${d.bytes} bytes in all`,
+  UNKNOWN_SIGNER: (d) => `${d.keyid} is no key of ${d.role}, or did not sign this file of it`,
   NAME_TAKEN: (d) => `there is a live token named ${d.name}`,
   TOO_LARGE: (d) => `${d.what} is larger than ${d.limit} bytes`,
   HEADERS_TOO_LARGE: (d) => `the request's headers are larger than ${d.limit} bytes`,

@@ -19,6 +19,7 @@ import { makeFreshness } from './freshness/freshness.ts'
 import type { Freshness } from './freshness/freshness.ts'
 import { openKek, proveKek } from './kek.ts'
 import { makeMetrics } from './metrics.ts'
+import { makeProposals } from './proposals/proposals.ts'
 import type { Completion } from './publish/complete.ts'
 import { makeJudge, makePublisher } from './publish/publisher.ts'
 import type { Judges } from './publish/publisher.ts'
@@ -114,9 +115,26 @@ async function assemble(
     changed: files.changed,
   }
   const publisher = makePublisher({ ...common, store })
+  const proposals = makeProposals({
+    store,
+    work,
+    judge,
+    clock,
+    lifetime: settings.proposalLifetime * 1000,
+    bounds: { count: settings.maxProposals, bytes: settings.maxProposalBytes },
+  })
   const { feed } = store
   const feedLife = settings.feedLifetime * 1000
-  const freshness = makeFreshness({ ...common, metadata, feed, feedLife, report: metrics, logger, random })
+  const freshness = makeFreshness({
+    ...common,
+    metadata,
+    feed,
+    proposals: store.proposals,
+    feedLife,
+    report: metrics,
+    logger,
+    random,
+  })
   const outside = outsideCheck(settings, clock)
   const issuer = issuerOf(settings, { store, kek, clock })
   const auth = makeAuthenticator({
@@ -133,6 +151,7 @@ async function assemble(
     store,
     files,
     publisher,
+    proposals,
     online,
     auth,
     issuer,

@@ -13,6 +13,7 @@ import type {
   DueWindows,
   FeedStore,
   MetadataStore,
+  ProposalStore,
   Publication,
   RepositoryState,
 } from '../storage/store.ts'
@@ -20,6 +21,7 @@ import type {
 export type FreshnessOptions = Completion & {
   readonly metadata: MetadataStore
   readonly feed: FeedStore
+  readonly proposals: Pick<ProposalStore, 'prune'>
   readonly work: WorkCache
   readonly judge: (dialect: Dialect, repository?: string) => Judge
   readonly grace: number
@@ -190,12 +192,13 @@ async function loadCurrent(work: WorkCache, state: RepositoryState, role: RoleNa
 }
 
 /** What nobody fetches any more goes, and its pages with it; in small steps, for other requests wait meanwhile. */
-async function tidy({ metadata, feed, judge, grace, feedLife }: FreshnessOptions): Promise<void> {
+async function tidy({ metadata, feed, proposals, judge, grace, feedLife }: FreshnessOptions): Promise<void> {
   for (;;) {
     const gone = await metadata.prune(judge('tuf-1.0').now - grace, PRUNED_AT_ONCE)
     if (gone < PRUNED_AT_ONCE) break
     await yieldToOthers()
   }
   while ((await feed.prune(judge('tuf-1.0').now - feedLife, PRUNED_AT_ONCE)) === PRUNED_AT_ONCE) await yieldToOthers()
+  while ((await proposals.prune(judge('tuf-1.0').now, PRUNED_AT_ONCE)) === PRUNED_AT_ONCE) await yieldToOthers()
   for (let step = 0; step < RECLAIM_STEPS && (await metadata.reclaim()); step++) await yieldToOthers()
 }

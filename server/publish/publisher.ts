@@ -7,6 +7,7 @@ import {
   instant,
   isTrustError,
   notaryCodec,
+  proposalId,
   roleName,
   tufCodec,
 } from '../../tuf/index.ts'
@@ -148,7 +149,9 @@ async function attempt(options: PublisherOptions, request: PublishRequest, left:
   refuseOtherSnapshot(state, request)
   refuseStale(state, upload, dialect)
   const next = await nextState(options, judge, state, { ...request, upload })
-  const [stored] = await store.metadata.publish([publicationOf(options, judge, state, request, next)])
+  const completes = proposalOf(judge, repository, upload.keys(), next.files)
+  const publication = { ...publicationOf(options, judge, state, request, next), completes }
+  const [stored] = await store.metadata.publish([publication])
   if (stored !== true) {
     if (left <= 1) throw new Problem('TOO_MANY_REQUESTS', { what: `publishes to ${repository}` })
     return attempt(options, request, left - 1)
@@ -157,6 +160,14 @@ async function attempt(options: PublisherOptions, request: PublishRequest, left:
   for (const { sha256, bytes } of next.files) options.work.keep(sha256, bytes)
   const versions = new Map([...versionsOf(state), ...next.files.map(({ role, version }) => [role, version] as const)])
   return { versions, leftBehind: next.leftBehind, signed: signedIn(next.files) }
+}
+
+/** What a proposal of these very files is called, whether or not there is one. */
+function proposalOf(judge: Judge, repository: string, uploaded: Iterable<RoleName>, files: NextState['files']): string {
+  const roles = new Set(uploaded)
+  const sent = files.filter(({ role }) => roles.has(role) && role !== ROOT && role !== SNAPSHOT)
+  const payloads = sent.map(({ role, bytes }) => [role, judge.codec.decode('targets', bytes, judge).payload] as const)
+  return proposalId(repository, new Map(payloads), judge.suite)
 }
 
 async function takeIn(options: PublisherOptions, request: PublishRequest, judge: Judge): Promise<Published> {

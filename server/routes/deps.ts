@@ -4,6 +4,7 @@ import type { Authenticator } from '../auth/authenticate.ts'
 import type { Issuer } from '../auth/issuer.ts'
 import type { Settings } from '../config.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Proposals } from '../proposals/proposals.ts'
 import type { Publisher } from '../publish/publisher.ts'
 import type { UploadBudget } from '../publish/upload.ts'
 import type { ServedFiles } from '../serve/files.ts'
@@ -16,6 +17,7 @@ export type AppDeps = {
   readonly store: Store
   readonly files: ServedFiles
   readonly publisher: Publisher
+  readonly proposals: Proposals
   readonly online: OnlineKeys
   readonly auth: Authenticator
   readonly issuer: Issuer

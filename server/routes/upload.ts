@@ -101,18 +101,19 @@ export async function withUpload<T>(
   { budget, settings }: AppDeps,
   request: FastifyRequest,
   use: (upload: Upload) => Promise<T>,
+  total = settings.maxUpload,
 ): Promise<T> {
   const { raw, headers } = request
   const type = headers['content-type']
   if (type === undefined || !/^multipart\/form-data\b/i.test(type)) {
     throw new Problem('UNSUPPORTED_MEDIA_TYPE', { wanted: 'multipart/form-data' })
   }
-  const announced = Number(headers['content-length'] ?? settings.maxUpload)
-  if (announced > settings.maxUpload) throw new Problem('TOO_LARGE', { what: 'the upload', limit: settings.maxUpload })
+  const announced = Number(headers['content-length'] ?? total)
+  if (announced > total) throw new Problem('TOO_LARGE', { what: 'the upload', limit: total })
   if (!budget.take(announced)) throw new Problem('TOO_MANY_REQUESTS', { what: 'uploads' })
   try {
     const limits = {
-      total: settings.maxUpload,
+      total,
       parts: settings.maxUploadParts,
       root: settings.maxRoot,
       targets: settings.maxTargets,

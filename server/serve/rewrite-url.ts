@@ -31,11 +31,11 @@ function rewriteTrust(url: string): string {
 
 const BASE = '/v1/repositories/'
 /** No part of a name begins with `_`, so that the second is nobody's repository. */
-const SUFFIXES = ['/history', '/_import']
+const SUFFIX = /\/(?:history|_import|proposals(?:\/[0-9a-f]{32}(?:\/signatures)?)?)$/
 
 function rewriteRepository(url: string): string {
   const { path, query } = split(url)
-  const suffix = SUFFIXES.find((each) => path.endsWith(each)) ?? ''
+  const [suffix = ''] = SUFFIX.exec(path) ?? []
   return `${BASE}${folded(path.slice(BASE.length, path.length - suffix.length))}${suffix}${query}`
 }
 

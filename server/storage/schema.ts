@@ -177,4 +177,40 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE online_key_next RENAME TO online_key;
   CREATE INDEX online_key_id ON online_key (keyid);
   `,
+  `
+  -- By name, as what a publish would make: nothing of a proposal is in force.
+  CREATE TABLE proposal (
+    repository TEXT NOT NULL,
+    id TEXT NOT NULL CHECK (length(id) = 32),
+    likeness TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    by TEXT,
+    bytes INTEGER NOT NULL CHECK (bytes > 0),
+    PRIMARY KEY (repository, id),
+    UNIQUE (repository, likeness)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX proposal_expires ON proposal (expires_at);
+
+  -- The next file, without signatures, and the one that it was made on top of.
+  CREATE TABLE proposed_file (
+    repository TEXT NOT NULL,
+    proposal TEXT NOT NULL,
+    role TEXT NOT NULL,
+    version INTEGER NOT NULL CHECK (version >= 1),
+    bytes BLOB NOT NULL,
+    base BLOB,
+    UNIQUE (repository, proposal, role),
+    FOREIGN KEY (repository, proposal) REFERENCES proposal ON DELETE CASCADE
+  ) STRICT;
+  CREATE TABLE proposed_signature (
+    repository TEXT NOT NULL,
+    proposal TEXT NOT NULL,
+    role TEXT NOT NULL,
+    keyid TEXT NOT NULL,
+    sig BLOB NOT NULL,
+    PRIMARY KEY (repository, proposal, role, keyid),
+    FOREIGN KEY (repository, proposal) REFERENCES proposal ON DELETE CASCADE
+  ) STRICT, WITHOUT ROWID;
+  `,
 ]

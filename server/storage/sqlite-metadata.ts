@@ -30,6 +30,7 @@ type FileRow = {
 type ContentRow = FileRow & { bytes: Uint8Array }
 
 const RECORD = 'role, version, sha256, sha512, file.length AS length, expires, delegates, stored_at'
+const NOTHING = { oldest: null, firstExpiry: null, repositories: 0, proposals: 0 }
 const RECLAIMED_PAGES = 500
 /** Free pages that stay: the next publish takes them, and moving pages about costs more than a few empty megabytes. */
 const SPARE_PAGES = 1_000
@@ -134,9 +135,10 @@ function listsIn(sql: Sql): Pick<MetadataStore, 'repositories' | 'due' | 'summar
        OR (holds_snapshot = 1 AND snapshot_expires <= ?) OR (holds_snapshot = 1 AND snapshot_expires > ?))
      ORDER BY timestamp_expires, id LIMIT ?`,
   )
-  const summary = sql.prepare<[], { repositories: number; oldest: number | null; firstExpiry: number | null }>(
-    `SELECT count(*) AS repositories, min(timestamp_at) AS oldest, min(timestamp_expires) AS firstExpiry
-     FROM repository`,
+  type SummaryRow = { repositories: number; proposals: number; oldest: number | null; firstExpiry: number | null }
+  const summary = sql.prepare<[], SummaryRow>(
+    `SELECT count(*) AS repositories, min(timestamp_at) AS oldest, min(timestamp_expires) AS firstExpiry,
+     (SELECT count(*) FROM proposal) AS proposals FROM repository`,
   )
   return {
     async repositories({ limit, from }) {
@@ -150,9 +152,10 @@ function listsIn(sql: Sql): Pick<MetadataStore, 'repositories' | 'due' | 'summar
       return sql.run(() => {
         const row = summary.get()
         const bytes = sql.pragma('page_count') * sql.pragma('page_size')
-        const { oldest, firstExpiry, repositories } = row ?? { oldest: null, firstExpiry: null, repositories: 0 }
+        const { oldest, firstExpiry, repositories, proposals } = row ?? NOTHING
         return {
           repositories,
+          proposals,
           bytes,
           ...(oldest === null ? {} : { oldestTimestamp: oldest }),
           ...(firstExpiry === null ? {} : { firstExpiry }),

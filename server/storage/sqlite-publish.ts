@@ -24,6 +24,7 @@ export function publisher(sql: Sql, select: Statement<[string], RepositoryRow>):
   const writeHistory = historyWriter(sql)
   const writeAudit = auditWriter(sql)
   const tell = feedWriter(sql)
+  const complete = sql.prepare<[string, string]>('DELETE FROM proposal WHERE repository = ? AND id = ?')
   return (publication) => {
     const { repository, base, at, files, leaving = [], changes = [], retire = [], audit, by } = publication
     const row = select.get(repository)
@@ -40,6 +41,7 @@ export function publisher(sql: Sql, select: Statement<[string], RepositoryRow>):
     }
     for (const change of changes) writeHistory(id, change, at, by)
     for (const key of retire) forget.run(repository, key)
+    if (publication.completes !== undefined) complete.run(repository, publication.completes)
     if (audit !== undefined) writeAudit(audit)
     return true
   }
@@ -124,6 +126,7 @@ export function remover(sql: Sql, select: Statement<[string], RepositoryRow>): (
   const dropMeanings = sql.prepare<[number]>('DELETE FROM meaning WHERE repository = ?')
   const dropPublications = sql.prepare<[number]>('DELETE FROM publication WHERE repository = ?')
   const dropRepository = sql.prepare<[number]>('DELETE FROM repository WHERE id = ?')
+  const dropProposals = sql.prepare<[string]>('DELETE FROM proposal WHERE repository = ?')
   const newest = sql.prepare<[number, string], { version: number | null }>(
     'SELECT max(version) AS version FROM file WHERE repository = ? AND role = ?',
   )
@@ -143,6 +146,7 @@ export function remover(sql: Sql, select: Statement<[string], RepositoryRow>): (
     dropMeanings.run(row.id)
     dropPublications.run(row.id)
     dropRepository.run(row.id)
+    dropProposals.run(repository)
     remember.run(repository, row.revision, timestamp ?? 0, snapshot ?? 0)
     tell({ at, repository, version: 0, sha256: '', category: 'deletion' })
     writeAudit(audit)

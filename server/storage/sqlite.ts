@@ -8,6 +8,7 @@ import { auditIn } from './sqlite-audit.ts'
 import { feedIn } from './sqlite-feed.ts'
 import { keysIn } from './sqlite-keys.ts'
 import { metadataIn } from './sqlite-metadata.ts'
+import { proposalsIn } from './sqlite-proposals.ts'
 import { settingsIn } from './sqlite-settings.ts'
 import { tokensIn } from './sqlite-tokens.ts'
 import type { Sql } from './sql.ts'
@@ -38,6 +39,7 @@ export async function openSqliteStore({ dir, maxBytes }: SqliteOptions): Promise
   return {
     metadata: metadataIn(sql),
     feed: feedIn(sql),
+    proposals: proposalsIn(sql),
     tokens: tokensIn(sql),
     keys: keysIn(sql),
     audit: auditIn(sql),

@@ -64,6 +64,8 @@ export type Publication = {
   readonly audit?: NewAuditEntry
   /** The name of the token that published. */
   readonly by?: string
+  /** The proposal that this is: it pends no more. */
+  readonly completes?: string
 }
 
 export type HistoryEntry = {
@@ -123,6 +125,7 @@ export type DueRepository = {
 }
 export type StorageSummary = {
   readonly repositories: number
+  readonly proposals: number
   readonly bytes: number
   /** When the oldest current timestamp was stored, if there is one. */
   readonly oldestTimestamp?: number
@@ -146,6 +149,62 @@ export type FeedStore = {
   readonly before: (page: Page<number>, repository?: string) => Promise<readonly FeedEntry[]>
   /** Drops updates from before that instant that a later entry of their repository follows; returns how many. */
   readonly prune: (before: number, limit: number) => Promise<number>
+}
+
+/** A signature on one file of a proposal, checked by whoever hands it in. */
+export type ProposedSignature = { readonly role: RoleName; readonly keyid: KeyId; readonly sig: Uint8Array }
+
+/** Next files of one publish that wait for signatures. */
+export type ProposalRecord = {
+  readonly id: string
+  readonly createdAt: number
+  readonly expiresAt: number
+  /** The name of the token that began it. */
+  readonly by?: string
+  readonly files: readonly ProposedVersion[]
+  readonly signatures: readonly ProposedSignature[]
+  /** Somebody published another file in the place of one of these. */
+  readonly stale: boolean
+}
+export type ProposedVersion = { readonly role: RoleName; readonly version: number }
+
+/** `bytes` without signatures; `base` is the file it was made on top of, where there was one. */
+export type ProposedContent = ProposedVersion & { readonly bytes: Uint8Array; readonly base?: Uint8Array }
+export type StoredProposal = Omit<ProposalRecord, 'files'> & { readonly files: readonly ProposedContent[] }
+export type NewProposal = Omit<StoredProposal, 'stale'> & {
+  readonly repository: string
+  /** The same for proposals of the same change. */
+  readonly likeness: string
+}
+/** Of all proposals of one repository; `bytes` counts files and what they were made on top of. */
+export type ProposalBounds = { readonly count: number; readonly bytes: number }
+
+/** `like`: another one of the same change is pending. */
+export type ProposalOutcome =
+  | { readonly kind: 'kept' }
+  | { readonly kind: 'like'; readonly id: string }
+  | { readonly kind: 'full' }
+
+export type ProposalStore = {
+  /**
+   * Keeps it; where it is there already, adds its signatures to that one. What has expired makes room first, and then
+   * what is stale, the oldest of it first.
+   */
+  readonly add: (proposal: NewProposal, bounds: ProposalBounds, audit: NewAuditEntry) => Promise<ProposalOutcome>
+  /** False where it is there no more. A key that signed a file before keeps its first signature. */
+  readonly sign: (
+    repository: string,
+    id: string,
+    signatures: readonly ProposedSignature[],
+    audit: NewAuditEntry,
+  ) => Promise<boolean>
+  /** Those that have not expired, oldest first. */
+  readonly list: (repository: string, now: number) => Promise<readonly ProposalRecord[]>
+  readonly get: (repository: string, id: string, now: number) => Promise<StoredProposal | undefined>
+  /** False where there was none. */
+  readonly withdraw: (repository: string, id: string, audit: NewAuditEntry) => Promise<boolean>
+  /** Drops what expired up to that instant; returns how many. */
+  readonly prune: (now: number, limit: number) => Promise<number>
 }
 
 export type Action = 'pull' | 'push' | 'admin'
@@ -234,6 +293,7 @@ export type SettingStore = {
 export type Store = {
   readonly metadata: MetadataStore
   readonly feed: FeedStore
+  readonly proposals: ProposalStore
   readonly tokens: TokenStore
   readonly keys: OnlineKeyStore
   readonly audit: AuditStore

@@ -2,7 +2,7 @@
 import type { Test } from 'tap'
 import { instant, keyId, roleName, version } from '../../tuf/index.ts'
 import { hash } from '../../keys/digest.ts'
-import type { NewFile, Publication, Store, TokenRecord } from '../../server/storage/store.ts'
+import type { NewFile, NewProposal, Publication, Store, TokenRecord } from '../../server/storage/store.ts'
 
 export type Adapter = { readonly open: (t: Test) => Promise<Store>; readonly again: (store: Store) => Promise<Store> }
 
@@ -35,6 +35,7 @@ export async function storeContract(t: Test, adapter: Adapter): Promise<void> {
   await t.test('upkeep', async (t) => upkeepContract(t, adapter))
   await t.test('what leaves', async (t) => departureContract(t, adapter))
   await t.test('the feed', async (t) => feedContract(t, adapter))
+  await t.test('proposals', async (t) => proposalContract(t, adapter))
   await t.test('tokens', async (t) => tokenContract(t, adapter))
   await t.test('online keys', async (t) => keyContract(t, adapter))
   await t.test('audit and settings', async (t) => auditContract(t, adapter))
@@ -529,5 +530,131 @@ async function auditContract(t: Test, { open, again }: Adapter): Promise<void> {
     await reopened.check()
     await reopened.close()
     await t.rejects(reopened.check())
+  })
+}
+
+async function proposalContract(t: Test, { open, again }: Adapter): Promise<void> {
+  const audit = { at: 1, action: 'propose', subject: REPO }
+  const [TARGETS, TEAM, ALICE, BOB] = [roleName('targets'), roleName('team'), keyId('alice'), keyId('bob')]
+  const by = (keyid: typeof ALICE, role = TARGETS, sig = `by ${keyid}`) => ({ role, keyid, sig: Buffer.from(sig) })
+  const idOf = (n: number) => String(n).padStart(32, '0')
+  const proposal = (n: number, more: Partial<NewProposal> = {}): NewProposal => ({
+    repository: REPO,
+    id: idOf(n),
+    likeness: `like ${n}`,
+    createdAt: 1000 + n,
+    expiresAt: 5000,
+    by: 'ci',
+    files: [{ role: TARGETS, version: 2, bytes: Buffer.from(`file ${n}`), base: Buffer.from('base') }],
+    signatures: [by(ALICE)],
+    ...more,
+  })
+  const bounds = { count: 3, bytes: 1000 }
+  const ids = async (store: Store, now = 2000) => (await store.proposals.list(REPO, now)).map(({ id }) => Number(id))
+
+  await t.test('come back whole, also after a restart, and are listed without their bytes', async (t) => {
+    const store = await open(t)
+    t.same(await store.proposals.add(proposal(1), bounds, audit), { kind: 'kept' })
+    const reopened = await again(store)
+    const found = await reopened.proposals.get(REPO, idOf(1), 2000)
+    t.match(found, { id: idOf(1), createdAt: 1001, expiresAt: 5000, by: 'ci', stale: false })
+    t.same(
+      found?.files.map(({ bytes, base }) => [Buffer.from(bytes).toString(), Buffer.from(base ?? []).toString()]),
+      [['file 1', 'base']],
+    )
+    t.match(found?.signatures, [{ role: TARGETS, keyid: ALICE }])
+    t.match(await reopened.proposals.list(REPO, 2000), [{ id: idOf(1), files: [{ role: TARGETS, version: 2 }] }])
+    t.match(await reopened.audit.list({ limit: 1 }), [{ action: 'propose' }])
+    t.match(await reopened.metadata.summary(), { proposals: 1 })
+    await reopened.close()
+  })
+
+  await t.test('sent again add their signatures, each key once, and nothing else', async (t) => {
+    const store = await open(t)
+    await store.proposals.add(proposal(1), bounds, audit)
+    const second = proposal(1, { by: 'other', expiresAt: 9000, signatures: [by(ALICE, TARGETS, 'again'), by(BOB)] })
+    t.same(await store.proposals.add(second, bounds, audit), { kind: 'kept' })
+    const found = await store.proposals.get(REPO, idOf(1), 2000)
+    t.match(found, { by: 'ci', expiresAt: 5000, signatures: [{ keyid: ALICE }, { keyid: BOB }] })
+    t.same(Buffer.from(found?.signatures[0]?.sig ?? []).toString(), 'by alice')
+  })
+
+  await t.test('are signed, unless they are gone', async (t) => {
+    const { proposals, audit: log } = await open(t)
+    t.equal(await proposals.sign(REPO, idOf(1), [by(BOB)], audit), false)
+    t.same(await log.list({ limit: 9 }), [], 'what was not done is not written down')
+    await proposals.add(proposal(1), bounds, audit)
+    const signing = [by(BOB), by(keyId('carol'))].map((each) => proposals.sign(REPO, idOf(1), [each], audit))
+    t.same(await Promise.all(signing), [true, true])
+    t.equal((await proposals.get(REPO, idOf(1), 2000))?.signatures.length, 3)
+    t.equal(await proposals.withdraw(REPO, idOf(1), audit), true)
+    t.equal(await proposals.withdraw(REPO, idOf(1), audit), false)
+    t.equal(await proposals.get(REPO, idOf(1), 2000), undefined)
+    t.equal(await proposals.sign(REPO, idOf(1), [by(BOB)], audit), false)
+  })
+
+  await t.test('of the same change are told from each other: the first stays', async (t) => {
+    const store = await open(t)
+    await store.proposals.add(proposal(1), bounds, audit)
+    const like = proposal(2, { likeness: 'like 1' })
+    t.same(await store.proposals.add(like, bounds, audit), { kind: 'like', id: idOf(1) })
+    t.same(await store.proposals.add({ ...like, repository: 'elsewhere' }, bounds, audit), { kind: 'kept' })
+    t.same(await ids(store), [1])
+    const later = { ...like, createdAt: 5000, expiresAt: 9000 }
+    t.same(await store.proposals.add(later, bounds, audit), { kind: 'kept' }, 'unless it has expired')
+    t.same(await ids(store, 5001), [2])
+  })
+
+  await t.test('stay within their bounds, by number and by bytes, and make room for none that pends', async (t) => {
+    const store = await open(t)
+    for (const n of [1, 2, 3]) t.same(await store.proposals.add(proposal(n), bounds, audit), { kind: 'kept' })
+    t.same(await store.proposals.add(proposal(4), bounds, audit), { kind: 'full' })
+    t.same(await store.proposals.add(proposal(3, { signatures: [by(BOB)] }), bounds, audit), { kind: 'kept' })
+    const few = { count: 99, bytes: 45 } // six bytes and four for each
+    t.same(await store.proposals.add(proposal(5), few, audit), { kind: 'kept' })
+    t.same(await store.proposals.add(proposal(6), few, audit), { kind: 'full' })
+    t.same(await ids(store), [1, 2, 3, 5])
+    t.same(await store.proposals.add({ ...proposal(6), repository: 'elsewhere' }, bounds, audit), { kind: 'kept' })
+  })
+
+  await t.test('are stale once a version of theirs is taken, and then the first to go', async (t) => {
+    const store = await open(t)
+    await store.metadata.publish([FIRST])
+    const team = [{ role: TEAM, version: 1, bytes: Buffer.from('team') }]
+    await store.proposals.add(proposal(1), bounds, audit)
+    await store.proposals.add(proposal(2, { files: team }), bounds, audit)
+    await store.proposals.add(proposal(3), bounds, audit)
+    const stale = async () => (await store.proposals.list(REPO, 2000)).map((each) => each.stale)
+    t.same(await stale(), [false, false, false])
+    await store.metadata.publish([publication(1, [file('targets', 2)])])
+    t.same(await stale(), [true, false, true])
+    t.match(await store.proposals.get(REPO, idOf(3), 2000), { stale: true })
+    t.same(await store.proposals.add(proposal(4, { files: team }), bounds, audit), { kind: 'kept' })
+    t.same(await ids(store), [2, 3, 4])
+  })
+
+  await t.test('leave with the publish that completes them, and with their repository', async (t) => {
+    const store = await open(t)
+    await store.metadata.publish([FIRST])
+    for (const n of [1, 2]) await store.proposals.add(proposal(n), bounds, audit)
+    const next = publication(1, [file('targets', 2)], { completes: idOf(1) })
+    t.same(await store.metadata.publish([{ ...next, base: 7 }]), [false])
+    t.same(await ids(store), [1, 2], 'a publish that was not stored completes nothing')
+    await store.metadata.publish([next])
+    t.same(await ids(store), [2])
+    await store.metadata.remove({ repository: REPO, at: 3000, audit })
+    t.same(await ids(store), [])
+    t.match(await store.metadata.summary(), { proposals: 0 })
+  })
+
+  await t.test('end with their time, and are dropped a few at a time', async (t) => {
+    const store = await open(t)
+    for (const n of [1, 2, 3]) await store.proposals.add(proposal(n, { expiresAt: 4000 + n }), bounds, audit)
+    t.same(await ids(store, 4001), [2, 3], 'at the very instant')
+    t.equal(await store.proposals.get(REPO, idOf(1), 4001), undefined)
+    t.equal(await store.proposals.prune(4002, 1), 1)
+    t.equal(await store.proposals.prune(4002, 9), 1)
+    t.equal(await store.proposals.prune(4002, 9), 0)
+    t.same(await ids(store, 0), [3])
   })
 }

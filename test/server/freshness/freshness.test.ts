@@ -7,6 +7,7 @@ import { StorageError } from '../../../server/storage/errors.ts'
 import { roleName } from '../../../tuf/index.ts'
 import { NOW, openTestServer, REPO, type TestServer } from '../support/app.ts'
 import { setTag, signTargets } from '../support/party.ts'
+import { propose } from '../support/proposals.ts'
 import { fetchTrusted } from '../support/reader.ts'
 
 const HOUR = 3600 * 1000
@@ -101,6 +102,18 @@ await t.test('superseded files go also while signing fails, for that may make th
   t.equal((await server.get(url)).statusCode, 200)
   server.services.freshness.start()
   while ((await metadata.byVersion(REPO, roleName('targets'), 1)) !== undefined) await setTimeout(20)
+  await server.services.freshness.stop()
+})
+
+await t.test('so do proposals whose time is over', async (t) => {
+  const server = await openTestServer(t, { timestampLifetime: 2, snapshotLifetime: 2, proposalLifetime: 60 })
+  const owner = await server.create()
+  setTag(owner, server.clock.now, 'x', 'x')
+  t.equal((await propose(server, { targets: await signTargets(owner) })).statusCode, 200)
+  server.clock.now += 60_000
+  const { metadata } = server.services.deps.store
+  server.services.freshness.start()
+  while ((await metadata.summary()).proposals > 0) await setTimeout(20)
   await server.services.freshness.stop()
 })
 
