@@ -5,6 +5,7 @@
  */
 import type { KeyCode, KeyFailures } from '../keys/errors.ts'
 import type { TrustCode } from '../tuf/errors.ts'
+import type { CeremonyCode } from './ceremony/errors.ts'
 import type { CommandCode } from './commands/errors.ts'
 import type { HttpCode } from './http-errors.ts'
 import type { PolicyCode } from './policy/errors.ts'
@@ -188,6 +189,24 @@ const MOVING = {
   DIVERGED: 1,
 } as const satisfies Record<MovingCode, ExitCode>
 
+const CEREMONY = {
+  PROPOSAL_MALFORMED: 2,
+  PROPOSAL_UNSOUND: 1,
+  WORDS_DIFFER: 1,
+  TAGS_CHANGED: 1,
+  SIGNATURE_FOREIGN: 1,
+  SIGNER_UNKNOWN: 1,
+  PROPOSALS_DIFFER: 1,
+  NOT_VOUCHED: 1,
+  OTHER_CHAIN: 1,
+  PROPOSAL_STALE: 1,
+  FILES_STALE: 1,
+  SIGNATURES_MISSING: 1,
+  NO_KEY_FITS: 1,
+  NOT_CONFIRMED: 1,
+  FORMAT_LIMIT: 2,
+} as const satisfies Record<CeremonyCode, ExitCode>
+
 /** By the name of the error's class. */
 export const EXIT_CODES = {
   TrustError: TRUST,
@@ -200,6 +219,7 @@ export const EXIT_CODES = {
   PublishError: PUBLISH,
   CommandError: COMMAND,
   MovingError: MOVING,
+  CeremonyError: CEREMONY,
 } as const satisfies Record<string, Readonly<Record<string, ExitCode>>>
 
 /** An error as it is told: `code` and `detail` for programs, the rest for people. */

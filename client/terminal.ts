@@ -90,7 +90,7 @@ function painter(live: boolean, env: TerminalOptions['env']): (colour: Colour, t
 }
 
 /** Without control and direction characters; one line, or a name from outside could write a line of its own. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, ' ')
 }
 

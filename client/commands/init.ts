@@ -2,7 +2,7 @@ import { isKeyError } from '../../keys/errors.ts'
 import { tufKeyId } from '../../keys/keystore/key-file.ts'
 import type { KeyInfo } from '../../keys/keystore/keystore.ts'
 import { nativeSuite } from '../../keys/native/suite.ts'
-import { codecOf, DEFAULT_LIMITS, keySetOf, notaryCodec, ROOT, TARGETS, tufCodec } from '../../tuf/index.ts'
+import { codecOf, DEFAULT_LIMITS, keySetOf, ROOT, TARGETS } from '../../tuf/index.ts'
 import type { Codec, PublicKey, Root } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { keyringOf } from '../publish/desk.ts'
@@ -18,6 +18,7 @@ import { addPin, loadPins, patternOf } from '../trust/pins.ts'
 import type { Pin } from '../trust/pins.ts'
 import { count, defineCommand, flag, list, one, text } from './declare.ts'
 import type { Answer } from './declare.ts'
+import { givenDialect } from './dialect-option.ts'
 import { CommandError, usage } from './errors.ts'
 import { givenCertificate, givenKey } from './given-keys.ts'
 import { pinCommand } from './pin-command.ts'
@@ -59,8 +60,8 @@ export const initCommand = defineCommand({
     }
     if (wishes.certificates.length > 0 && !customsOf(wishes.codec).rootHasCertificates)
       throw usage('--root-cert goes with --dialect notary')
-    if (wishes.targetsThreshold > 1 && wishes.codec.dialect === 'notary-v1')
-      throw usage('notary and docker know of no threshold above 1', 'leave --targets-threshold out')
+    if (Math.max(wishes.threshold, wishes.targetsThreshold) > customsOf(wishes.codec).mostNeeded)
+      throw usage('notary and docker know of no threshold above 1', 'leave the thresholds out')
     const exists = await refuseExisting(context, repository)
     const keys = await findOrMakeKeys(context, wishes, exists)
     const root = exists === undefined ? await found(context, wishes, keys) : ownRoot(wishes, keys, exists)
@@ -81,17 +82,6 @@ type Wishes = {
   readonly codec: Codec
 }
 type Keys = { readonly root: readonly KeyInfo[]; readonly targets: readonly GivenKey[] }
-
-const DIALECTS: ReadonlyMap<string, Codec> = new Map([
-  ['tuf', tufCodec],
-  ['notary', notaryCodec],
-])
-
-function givenDialect(name: string): Codec {
-  const codec = DIALECTS.get(name)
-  if (codec === undefined) throw usage(`there is no dialect ${name}`, `one of ${[...DIALECTS.keys()].join(', ')}`)
-  return codec
-}
 
 /**
  * The root of a repository that the server already has and that no pin here knows: an earlier run of ours may have been

@@ -112,6 +112,32 @@ export const COMMANDS: Readonly<Record<string, Entry | Group>> = {
     summary: 'replace the keys of a role',
     load: async () => (await import('./rotate.ts')).rotateCommand,
   },
+  root: {
+    summary: 'change who the keys are, with holders in different places',
+    example: 'tagseal root review app.root-2.json',
+    commands: {
+      propose: {
+        summary: 'write a file that proposes the next root of a repository, or its first',
+        load: async () => (await import('./root-propose.ts')).rootProposeCommand,
+      },
+      review: {
+        summary: 'print what a proposal would change, and who signed it',
+        load: async () => (await import('./root-review.ts')).rootReviewCommand,
+      },
+      sign: {
+        summary: 'sign a proposal with the keys here, after a look at it',
+        load: async () => (await import('./root-sign.ts')).rootSignCommand,
+      },
+      status: {
+        summary: 'print whose signatures a proposal has, and whose are missing',
+        load: async () => (await import('./root-status.ts')).rootStatusCommand,
+      },
+      publish: {
+        summary: 'publish a proposal that enough holders signed',
+        load: async () => (await import('./root-publish.ts')).rootPublishCommand,
+      },
+    },
+  },
   policy: {
     summary: 'which images this machine admits',
     example: 'tagseal policy test registry.example.com/team/app:1.4',

@@ -18,6 +18,10 @@ export type Customs = {
   readonly fields: (key: GivenKey) => Pick<PublicKey, 'keytype' | 'scheme' | 'public'>
   /** Whether root lists its own keys in certificates. */
   readonly rootHasCertificates: boolean
+  /** The highest threshold that the dialect's clients know. */
+  readonly mostNeeded: number
+  /** Whether the keys of older roots may sign a new one too, for clients that know no newer root. */
+  readonly oldRootsSign: boolean
   /** Signed members beside the known ones, with the repository's name among them where the dialect has room for it. */
   readonly naming: (unknown: Unknown, repository: string) => Unknown
   /** More tags than this do not stay in one file. */
@@ -42,6 +46,8 @@ const tuf: Customs = {
   algorithm: 'ed25519',
   fields: (key) => keyFields(key.public, 'tuf-1.0'),
   rootHasCertificates: false,
+  mostNeeded: Number.POSITIVE_INFINITY,
+  oldRootsSign: false,
   naming: (unknown, repository) => new Map(unknown).set(REPOSITORY_FIELD, repository),
   flatUpTo: 1000,
   snapshotMayBeOurs: false,
@@ -64,6 +70,8 @@ const notary: Customs = {
   fields: ({ public: material, certificate }) =>
     certificate === undefined ? keyFields(material, 'notary-v1') : toNotaryCertificate(Buffer.from(certificate)),
   rootHasCertificates: true,
+  mostNeeded: 1,
+  oldRootsSign: true,
   // Go drops members that it does not know, so a file with one could not be edited there. The certificate names it.
   naming: (unknown) => unknown,
   flatUpTo: Number.POSITIVE_INFINITY,

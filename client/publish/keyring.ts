@@ -110,7 +110,7 @@ function ownKeysOf(
 }
 
 /** undefined for a key of a kind that no keystore of ours holds. */
-function keystoreIdOf(key: PublicKey | undefined): string | undefined {
+export function keystoreIdOf(key: PublicKey | undefined): string | undefined {
   try {
     return key && tufKeyId(readPublicKey(key))
   } catch (error) {

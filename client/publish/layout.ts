@@ -111,7 +111,7 @@ export function keysOfOwner({ authority: { role, keys } }: Pick<HoldingRole, 'au
 }
 
 /** Whether a role has a name that the bins of a large repository have, or would have, or one below it. */
-export function isOwners(role: RoleName): boolean {
+export function isOwners(role: string): boolean {
   return /^(?:bins|bin-[0-9a-f]+)(?:\/|$)/.test(role)
 }
 

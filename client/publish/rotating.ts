@@ -72,7 +72,7 @@ export function planDelegatedRotation(repository: string, role: RoleName, wanted
  * Targets under the new keys; and every role that was under the very keys of targets by the word of one of these, as
  * hash bins are: whoever stole the old ones could still sign those. One that never published has only its entry changed.
  */
-async function reissued(standing: Standing, next: Root, making: Making): Promise<readonly Edit[]> {
+export async function reissued(standing: Standing, next: Root, making: Making): Promise<readonly Edit[]> {
   const before = keysOf(authorityOf(standing.root, TARGETS))
   const after = keySetOf(next, TARGETS)
   const following = new Set<RoleName>([TARGETS])

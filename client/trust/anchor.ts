@@ -101,7 +101,7 @@ async function startFromVoucher(pin: Voucher, options: StartOptions): Promise<Ac
 type Voucher = Extract<Pin, { readonly kind: 'keys' | 'ca' }>
 
 /** Distinct keys that the pin speaks for, with a valid signature over this root. */
-function meets(pin: Voucher, { bytes, value }: Accepted<WalkingRoot>): boolean {
+export function meets(pin: Voucher, { bytes, value }: Accepted<WalkingRoot>): boolean {
   const authority = pin.kind === 'keys' ? pinnedKeys(pin, value) : vouchedKeys(pin, value)
   const signed = value.codec.decode('root', bytes, value)
   return signersOf(authority, signed, value.suite).size >= authority.role.threshold

@@ -1,0 +1,65 @@
+import { isChanged, roleChangesOf } from '../ceremony/changes.ts'
+import { followedBy } from '../ceremony/opened.ts'
+import type { Opened } from '../ceremony/opened.ts'
+import { pinOf } from '../ceremony/outlook.ts'
+import { publishProposal } from '../ceremony/publish.ts'
+import { vouchFor } from '../ceremony/vouch.ts'
+import type { Context } from '../context.ts'
+import { keySetOf, ROOT } from '../../tuf/index.ts'
+import { addPin, loadPins, patternOf, pinFor } from '../trust/pins.ts'
+import type { Pin } from '../trust/pins.ts'
+import { defineCommand, many } from './declare.ts'
+import { readProposals } from './root-files.ts'
+import { sayUnsigned } from './say-unsigned.ts'
+
+export const rootPublishCommand = defineCommand({
+  operands: { FILE: many('the proposal; several copies of it are merged') },
+  options: {},
+  examples: [
+    'tagseal root publish app.root-2.json',
+    'tagseal root publish from-alice.json from-bob.json from-carol.json',
+  ],
+  notes: [
+    'Needs a token and no key: nothing is signed here. Everything is checked as consumers will check it.',
+    'Run it again where nobody knows whether it got through: what is published already is done.',
+    'Prints the pin, which is another one where the root keys or their threshold changed.',
+  ].join('\n'),
+  async run(context, input) {
+    const opened = await readProposals(input.many('FILE'))
+    const { repository } = opened.proposal
+    const { version } = opened.root.signed.body
+    if (followedBy(opened) === undefined) await vouchFor(opened, context)
+    const { published, unsigned } = await publishProposal(context, opened)
+    sayUnsigned(context.terminal, unsigned)
+    const { server } = await context.api(repository)
+    await keepPin(context, opened, server)
+    const { terminal } = context
+    terminal.note(`root ${version} of ${repository} ${published ? 'is published' : 'was published already'}`)
+    const [root] = roleChangesOf(opened)
+    if (root !== undefined && isChanged(root)) terminal.note('whoever pins the root keys by their ids should pin these')
+    const command = pinOf(opened, server)
+    return {
+      lines: [command],
+      document: { repository, server, version, proposal: opened.fingerprint, published, command },
+    }
+  },
+})
+
+/**
+ * Whoever published it trusts it as consumers do, refreshed under the pin that they get, before it is called done. A pin
+ * of this machine on the keys of this one repository follows them.
+ */
+async function keepPin(context: Context, opened: Opened, server: string): Promise<void> {
+  const { repository } = opened.proposal
+  const { keys, threshold } = keySetOf(opened.root.signed.body, ROOT)
+  const pin: Pin = { kind: 'keys', keyids: keys.map(({ id }) => id), threshold }
+  const rules = await loadPins(context.paths.trust)
+  if (!rules.some(({ pattern }) => pattern.matches(repository))) {
+    await (await context.unpinned(repository, pin)).refresh(context.signal)
+    await addPin(context.paths.trust, { pattern: patternOf(repository), pin, server })
+    return
+  }
+  await (await context.repository(repository)).refresh(context.signal)
+  const rule = pinFor(rules, repository)
+  if (rule.pattern.literal && rule.pin.kind === 'keys') await addPin(context.paths.trust, { ...rule, pin })
+}

@@ -1,0 +1,164 @@
+/** A proposal as people and programs are told of it. */
+import { isChanged, renamingsOf, roleChangesOf } from '../ceremony/changes.ts'
+import type { NamedKey, RoleChange } from '../ceremony/changes.ts'
+import type { Opened } from '../ceremony/opened.ts'
+import { followedBy } from '../ceremony/opened.ts'
+import { outlookOf } from '../ceremony/outlook.ts'
+import type { Outlook } from '../ceremony/outlook.ts'
+import { placeOnServer } from '../ceremony/place.ts'
+import type { ServerPlace } from '../ceremony/place.ts'
+import { callOf, isMet, tallyOf } from '../ceremony/signatures.ts'
+import type { Tally } from '../ceremony/signatures.ts'
+import { openSource } from '../ceremony/source.ts'
+import { vouchFor } from '../ceremony/vouch.ts'
+import type { Vouching } from '../ceremony/vouch.ts'
+import { wordsOf } from '../ceremony/words.ts'
+import type { Context } from '../context.ts'
+import { HttpError } from '../http-errors.ts'
+import { isClientError } from '../trust/errors.ts'
+import { loadPins, pinFor } from '../trust/pins.ts'
+
+export type Report = {
+  readonly lines: readonly string[]
+  /** What a person must see, whatever else is passed over. */
+  readonly warnings: readonly string[]
+  readonly document: object
+}
+
+/** Everything that can be said of a proposal from here. Throws CeremonyError where this machine or the server knows better. */
+export async function reportOn(context: Context, opened: Opened, offline: boolean): Promise<Report> {
+  const vouching = await vouchFor(opened, context)
+  const server = await serverFor(context, opened.proposal.repository)
+  const place = offline || server === undefined ? undefined : await askServer(context, opened)
+  const outlook = outlookOf(opened, server ?? 'URL', context.clock())
+  const tallies = tallyOf(opened)
+  const warnings = [...outlook.warnings, ...vouchingWarnings(opened, vouching), ...placeWarnings(opened, place)]
+  return {
+    lines: [
+      `proposal ${opened.fingerprint}`,
+      ...wordsOf(opened),
+      ...outlook.effects,
+      ...tallies.map((tally) => tallyLine(opened, tally)),
+      ...vouchingLines(vouching),
+      ...placeLines(place),
+    ],
+    warnings,
+    document: { ...documentOf(opened, { ...outlook, warnings }), machine: vouching, server: place ?? null },
+  }
+}
+
+/** Named for this run, or kept with the pin; undefined where nothing names one. */
+async function serverFor({ settings, paths }: Context, repository: string): Promise<string | undefined> {
+  if (settings.server !== undefined) return settings.server
+  const rules = await loadPins(paths.trust)
+  const isPinned = rules.some(({ pattern }) => pattern.matches(repository))
+  return isPinned ? pinFor(rules, repository).server : undefined
+}
+
+/** undefined where the server cannot be reached: on a machine without a network that is no fault. */
+async function askServer(context: Context, opened: Opened): Promise<ServerPlace | undefined> {
+  try {
+    return await placeOnServer(opened, await openSource(context, opened.proposal.repository), context.signal)
+  } catch (error) {
+    const isAway = error instanceof HttpError || (isClientError(error) && AWAY.has(error.code))
+    if (!isAway || context.signal.aborted) throw error
+    return undefined
+  }
+}
+
+const AWAY: ReadonlySet<string> = new Set(['NETWORK', 'TIMEOUT', 'SERVER_ERROR', 'UNAUTHORIZED', 'BAD_ANSWER'])
+
+export function tallyLine(opened: Opened, tally: Tally): string {
+  const { file, by, need, signed, missing } = tally
+  const called = (ids: readonly string[]) => ids.map((id) => callOf(opened, id)).join(', ')
+  const have = signed.length === 0 ? '' : `: ${called(signed)}`
+  const open = isMet(tally) ? '' : `; not yet any of ${called(missing)}`
+  return `${file} has ${signed.length} of ${need} signatures by the keys of ${by}${have}${open}`
+}
+
+function vouchingLines(vouching: Vouching): readonly string[] {
+  switch (vouching.kind) {
+    case 'pin':
+      return [`this machine: its pin speaks for root ${vouching.version}`]
+    case 'seen':
+      return [`this machine: it trusts root ${vouching.version}`]
+    case 'nothing':
+      return []
+    default:
+      return vouching satisfies never
+  }
+}
+
+function vouchingWarnings(opened: Opened, vouching: Vouching): readonly string[] {
+  if (vouching.kind !== 'nothing') return []
+  const { repository } = opened.proposal
+  const whose = followedBy(opened) === undefined ? 'each key that it names' : 'the root that it follows'
+  const why = vouching.pinned
+    ? `the pin of this machine for ${repository} knows none of the roots in the file`
+    : `nothing on this machine says whose ${repository} is`
+  return [`${why}: compare ${whose} with what its holders say, by another way than the file came`]
+}
+
+function placeLines(place: ServerPlace | undefined): readonly string[] {
+  if (place === undefined) return []
+  return [place.kind === 'published' ? 'the server: it is published already' : 'the server: it fits what is published']
+}
+
+function placeWarnings({ proposal }: Opened, place: ServerPlace | undefined): readonly string[] {
+  if (place === undefined) {
+    return ['it could NOT be compared with the server: another root may be published there by now']
+  }
+  const { repository } = proposal
+  return place.stale.map(
+    (role) => `${role} was published since: tagseal root propose ${repository} --refresh FILE before it is published`,
+  )
+}
+
+/** For `--json`. */
+function documentOf(opened: Opened, { effects, warnings }: Outlook): object {
+  const { body } = opened.root.signed
+  const followed = followedBy(opened)
+  return {
+    repository: opened.proposal.repository,
+    proposal: opened.fingerprint,
+    version: body.version,
+    follows: followed?.root.version ?? null,
+    expires: new Date(body.expires).toISOString(),
+    words: wordsOf(opened),
+    roles: roleChangesOf(opened).map(roleDocument),
+    renamed: renamingsOf(opened),
+    effects,
+    warnings,
+    ...signaturesDocument(opened),
+  }
+}
+
+export function signaturesDocument(opened: Opened): object {
+  const tallies = tallyOf(opened)
+  const keys = (ids: readonly string[]) => ids.map((id) => ({ id, called: callOf(opened, id) }))
+  return {
+    complete: tallies.every(isMet),
+    signatures: tallies.map(({ role, file, by, need, signed, missing }) => ({
+      file,
+      role,
+      by,
+      need,
+      signed: keys(signed),
+      missing: keys(missing),
+    })),
+  }
+}
+
+function roleDocument(change: RoleChange): object {
+  const { role, threshold, joining, leaving, staying } = change
+  const keys = (list: readonly NamedKey[]) => list.map(({ id, scheme, name }) => ({ id, scheme, name: name ?? null }))
+  return {
+    role,
+    changed: isChanged(change),
+    threshold: threshold.after,
+    before: threshold.before ?? null,
+    joining: keys(joining),
+    leaving: keys(leaving),
+    staying: keys(staying),
+  }
+}

@@ -1,0 +1,58 @@
+import { choresFor, signChores } from '../ceremony/sign.ts'
+import { callOf, isMet, tallyOf } from '../ceremony/signatures.ts'
+import { defineCommand, flag, list, many, text } from './declare.ts'
+import { confirm } from './confirm.ts'
+import { readProposals, writeProposal } from './root-files.ts'
+import { reportOn, signaturesDocument } from './root-report.ts'
+
+export const rootSignCommand = defineCommand({
+  operands: { FILE: many('the proposal; several copies of it are merged into the first') },
+  options: {
+    key: list('ID', 'sign with this key of this machine, and not with each that fits; may be repeated'),
+    out: text('FILE', 'write the signed proposal there, and leave what was given as it is'),
+    offline: flag('ask no server'),
+    yes: flag('sign without being asked, for machines where nobody is there to answer'),
+  },
+  examples: [
+    'tagseal root sign app.root-2.json',
+    'tagseal root sign app.root-2.json --key ssh:alice@example.com',
+    'tagseal root sign mine.json from-bob.json --yes',
+  ],
+  notes: [
+    'Shows what "tagseal root review" shows, and asks, before anything is signed.',
+    'Keys in files, ssh-agents, PKCS#11 tokens and signer programs sign alike. The file is replaced whole, or not at all.',
+  ].join('\n'),
+  async run(context, input) {
+    const files = input.many('FILE')
+    const opened = await readProposals(files)
+    const { repository } = opened.proposal
+    const report = await reportOn(context, opened, input.flag('offline'))
+    const keystore = await context.keystore()
+    const chores = await choresFor(opened, keystore, input.list('key'))
+    for (const warning of report.warnings) context.terminal.warn(warning)
+    const open = chores.filter(({ done }) => !done)
+    const asked = { repository, lines: report.lines, yes: input.flag('yes') || open.length === 0 }
+    await confirm(context.terminal, {
+      ...asked,
+      question: `Sign root ${opened.root.signed.body.version} of ${repository}?`,
+    })
+    const signed = await signChores(opened, open, keystore)
+    const out = input.text('out') ?? files[0] ?? ''
+    await writeProposal(out, signed)
+    const by = [...new Set(open.map(({ key }) => callOf(opened, key.id)))]
+    const isComplete = tallyOf(signed).every(isMet)
+    context.terminal.note(
+      isComplete ? 'nobody is missing: tagseal root publish FILE' : 'tagseal root status FILE says who is missing',
+    )
+    return {
+      lines: [by.length === 0 ? `every key here had signed ${out} already` : `${out} is signed by ${by.join(', ')}`],
+      document: {
+        repository,
+        file: out,
+        proposal: opened.fingerprint,
+        signed: open.map(({ role, key }) => ({ role, key: key.id })),
+        ...signaturesDocument(signed),
+      },
+    }
+  },
+})

@@ -1,0 +1,135 @@
+/** Root ceremonies of holders in different places, who share nothing but a file that is carried between them. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import type { Test } from 'tap'
+import { Updater } from 'tuf-js'
+import { makeKey, openCeremony } from '../support/ceremony.ts'
+import type { Came, Ceremony, Holder } from '../support/ceremony.ts'
+import { whyNoRegistry } from '../support/registry.ts'
+
+const skip = (await whyNoRegistry()) ?? false
+const NAMES = ['alice', 'bob', 'carol', 'dora', 'erin'] as const
+
+await t.test('a ceremony of three of five', { skip }, async (t) => {
+  const ceremony = await openCeremony(t)
+  const { repository } = ceremony
+  const holders = NAMES.map((name) => ceremony.holder(name))
+  const [alice, bob, carol, dora, erin] = holders as [Holder, Holder, Holder, Holder, Holder]
+  const [pipeline, consumer] = [ceremony.holder('pipeline'), ceremony.holder('consumer')]
+  const tag = `${repository}:1.0`
+  const digest = await ceremony.push('1.0')
+  let pin: readonly string[] = []
+
+  await t.test('founds the repository: each signs at home, and only the file travels', async (t) => {
+    const joins: string[] = []
+    for (const holder of holders) {
+      const key = await makeKey(holder)
+      joins.push('--add-root', `${holder.name}=${ceremony.carry(holder, key, alice)}`)
+    }
+    const ci = ceremony.carry(pipeline, await makeKey(pipeline, 'ci'), alice)
+    const out = alice.path('first.json')
+    const wish = [...joins, '--root-threshold', '3', '--add-targets', `ci=${ci}`, '--out', out]
+    const proposed = done(t, await alice.online(['root', 'propose', repository, ...wish]))
+    t.match(proposed.stdout, /^root 1 of .* founds it$/m)
+    t.match(proposed.stdout, /^root: 3 of 5 keys must sign$/m)
+    t.match(proposed.stdout, /^root: in {5}[0-9a-f]{64} ed25519 erin$/m)
+
+    await relay(t, ceremony, 'first.json', [alice, carol, erin, pipeline])
+    ceremony.carry(pipeline, 'first.json', bob)
+    const status = done(t, await bob.run(['root', 'status', bob.path('first.json'), '--json']))
+    t.match(JSON.parse(status.stdout), { complete: true })
+    const published = done(t, await bob.online(['root', 'publish', bob.path('first.json')]))
+    pin = pinIn(published)
+    t.match(published.stdout, /^tagseal trust add .* --threshold 3 --server /m)
+    done(t, await consumer.online(pin))
+    done(t, await pipeline.online(pin))
+    done(t, await pipeline.online(['sign', tag]))
+    t.equal(done(t, await consumer.online(['verify', tag])).stdout, `${repository}@${digest}\n`)
+  })
+
+  await t.test('replaces a root key and the key of the pipeline, whose tags stay signed', async (t) => {
+    const [frank, newPipeline] = [ceremony.holder('frank'), ceremony.holder('new-pipeline')]
+    const key = ceremony.carry(frank, await makeKey(frank), bob)
+    const ci = ceremony.carry(newPipeline, await makeKey(newPipeline, 'ci-2'), bob)
+    const out = bob.path('second.json')
+    const root = ['--add-root', `frank=${key}`, '--remove-root', 'alice']
+    const targets = ['--add-targets', `ci-2=${ci}`, '--remove-targets', 'ci', '--replace-timestamp']
+    const proposed = done(t, await bob.online(['root', 'propose', repository, ...root, ...targets, '--out', out]))
+    t.match(proposed.stdout, /^root: out {4}[0-9a-f]{64} ed25519 alice$/m)
+    t.match(proposed.stdout, /^targets 3 goes with it: 1 tag as in version 2; it expires /m)
+    t.match(proposed.stdout, /^timestamp: in /m)
+
+    const copies: string[] = []
+    for (const holder of [dora, frank, alice, carol, newPipeline]) {
+      const file = ceremony.carry(bob, 'second.json', holder)
+      done(t, await holder.run(['root', 'sign', file, '--yes']))
+      copies.push(ceremony.carry(holder, 'second.json', erin, `from-${holder.name}.json`))
+    }
+    await t.test('copies merge in any order', async (t) => {
+      const outcomes = new Set<string>()
+      for (const order of [copies, copies.toReversed(), [...copies.slice(2), ...copies.slice(0, 2)]]) {
+        outcomes.add(done(t, await erin.run(['root', 'status', ...order, '--json'])).stdout.replace(/"called".*/g, ''))
+      }
+      t.equal(outcomes.size, 1)
+      t.match(JSON.parse(done(t, await erin.run(['root', 'status', ...copies, '--json'])).stdout), { complete: true })
+    })
+    await t.test('one copy alone is not enough, and it is said who is missing', async (t) => {
+      const [first = ''] = copies
+      done(t, await erin.online(pin))
+      const early = await erin.online(['root', 'publish', first])
+      t.match(early, { exit: 1, code: 'SIGNATURES_MISSING' })
+      t.match(early.stderr, /root 2 needs 3 signatures and has 1; not yet: .*alice \([0-9a-f]{12}\).*bob/)
+    })
+    const published = done(t, await erin.online(['root', 'publish', ...copies]))
+    t.match(published.stderr, /root 2 of .* is published/)
+    t.equal(done(t, await consumer.online(['verify', tag])).stdout, `${repository}@${digest}\n`)
+
+    await t.test('published again, it is done already', async (t) => {
+      t.match(done(t, await erin.online(['root', 'publish', ...copies])).stderr, /was published already/)
+    })
+    await t.test('the old pipeline signs no more, and the new one does', async (t) => {
+      await ceremony.push('2.0')
+      t.match(await pipeline.online(['sign', `${repository}:2.0`]), { exit: 1, code: 'NO_SIGNING_KEY' })
+      done(t, await newPipeline.online(pin))
+      done(t, await newPipeline.online(['sign', `${repository}:2.0`]))
+    })
+    await t.test('somebody who pins the new keys for the first time trusts it too', async (t) => {
+      const late = ceremony.holder('late')
+      done(t, await late.online(pinIn(published)))
+      done(t, await late.online(['verify', tag]))
+    })
+  })
+
+  await t.test('tuf-js follows all of it', async (t) => {
+    const metadataBaseUrl = `${ceremony.url}/v2/${repository}/_trust/tuf`
+    const metadataDir = join(t.testdir(), 'metadata')
+    mkdirSync(metadataDir)
+    const first = await fetch(`${metadataBaseUrl}/1.root.json`)
+    writeFileSync(join(metadataDir, 'root.json'), Buffer.from(await first.arrayBuffer()))
+    const updater = new Updater({ metadataDir, metadataBaseUrl })
+    await updater.refresh()
+    t.equal(`sha256:${(await updater.getTargetInfo('1.0'))?.hashes['sha256']}`, digest)
+  })
+})
+
+/** From desk to desk: each signs what came, and hands it on. */
+async function relay(t: Test, { carry }: Ceremony, file: string, way: readonly Holder[]): Promise<void> {
+  for (const [i, holder] of way.entries()) {
+    const before = way[i - 1]
+    if (before !== undefined) carry(before, file, holder)
+    const review = done(t, await holder.run(['root', 'review', holder.path(file)]))
+    t.match(review.stderr, /NOT be compared with the server/)
+    done(t, await holder.run(['root', 'sign', holder.path(file), '--yes']))
+  }
+}
+
+function done(t: Test, came: Came): Came {
+  t.equal(came.exit, 0, came.exit === 0 ? 'done' : came.stderr)
+  return came
+}
+
+/** Every word after `tagseal` of the pin that was printed. */
+function pinIn({ stdout }: Came): readonly string[] {
+  return stdout.trim().split('\n').at(-1)?.split(' ').slice(1) ?? []
+}
