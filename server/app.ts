@@ -25,6 +25,7 @@ import { onlineKeyRoutes } from './routes/online-key.ts'
 import { postImport } from './routes/import.ts'
 import { deleteRepository } from './routes/remove.ts'
 import { proposalRoutes } from './routes/proposals.ts'
+import { changesRoute } from './routes/changes.ts'
 import { repositoryRoutes } from './routes/repositories.ts'
 import { tokenAuthRoutes } from './routes/token-auth.ts'
 import { tokenRoutes } from './routes/tokens.ts'
@@ -59,6 +60,7 @@ export function buildApp(deps: AppDeps, tls?: TlsFiles): FastifyInstance {
   changefeedRoutes(app, deps)
   repositoryRoutes(app, deps)
   proposalRoutes(app, deps)
+  changesRoute(app, deps)
   tokenRoutes(app, deps)
   tokenAuthRoutes(app, deps)
   return app

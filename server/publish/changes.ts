@@ -1,6 +1,6 @@
 import { TrustError, newRoleName, refusePattern, refuseTargetPath } from '../../tuf/index.ts'
-import type { DelegatedRole, Delegations, Hashes, TargetFile, Targets } from '../../tuf/index.ts'
-import type { TagChange } from '../storage/store.ts'
+import type { DelegatedRole, Delegations, Hashes, RoleKeys, TargetFile, Targets } from '../../tuf/index.ts'
+import type { DelegationChange, DelegationEntry, TagChange } from '../storage/store.ts'
 
 /** The digest that a target stands for, in the form image references use. */
 function digestOf({ hashes }: TargetFile): string | undefined {
@@ -21,6 +21,38 @@ export function tagChanges(previous: Targets | undefined, next: Targets): readon
   }
   for (const tag of previous?.targets.keys() ?? []) if (!next.targets.has(tag)) changes.push({ tag })
   return changes
+}
+
+/** What a delegator says otherwise than before of the roles below it. Hash bins are under its keys or their own. */
+export function delegationChanges(previous: Targets | undefined, next: Targets): readonly DelegationChange[] {
+  const [before, after] = [entriesOf(previous?.delegations), entriesOf(next.delegations)]
+  return [...new Set([...before.keys(), ...after.keys()])].flatMap((role) => {
+    const [old, entry] = [before.get(role), after.get(role)]
+    if (JSON.stringify(old) === JSON.stringify(entry)) return []
+    return [{ role, ...(old === undefined ? {} : { before: old }), ...(entry === undefined ? {} : { entry }) }]
+  })
+}
+
+function entriesOf(delegations: Delegations | undefined): ReadonlyMap<string, DelegationEntry> {
+  const entries = new Map<string, DelegationEntry>()
+  if (delegations === undefined) return entries
+  const keysOf = ({ keyids }: RoleKeys) =>
+    keyids.flatMap((id) => {
+      const key = delegations.keys.get(id)
+      return key === undefined ? [] : [{ keytype: key.keytype, scheme: key.scheme, public: key.public }]
+    })
+  for (const role of delegations.roles) {
+    const { name, scope, threshold, terminating } = role
+    const patterns = scope.kind === 'paths' ? scope.paths : scope.prefixes
+    entries.set(name, { keys: keysOf(role), threshold, scope: { kind: scope.kind, patterns }, terminating })
+  }
+  const { succinct } = delegations
+  if (succinct !== undefined) {
+    const scope = { kind: 'bins', patterns: [`${succinct.namePrefix}-${succinct.bitLength}`] }
+    const { threshold } = succinct
+    entries.set(`${succinct.namePrefix}-*`, { keys: keysOf(succinct), threshold, scope, terminating: true })
+  }
+  return entries
 }
 
 function sameMeaning(a: TargetFile, b: TargetFile): boolean {

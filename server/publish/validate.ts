@@ -35,7 +35,7 @@ import type {
 } from '../../tuf/index.ts'
 import { invalidUpdate } from '../problem.ts'
 import type { LastSigned, NewFile, RepositoryState, RoleChange } from '../storage/store.ts'
-import { tagChanges } from './changes.ts'
+import { delegationChanges, tagChanges } from './changes.ts'
 import { completeBoth, completeOver } from './complete.ts'
 import type { Completed, Completion, Subject } from './complete.ts'
 import { acceptUploaded, begunAnew, leftBehind } from './delegated.ts'
@@ -89,7 +89,7 @@ export async function validate(completion: Completion, candidate: Candidate): Pr
     retire: previous === undefined ? [] : await completion.online.retired(candidate.repository, previous, trust),
     leftBehind: await leftBehind(afterTargets, roles, storedRoles(candidate, next.leaving), candidate.stored),
     holdsSnapshot,
-    leaving: [...next.leaving, ...anew],
+    leaving: [...next.leaving, ...anew, ...made.anew],
   }
 }
 
@@ -139,8 +139,9 @@ async function completed(
   { trust, rules }: Pick<Subject, 'trust' | 'rules'>,
   next: NextSnapshot,
 ): Promise<Completed> {
-  const { repository, judge, lastSigned } = candidate
-  const subject = { repository, trust, rules, now: judge.now, ...(lastSigned === undefined ? {} : { lastSigned }) }
+  const { repository, judge, state, lastSigned } = candidate
+  const deleted = lastSigned === undefined ? {} : { lastSigned }
+  const subject = { repository, trust, rules, now: judge.now, state, ...deleted }
   const previous = await storedOnline(candidate)
   if ('bytes' in next) return completeOver(completion, subject, previous, next.bytes)
   return completeBoth(completion, subject, previous, next.make)
@@ -224,7 +225,8 @@ async function changedRoles(
 
 function changeOf({ suite }: Judge, { role, signed, file, previous, authority }: ChangedRole): RoleChange {
   const keyids = [...signersOf(authority, signed, suite).values()]
-  return { role, version: file.version, keyids, tags: tagChanges(previous, file) }
+  const { version } = file
+  return { role, version, keyids, tags: tagChanges(previous, file), delegations: delegationChanges(previous, file) }
 }
 
 /** With a role that leaves, its tags mean nothing any more in it; nobody signed that but its delegator. */

@@ -30,8 +30,8 @@ function rewriteTrust(url: string): string {
 }
 
 const BASE = '/v1/repositories/'
-/** No part of a name begins with `_`, so that the second is nobody's repository. */
-const SUFFIX = /\/(?:history|_import|proposals(?:\/[0-9a-f]{32}(?:\/signatures)?)?)$/
+/** No part of a name begins with `_`, so that those with one are nobody's repository. */
+const SUFFIX = /\/(?:history|_import|_changes|proposals(?:\/[0-9a-f]{32}(?:\/signatures)?)?)$/
 
 function rewriteRepository(url: string): string {
   const { path, query } = split(url)

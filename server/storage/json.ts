@@ -1,3 +1,5 @@
+import type { DelegationEntry } from './store.ts'
+
 /** Lists that we wrote as JSON ourselves; anything else there is a damaged database. */
 export function readTexts(json: string): string[] {
   const value: unknown = JSON.parse(json)
@@ -10,3 +12,5 @@ export function readObject(json: string): Readonly<Record<string, unknown>> {
   if (typeof value === 'object' && value !== null) return { ...value }
   throw new RangeError('a stored object is damaged')
 }
+
+export const readDelegation: (json: string) => DelegationEntry = JSON.parse

@@ -213,4 +213,21 @@ export const MIGRATIONS: readonly string[] = [
     FOREIGN KEY (repository, proposal) REFERENCES proposal ON DELETE CASCADE
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- What a delegator said of a role below it; NULL: that there is none. With what it said before, which is how it was at
+  -- any moment since the change before this one.
+  CREATE TABLE delegating (
+    id INTEGER PRIMARY KEY,
+    repository INTEGER NOT NULL REFERENCES repository,
+    delegator TEXT NOT NULL,
+    role TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    keyids TEXT NOT NULL CHECK (json_valid(keyids)),
+    by TEXT,
+    before TEXT CHECK (json_valid(before)),
+    entry TEXT CHECK (json_valid(entry))
+  ) STRICT;
+  CREATE INDEX delegating_repository ON delegating (repository, at);
+  `,
 ]

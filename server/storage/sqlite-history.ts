@@ -1,7 +1,7 @@
 import { decodeHex } from '../../tuf/index.ts'
-import { readTexts } from './json.ts'
+import { readDelegation, readTexts } from './json.ts'
 import type { Sql } from './sql.ts'
-import type { HistoryEntry, MetadataStore, RoleChange, TagChange } from './store.ts'
+import type { DelegationEntry, HistoryEntry, MetadataStore, RoleChange, TagChange } from './store.ts'
 
 type Row = {
   id: number
@@ -15,22 +15,72 @@ type Row = {
   by: string | null
 }
 
-/** Inside the caller's transaction. Only tags whose meaning changed cost a row. */
-export function historyWriter(sql: Sql): (repository: number, change: RoleChange, at: number, by?: string) => void {
+type Writer = (repository: number, change: RoleChange, at: number, by?: string) => void
+
+/** Inside the caller's transaction. Only what changed costs a row: a tag's meaning, a delegation. */
+export function historyWriter(sql: Sql): Writer {
   const insertPublication = sql.prepare<[number, string, number, number, string, string | null]>(
     'INSERT INTO publication (repository, role, version, at, keyids, by) VALUES (?, ?, ?, ?, ?, ?)',
   )
   const insertMeaning = sql.prepare<[number, string, number, Uint8Array | null, number | null]>(
     'INSERT INTO meaning (repository, tag, publication, digest, length) VALUES (?, ?, ?, ?, ?)',
   )
-  return (repository, { role, version, keyids, tags }, at, by) => {
+  const writeDelegations = delegationWriter(sql)
+  return (repository, change, at, by) => {
+    writeDelegations(repository, change, at, by)
+    const { role, version, keyids, tags } = change
     if (tags.length === 0) return
     const { lastInsertRowid } = insertPublication.run(repository, role, version, at, JSON.stringify(keyids), by ?? null)
-    for (const change of tags) {
-      const { tag, meaning } = change
-      insertMeaning.run(repository, tag, Number(lastInsertRowid), rawDigest(change), meaning?.length ?? null)
+    for (const each of tags) {
+      const { tag, meaning } = each
+      insertMeaning.run(repository, tag, Number(lastInsertRowid), rawDigest(each), meaning?.length ?? null)
     }
   }
+}
+
+function delegationWriter(sql: Sql): Writer {
+  type Values = [number, string, string, number, number, string, string | null, string | null, string | null]
+  const insert = sql.prepare<Values>(
+    `INSERT INTO delegating (repository, delegator, role, version, at, keyids, by, before, entry)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  )
+  const textOf = (entry?: DelegationEntry) => (entry === undefined ? null : JSON.stringify(entry))
+  return (repository, { role: delegator, version, keyids, delegations = [] }, at, by) => {
+    const signers = JSON.stringify(keyids)
+    for (const { role, before, entry } of delegations) {
+      insert.run(repository, delegator, role, version, at, signers, by ?? null, textOf(before), textOf(entry))
+    }
+  }
+}
+
+export function changedTagsIn(sql: Sql): MetadataStore['changedTags'] {
+  const page = sql.prepare<[string, number, string, number], { tag: string }>(
+    `SELECT DISTINCT tag FROM meaning JOIN publication ON publication.id = meaning.publication
+     WHERE meaning.repository = (SELECT id FROM repository WHERE name = ?) AND at >= ? AND tag > ?
+     ORDER BY tag LIMIT ?`,
+  )
+  return async (repository, since, { limit, from = '' }) =>
+    sql.run(() => page.all(repository, since, from, limit).map(({ tag }) => tag))
+}
+
+export function changedDelegationsIn(sql: Sql): MetadataStore['changedDelegations'] {
+  type Changed = Pick<Row, 'role' | 'version' | 'at' | 'keyids' | 'by'> & { delegator: string; before: string | null }
+  const changed = sql.prepare<[string, number, number], Changed>(
+    `SELECT last.delegator, last.role, last.version, last.at, last.keyids, last.by, first.before
+     FROM (SELECT min(id) AS first, max(id) AS last FROM delegating
+           WHERE repository = (SELECT id FROM repository WHERE name = ?) AND at >= ? GROUP BY delegator, role) AS ends
+     JOIN delegating AS first ON first.id = ends.first JOIN delegating AS last ON last.id = ends.last
+     ORDER BY last.delegator, last.role LIMIT ?`,
+  )
+  return async (repository, since, limit) =>
+    sql.run(() =>
+      changed.all(repository, since, limit).map(({ keyids, by, before, ...row }) => ({
+        ...row,
+        keyids: readTexts(keyids),
+        ...(by === null ? {} : { by }),
+        ...(before === null ? {} : { before: readDelegation(before) }),
+      })),
+    )
 }
 
 export function historyIn(sql: Sql): MetadataStore['history'] {

@@ -26,11 +26,16 @@ export function keysIn(sql: Sql): OnlineKeyStore {
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   )
   const other = sql.prepare<[string, string]>('SELECT 1 FROM online_key WHERE keyid = ? AND repository <> ? LIMIT 1')
+  const forget = sql.prepare<[string, string, string]>(
+    'DELETE FROM online_key WHERE repository = ? AND role = ? AND keyid = ?',
+  )
   return {
-    async add(key, fresh) {
+    async add(key, fresh, replaces = () => []) {
       return sql.write(() => {
-        const instead = fresh(select.all(key.repository, key.role).map(keyOf))
+        const kept = select.all(key.repository, key.role).map(keyOf)
+        const instead = fresh(kept)
         if (instead !== undefined) return instead
+        for (const each of replaces(kept)) forget.run(each.repository, each.role, each.keyid)
         const { repository, role, keyid, keytype, scheme, sealed = null, signer = null, createdAt } = key
         insert.run(repository, role, keyid, keytype, scheme, key.public, sealed, signer, createdAt)
         return key

@@ -4,7 +4,7 @@ import type { Outcome } from './gather.ts'
 import { instant, roleName, version as versionOf } from '../../tuf/index.ts'
 import type { RoleName } from '../../tuf/index.ts'
 import type { Sql } from './sql.ts'
-import { historyIn } from './sqlite-history.ts'
+import { changedDelegationsIn, changedTagsIn, historyIn } from './sqlite-history.ts'
 import { pruner, publisher, remover } from './sqlite-publish.ts'
 import type { RepositoryRow } from './sqlite-publish.ts'
 import type {
@@ -66,6 +66,8 @@ export function metadataIn(sql: Sql): MetadataStore {
     ...listsIn(sql),
     ...upkeepIn(sql),
     history: historyIn(sql),
+    changedTags: changedTagsIn(sql),
+    changedDelegations: changedDelegationsIn(sql),
   }
 }
 

@@ -36,12 +36,28 @@ export type TagChange = {
   readonly meaning?: { readonly digest: string; readonly length: number }
 }
 
+/** Who may sign as a delegated role, and what. */
+export type DelegationEntry = {
+  readonly keys: readonly { readonly keytype: string; readonly scheme: string; readonly public: string }[]
+  readonly threshold: number
+  readonly scope: { readonly kind: string; readonly patterns: readonly string[] }
+  readonly terminating: boolean
+}
+
+/** What a delegator says of a role from now on, and what it said before; without an entry: that there is none. */
+export type DelegationChange = {
+  readonly role: string
+  readonly before?: DelegationEntry
+  readonly entry?: DelegationEntry
+}
+
 /** What one new version of a role changed, and whose signatures carried it. */
 export type RoleChange = {
   readonly role: RoleName
   readonly version: Version
   readonly keyids: readonly KeyId[]
   readonly tags: readonly TagChange[]
+  readonly delegations?: readonly DelegationChange[]
 }
 
 export type Publication = {
@@ -79,6 +95,17 @@ export type HistoryEntry = {
   readonly by?: string
 }
 
+/** A delegation that was changed since some moment: how it was just before that, and by whom it was changed last. */
+export type ChangedDelegation = {
+  readonly delegator: string
+  readonly role: string
+  readonly version: number
+  readonly at: number
+  readonly keyids: readonly string[]
+  readonly by?: string
+  readonly before?: DelegationEntry
+}
+
 /** `after`, `before`: the last one of the page before. */
 export type Page<T> = { readonly limit: number; readonly from?: T }
 
@@ -100,6 +127,13 @@ export type MetadataStore = {
   /** Names in order. */
   readonly repositories: (page: Page<string>) => Promise<readonly RepositorySummary[]>
   readonly history: (repository: string, tag: string, page: Page<number>) => Promise<readonly HistoryEntry[]>
+  /** Names of the tags that a publish at `since` or later changed, in order. */
+  readonly changedTags: (repository: string, since: number, page: Page<string>) => Promise<readonly string[]>
+  readonly changedDelegations: (
+    repository: string,
+    since: number,
+    limit: number,
+  ) => Promise<readonly ChangedDelegation[]>
   /**
    * Repositories of one dialect whose timestamp, or whose snapshot if that is ours, expires up to `soon`, or after `far`, which happens when it was signed
    * under a clock that has since been set back. Soonest first.
@@ -256,10 +290,14 @@ export type OnlineKeyRecord = HeldAt & {
 }
 
 export type OnlineKeyStore = {
-  /** Keeps it, unless `fresh` finds another to use instead: the one that is kept is returned. */
+  /**
+   * Keeps it, unless `fresh` finds another to use instead: the one that is kept is returned. With a new one those go
+   * that it is to take the place of.
+   */
   readonly add: (
     key: OnlineKeyRecord,
     fresh: (kept: readonly OnlineKeyRecord[]) => OnlineKeyRecord | undefined,
+    replaces?: (kept: readonly OnlineKeyRecord[]) => readonly OnlineKeyRecord[],
   ) => Promise<OnlineKeyRecord>
   /** Oldest first. */
   readonly list: (repository: string, role: OnlineRole) => Promise<readonly OnlineKeyRecord[]>

@@ -2,7 +2,14 @@
 import type { Test } from 'tap'
 import { instant, keyId, roleName, version } from '../../tuf/index.ts'
 import { hash } from '../../keys/digest.ts'
-import type { NewFile, NewProposal, Publication, Store, TokenRecord } from '../../server/storage/store.ts'
+import type {
+  DelegationChange,
+  NewFile,
+  NewProposal,
+  Publication,
+  Store,
+  TokenRecord,
+} from '../../server/storage/store.ts'
 
 export type Adapter = { readonly open: (t: Test) => Promise<Store>; readonly again: (store: Store) => Promise<Store> }
 
@@ -312,6 +319,47 @@ async function historyContract(t: Test, { open }: Adapter): Promise<void> {
     t.same(await metadata.history('elsewhere', 'latest', { limit: 10 }), [])
   })
 
+  await t.test('says which tags changed since a moment, by pages, and how delegations were before it', async (t) => {
+    const { metadata } = await open(t)
+    const role = roleName('targets')
+    const entry = (threshold: number) => ({
+      keys: [],
+      threshold,
+      terminating: false,
+      scope: { kind: 'paths', patterns: ['*'] },
+    })
+    const signed = { role, keyids: [key] }
+    const meaning = { digest: digest('a'), length: 1 }
+    const team = { role: 'team', entry: entry(1) }
+    const first = { ...signed, version: version(1), tags: [{ tag: 'old', meaning }], delegations: [team] }
+    await metadata.publish([{ ...FIRST, changes: [first] }])
+    const change = (v: number, tag: string, delegations: DelegationChange[]) =>
+      publication(v - 1, [file('targets', v)], {
+        by: 'thief',
+        changes: [{ ...signed, version: version(v), tags: [{ tag, meaning }], delegations }],
+      })
+    await metadata.publish([
+      change(2, 'b', [
+        { role: 'team', before: entry(1), entry: entry(2) },
+        { role: 'new', entry: entry(1) },
+      ]),
+    ])
+    await metadata.publish([change(3, 'a', [{ role: 'team', before: entry(2) }])])
+    t.same(await metadata.changedTags(REPO, 1001, { limit: 9 }), ['a', 'b'])
+    t.same(await metadata.changedTags(REPO, 1001, { limit: 1, from: 'a' }), ['b'])
+    t.same(await metadata.changedTags(REPO, 1003, { limit: 9 }), [])
+    t.same(await metadata.changedTags('elsewhere', 0, { limit: 9 }), [])
+    const last = { delegator: 'targets', keyids: ['k1'], by: 'thief' }
+    t.same(await metadata.changedDelegations(REPO, 1001, 9), [
+      { ...last, role: 'new', version: 2, at: 1001 },
+      { ...last, role: 'team', version: 3, at: 1002, before: entry(1) },
+    ])
+    t.same(await metadata.changedDelegations(REPO, 1003, 9), [])
+    const audit = { at: 2000, action: 'delete', subject: REPO }
+    await metadata.remove({ repository: REPO, at: 2000, audit })
+    t.same(await metadata.changedDelegations(REPO, 0, 9), [])
+  })
+
   await t.test('comes by pages', async (t) => {
     const { metadata } = await open(t)
     await metadata.publish([FIRST])
@@ -458,6 +506,15 @@ async function keyContract(t: Test, { open }: Adapter): Promise<void> {
     t.same(await keys.list(REPO, 'snapshot'), [])
     t.same(await keys.list('elsewhere', 'timestamp'), [])
     t.same(Buffer.from((await keys.list(REPO, 'timestamp'))[0]?.sealed ?? []), Buffer.from('sealed a'))
+  })
+
+  await t.test('take the place of those that the caller names, in one step', async (t) => {
+    const { keys } = await open(t)
+    await keys.add(key('a', 1), none)
+    await keys.add(key('b', 2), none)
+    await keys.add(key('c', 3), none, (kept) => kept.filter(({ keyid }) => keyid === 'a'))
+    const ids = (await keys.list(REPO, 'timestamp')).map(({ keyid }) => keyid)
+    t.same(ids, ['b', 'c'])
   })
 
   await t.test('are not added where the caller finds one to use instead', async (t) => {

@@ -282,6 +282,14 @@ await t.test('history tells what tags meant, and who published only to administr
   const page = (await server.get(`${url}&limit=2`)).json<{ next: string; entries: unknown[] }>()
   const rest = (await server.get(`${url}&limit=2&before=${page.next}`)).json<{ entries: unknown[] }>()
   t.same([page.entries.length, rest.entries.length], [2, 1])
+  const changes = `/v1/repositories/${REPO}/_changes?since=2026-11-24T12:00:01.000Z`
+  t.same(
+    (await server.get(changes, push)).json(),
+    { tags: ['latest'], delegations: [] },
+    'what did not change is not named',
+  )
+  t.equal((await server.get(`/v1/repositories/${REPO}/_changes?since=2026-13-24T12:00:01Z`, push)).statusCode, 400)
+  t.equal((await server.get('/v1/repositories/elsewhere/_changes?since=2026-11-24T12:00:01Z', push)).statusCode, 404)
   const audit = (await server.get('/v1/audit', admin)).json<{ entries: Record<string, unknown>[] }>()
   t.match(audit.entries[0], { action: 'publish', actor: 'ci', subject: REPO, detail: { versions: { targets: 3 } } })
 })
