@@ -1,9 +1,9 @@
 /** The files that the server signs: the next snapshot and timestamp over what others signed. */
-import { acceptSnapshot, acceptTimestamp, nextTimestamp, stillTrusted, version } from '../../tuf/index.ts'
-import type { AfterRoot, AfterSnapshot, FileMeta, Snapshot, Timestamp } from '../../tuf/index.ts'
+import { acceptSnapshot, acceptTimestamp, nextTimestamp, roleName, stillTrusted, version } from '../../tuf/index.ts'
+import type { AfterRoot, AfterSnapshot, FileMeta, RoleName, Snapshot, Timestamp } from '../../tuf/index.ts'
 import { VersionSpent } from '../signing/holder.ts'
 import type { OnlineKeys } from '../signing/online-keys.ts'
-import type { Dialect, LastSigned, OnlineRole } from '../storage/store.ts'
+import type { Dialect, LastSigned, OnlineRole, RepositoryState } from '../storage/store.ts'
 import type { MakeSnapshot, Rules } from './rules.ts'
 
 /** In milliseconds. */
@@ -22,6 +22,8 @@ export type Completed = {
   readonly trust: AfterSnapshot
   readonly timestamp: Uint8Array
   readonly snapshot?: Uint8Array
+  /** Roles whose versions begin anew, below those of the stored files. */
+  readonly anew: readonly RoleName[]
 }
 
 const ATTEMPTS = 3
@@ -33,7 +35,15 @@ export type Subject = {
   readonly now: number
   /** Versions that our keys have signed under this name before there was a previous file. */
   readonly lastSigned?: LastSigned
+  /** What is stored, for the case that the previous files are a thief's work. */
+  readonly state?: RepositoryState | undefined
 }
+
+/**
+ * No publishing of ours comes near. Whoever had the keys, and the database, may have driven the versions up to where no
+ * next one is left. Under new keys they begin anew (5.3.11), above every version that was signed here.
+ */
+const FAR = 2 ** 30
 
 /** Snapshot and timestamp anew. */
 export async function completeBoth(
@@ -44,13 +54,34 @@ export async function completeBoth(
 ): Promise<Completed> {
   const { trust, now } = subject
   const { codec } = trust
-  const before = previous.snapshot && codec.decode('snapshot', previous.snapshot, trust).body
+  const { before, anew } = lastSnapshot(subject, previous)
   const body = above(
     subject.lastSigned?.snapshot,
     make(before, { codec, expires: now + completion.lifetimes[codec.dialect].snapshot }),
   )
   const snapshot = await signed(completion, subject, 'snapshot', body)
-  return { ...(await completeOver(completion, subject, previous, snapshot)), snapshot }
+  const completed = await completeOver(completion, subject, previous, snapshot)
+  return { ...completed, snapshot, anew: [...anew, ...completed.anew] }
+}
+
+/** A snapshot by keys that were taken away says nothing any more: what is stored does. */
+function lastSnapshot(subject: Subject, { snapshot }: Previous): Last<Snapshot> {
+  const { trust, state } = subject
+  if (snapshot === undefined) return { before: undefined, anew: [] }
+  const before = trust.codec.decode('snapshot', snapshot, trust).body
+  if (state === undefined || stillTrusted(trust, 'snapshot', snapshot) !== undefined) return { before, anew: [] }
+  const held = [...state.files.values()].filter(({ role }) => !ONLINE_OR_ROOT.has(role))
+  const meta = new Map(held.map(({ role, version: stored }) => [role, { version: stored, unknown: new Map() }]))
+  return begunAnew({ ...before, meta }, state)
+}
+
+const ONLINE_OR_ROOT: ReadonlySet<string> = new Set(['root', 'timestamp', 'snapshot'])
+
+type Last<M> = { readonly before: M | undefined; readonly anew: readonly RoleName[] }
+
+function begunAnew<M extends Snapshot | Timestamp>(before: M, { revision }: RepositoryState): Last<M> {
+  if (before.version < FAR) return { before, anew: [] }
+  return { before: { ...before, version: version(revision) }, anew: [roleName(before.type)] }
 }
 
 /** The timestamp alone, over a new snapshot, whoever signed that. */
@@ -86,11 +117,18 @@ async function withTimestamp(
 ): Promise<Completed> {
   const { trust, now } = subject
   const { codec } = trust
-  const before = previous.timestamp && codec.decode('timestamp', previous.timestamp, trust).body
+  const { before, anew } = lastTimestamp(subject, previous)
   const next = nextTimestamp(before, meta, { codec, expires: now + completion.lifetimes[codec.dialect].timestamp })
   const body = above(subject.lastSigned?.timestamp, next)
   const timestamp = await signed(completion, subject, 'timestamp', body)
-  return { trust: accepted(trust, timestamp, snapshot, previous), timestamp }
+  return { trust: accepted(trust, timestamp, snapshot, previous), timestamp, anew }
+}
+
+function lastTimestamp({ trust, state }: Subject, { timestamp }: Previous): Last<Timestamp> {
+  if (timestamp === undefined) return { before: undefined, anew: [] }
+  const before = trust.codec.decode('timestamp', timestamp, trust).body
+  const holds = state === undefined || stillTrusted(trust, 'timestamp', timestamp) !== undefined
+  return holds ? { before, anew: [] } : begunAnew(before, state)
 }
 
 function above<M extends Snapshot | Timestamp>(signedBefore = 0, body: M): M {

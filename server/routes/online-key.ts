@@ -47,6 +47,17 @@ const renew = (role: OnlineRole) => ({
   description: 'The server goes on signing with the key that the newest root names.',
   security: [{ token: [] }],
   params: REPOSITORY_PARAMS,
+  querystring: {
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      fresh: {
+        enum: ['true'],
+        description:
+          'Made now, and those forgotten that wait for a root: whoever copied the database has them as well.',
+      },
+    },
+  },
   response: { ...KEY, ...problems(...REFUSALS, ...BODY_REFUSALS) },
 })
 type Params = { repository: string }
@@ -64,27 +75,37 @@ export function onlineKeyRoutes(app: FastifyInstance, { auth, online, rootOf, st
       const standing = await standingOf(repository, request.headers)
       return send(reply, standing.codec, await online.offer(repository, role, standing))
     })
-    app.post<{ Params: Params }>(url, { schema: renew(role) }, async (request, reply) => {
-      const repository = repositoryName(request.params.repository)
-      const caller = await callerOf(auth, request)
-      requireAction(caller, 'push', repository)
-      const standing = await standingOf(repository, request.headers)
-      const most = MOST_PENDING[standing.codec.dialect]
-      const { key, made } = await online.renew(repository, role, standing, most)
-      const actor = caller.name === undefined ? {} : { actor: caller.name }
-      const entry = { at: clock(), ...actor, request: request.id, detail: { role, keyid: key.id } }
-      if (made) await store.audit.add({ ...entry, action: 'key.renew', subject: repository })
-      return send(reply, standing.codec, key)
-    })
+    app.post<{ Params: Params; Querystring: { fresh?: 'true' } }>(
+      url,
+      { schema: renew(role) },
+      async (request, reply) => {
+        const repository = repositoryName(request.params.repository)
+        const caller = await callerOf(auth, request)
+        requireAction(caller, 'push', repository)
+        const standing = await standingOf(repository, request.headers)
+        const { key, made } =
+          request.query.fresh === undefined || !isThere(standing)
+            ? await online.renew(repository, role, standing, MOST_PENDING[standing.codec.dialect])
+            : { key: await online.replace(repository, role, standing), made: true }
+        const actor = caller.name === undefined ? {} : { actor: caller.name }
+        const entry = { at: clock(), ...actor, request: request.id, detail: { role, keyid: key.id } }
+        if (made) await store.audit.add({ ...entry, action: 'key.renew', subject: repository })
+        return send(reply, standing.codec, key)
+      },
+    )
   }
 
   /** Before there is a repository, its caller says what it will be. */
-  async function standingOf(
-    repository: string,
-    headers: FastifyRequest['headers'],
-  ): Promise<{ readonly codec: Codec; readonly root?: Root }> {
+  async function standingOf(repository: string, headers: FastifyRequest['headers']): Promise<Prospect> {
     return (await rootOf(repository)) ?? { codec: wantsNotary(headers, undefined) ? notaryCodec : tufCodec }
   }
+}
+
+type Prospect = { readonly codec: Codec; readonly root?: Root }
+
+/** Of a repository that begins, somebody may have been told a key that waits. */
+function isThere(standing: Prospect): standing is Required<Prospect> {
+  return standing.root !== undefined
 }
 
 function send(reply: FastifyReply, { dialect }: Codec, key: PublicKey): FastifyReply {

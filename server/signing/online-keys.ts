@@ -19,6 +19,8 @@ export type OnlineKeys = {
   readonly offer: (repository: string, role: OnlineRole, standing?: Prospect) => Promise<PublicKey>
   /** Another key, for the next root to name; where `most` wait for that already, the last one of those. */
   readonly renew: (repository: string, role: OnlineRole, standing: Prospect, most: number) => Promise<Renewed>
+  /** One that is made now, in place of all that wait: whoever copied the database has those too. */
+  readonly replace: (repository: string, role: OnlineRole, standing: Standing) => Promise<PublicKey>
   /**
    * Throws INVALID_UPDATE where the root gives an online role to a key that is not ours, unless publishers may hold
    * `theirs`; or where it asks for too many.
@@ -26,7 +28,10 @@ export type OnlineKeys = {
   readonly refuseForeign: (repository: string, standing: Standing, theirs: ReadonlySet<OnlineRole>) => Promise<void>
   /** Whether enough of the role's keys are here to sign it. */
   readonly holds: (repository: string, role: OnlineRole, standing: Standing) => Promise<boolean>
-  /** Keys that the one root names and the other does not, by the ids under which they are kept. */
+  /**
+   * Keys that the one root names and the other does not, by the ids under which they are kept; with those of the role
+   * that no root came to name.
+   */
   readonly retired: (repository: string, before: Root, standing: Standing) => Promise<readonly KeyId[]>
   /** Throws SIGNING_UNAVAILABLE, and VersionSpent. */
   readonly sign: (
@@ -92,6 +97,15 @@ export function makeOnlineKeys({ store, holders, clock, shared = false }: Online
       const added = await keys.add(fresh, enough)
       return { key: keyOf(added, codec), made: added.keyid === fresh.keyid }
     },
+    async replace(repository, role, { codec, root }) {
+      const waiting = (kept: readonly OnlineKeyRecord[]) =>
+        kept.filter((record) => !names(root, role, keyOf(record, codec)))
+      const fresh = await made({ repository, role }, current.make)
+      if ((await keys.list(repository, role)).some(({ keyid }) => keyid === fresh.keyid)) {
+        throw unavailable({ repository, role }, 'its signer has no other key')
+      }
+      return keyOf(await keys.add(fresh, () => undefined, waiting), codec)
+    },
     async refuseForeign(repository, standing, theirs) {
       for (const role of ONLINE_ROLES) {
         const held = await named({ repository, role }, standing)
@@ -110,7 +124,8 @@ export function makeOnlineKeys({ store, holders, clock, shared = false }: Online
     async retired(repository, before, standing) {
       const gone = await Promise.all(
         ONLINE_ROLES.map(async (role) => {
-          const held = await named({ repository, role }, { ...standing, root: before })
+          if (sameKeys(before, standing.root, role)) return []
+          const held = await keys.list(repository, role)
           return held.filter((record) => !names(standing.root, role, keyOf(record, standing.codec)))
         }),
       )
@@ -153,6 +168,11 @@ function reasonOf(error: AnyKeyError): string | undefined {
 
 function needed({ root }: Standing, role: OnlineRole): number {
   return root.roles.get(roleName(role))?.threshold ?? 1
+}
+
+function sameKeys(a: Root, b: Root, role: OnlineRole): boolean {
+  const idsOf = (root: Root) => root.roles.get(roleName(role))?.keyids.toSorted().join(',')
+  return idsOf(a) === idsOf(b)
 }
 
 function names(root: Root | undefined, role: OnlineRole, { id }: PublicKey): boolean {
