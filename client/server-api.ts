@@ -28,25 +28,51 @@ export type HistoryEntry = {
   readonly tag: string
   readonly at: number
   readonly digest: string | undefined
+  /** In bytes, where there is a digest. */
+  readonly length: number | undefined
   readonly role: string
   readonly version: number
   readonly keyids: readonly string[]
   readonly by: string | undefined
 }
 
+/** Who may sign as a delegated role, and what: as a server remembers it. */
+export type DelegationEntry = {
+  readonly keys: readonly { readonly keytype: string; readonly scheme: string; readonly public: string }[]
+  readonly threshold: number
+  readonly scope: { readonly kind: string; readonly patterns: readonly string[] }
+  readonly terminating: boolean
+}
+
+/** A delegation that was changed since some moment, and how it was just before that. */
+export type ChangedDelegation = {
+  readonly delegator: string
+  readonly role: string
+  readonly at: number
+  readonly keyids: readonly string[]
+  readonly by: string | undefined
+  readonly before: DelegationEntry | undefined
+}
+export type Changes = { readonly tags: readonly string[]; readonly delegations: readonly ChangedDelegation[] }
+
 /** One repository on one server. An answer without a meaning throws; what the wire refuses is an `HttpError`. */
 export type ServerApi = {
   readonly server: string
   /** The public key the server will sign with, made when it is first asked for. */
   readonly onlineKey: (role: OnlineRole) => Promise<KeyFields>
-  /** A new one, which the server signs with as soon as a root names it. */
-  readonly newOnlineKey: (role: OnlineRole) => Promise<KeyFields>
+  /**
+   * A new one, which the server signs with as soon as a root names it. A `fresh` one was made just now; otherwise it may
+   * have waited for a while, and been copied with everything else.
+   */
+  readonly newOnlineKey: (role: OnlineRole, fresh: boolean) => Promise<KeyFields>
   /** All or nothing; nothing as well where the snapshot is by now another one than `seen`, given by its sha256. */
   readonly upload: (files: ReadonlyMap<RoleName, Uint8Array>, seen?: string) => Promise<Upload>
   /** The whole of a repository from another server, by file names; all or nothing. */
   readonly moveIn: (files: ReadonlyMap<string, Uint8Array>) => Promise<void>
   /** Newest first, at most `limit`. */
   readonly history: (tag: string, limit: number) => Promise<readonly HistoryEntry[]>
+  /** What was changed at that moment (milliseconds) or later. */
+  readonly changes: (since: number) => Promise<Changes>
 }
 
 export type ServerApiOptions = {
@@ -71,7 +97,10 @@ export function openServerApi(options: ServerApiOptions): ServerApi {
   return {
     server,
     onlineKey: async (role) => keyFrom(server, await ask({ url: new URL(`${trust}${role}.key`) })),
-    newOnlineKey: async (role) => keyFrom(server, await ask({ url: new URL(`${trust}${role}.key`), method: 'POST' })),
+    async newOnlineKey(role, fresh) {
+      const url = new URL(`${trust}${role}.key${fresh ? '?fresh=true' : ''}`)
+      return keyFrom(server, await ask({ url, method: 'POST' }))
+    },
     async upload(files, seen) {
       const parts = [...files].map(([name, bytes]) => ({ name, bytes, contentType: 'application/json' }))
       const { contentType, body } = multipart('files', parts)
@@ -91,6 +120,14 @@ export function openServerApi(options: ServerApiOptions): ServerApi {
       const url = new URL(`${baseUrl(server)}v1/repositories/${encodeURIComponent(repository)}/history`)
       url.search = new URLSearchParams({ tag, limit: String(limit) }).toString()
       return historyFrom(server, await ask({ url }))
+    },
+    async changes(since) {
+      const url = new URL(`${baseUrl(server)}v1/repositories/${encodeURIComponent(repository)}/_changes`)
+      return await allChanges(server, async (after) => {
+        const page = { since: new Date(since).toISOString(), limit: '1000', ...(after === undefined ? {} : { after }) }
+        url.search = new URLSearchParams(page).toString()
+        return (await ask({ url })).body
+      })
     },
   }
 }
@@ -227,11 +264,73 @@ function historyFrom(server: string, { body }: Reply): readonly HistoryEntry[] {
   return entries.map((entry) => historyEntry(server, entry))
 }
 
+/** More tags than that nobody goes through. */
+const MOST_CHANGES = 200_000
+
+async function allChanges(
+  server: string,
+  pageAfter: (after: string | undefined) => Promise<Json | undefined>,
+): Promise<Changes> {
+  const tags: string[] = []
+  let delegations: readonly ChangedDelegation[] | undefined
+  let after: string | undefined
+  do {
+    const page = asObject(await pageAfter(after))
+    const names = listOf(member(page, 'tags'))?.filter((tag) => typeof tag === 'string')
+    const told = listOf(member(page, 'delegations'))
+    const next = textOf(member(page, 'next'))
+    if (names === undefined || told === undefined || tags.length > MOST_CHANGES || (next ?? '') < (after ?? '')) {
+      throw new PublishError('BAD_ANSWER', { server, why: 'it is no list of changes' })
+    }
+    tags.push(...names)
+    delegations ??= told.map((each) => changedDelegation(server, asObject(each)))
+    after = next
+  } while (after !== undefined)
+  return { tags, delegations }
+}
+
+function changedDelegation(server: string, value: JsonObject): ChangedDelegation {
+  const [delegator, role] = [textOf(member(value, 'delegator')), textOf(member(value, 'role'))]
+  const at = instantOf(member(value, 'at'))
+  if (delegator === undefined || role === undefined || at === undefined) {
+    throw new PublishError('BAD_ANSWER', { server, why: 'a changed delegation is malformed' })
+  }
+  const [before, by] = [member(value, 'before'), textOf(member(value, 'by'))]
+  const known = before === undefined || before === null ? undefined : delegationEntry(before)
+  if (known === undefined && before !== null) {
+    throw new PublishError('BAD_ANSWER', { server, why: 'a changed delegation is malformed' })
+  }
+  return { delegator, role, at, by, keyids: textsOf(member(value, 'keyids')), before: known }
+}
+
+/** How a delegation is written beside metadata; undefined for what is none. */
+export function delegationEntry(json: Json): DelegationEntry | undefined {
+  const value = asObject(json)
+  const scope = asObject(member(value, 'scope'))
+  const [threshold, terminating] = [member(value, 'threshold'), member(value, 'terminating')]
+  const [kind, patterns] = [textOf(member(scope, 'kind')), textsOf(member(scope, 'patterns'))]
+  const keys = (listOf(member(value, 'keys')) ?? []).flatMap((key) => {
+    const [keytype, scheme, text] = ['keytype', 'scheme', 'public'].map((name) => textOf(member(asObject(key), name)))
+    return keytype === undefined || scheme === undefined || text === undefined
+      ? []
+      : [{ keytype, scheme, public: text }]
+  })
+  if (typeof threshold !== 'number' || typeof terminating !== 'boolean' || kind === undefined) return undefined
+  return { keys, threshold, scope: { kind, patterns }, terminating }
+}
+
+function asObject(json: Json | undefined): JsonObject {
+  return isJsonObject(json) ? json : {}
+}
+
+function textsOf(json: Json | undefined): readonly string[] {
+  return (listOf(json) ?? []).filter((each) => typeof each === 'string')
+}
+
 function historyEntry(server: string, entry: Json): HistoryEntry {
   const value: JsonObject = isJsonObject(entry) ? entry : {}
   const [tag, role] = [textOf(member(value, 'tag')), textOf(member(value, 'role'))]
-  const [at, version] = [instantOf(member(value, 'at')), member(value, 'version')]
-  const keyids = listOf(member(value, 'keyids')) ?? []
+  const [at, version, length] = [instantOf(member(value, 'at')), member(value, 'version'), member(value, 'length')]
   if (tag === undefined || role === undefined || at === undefined || typeof version !== 'number') {
     throw new PublishError('BAD_ANSWER', { server, why: 'an entry of the history is malformed' })
   }
@@ -241,7 +340,8 @@ function historyEntry(server: string, entry: Json): HistoryEntry {
     at,
     version,
     digest: textOf(member(value, 'digest')),
-    keyids: keyids.filter((id) => typeof id === 'string'),
+    length: typeof length === 'number' ? length : undefined,
+    keyids: textsOf(member(value, 'keyids')),
     by: textOf(member(value, 'by')),
   }
 }

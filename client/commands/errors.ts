@@ -12,6 +12,8 @@ export type CommandFailures = {
   readonly DIGEST_DIFFERS: { readonly image: string; readonly expected: string; readonly signed: string }
   /** Roles whose keys are not here go on signing a tag that should be revoked. */
   readonly STILL_SIGNED: { readonly image: string; readonly roles: readonly string[] }
+  /** So many root keys are in other hands that these can speak for the repository as well as its owner. */
+  readonly ROOT_LOST: { readonly repository: string; readonly stolen: number; readonly threshold: number }
   readonly ENGINE_MISSING: { readonly tried: string }
   readonly ENGINE_FAILED: { readonly engine: string; readonly why: string }
   readonly INTERRUPTED: Record<string, never>
@@ -29,6 +31,8 @@ const SENTENCE: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string
   REPOSITORY_EXISTS: (d) => `${d.repository} already has trust data (root version ${d.version})`,
   DIGEST_DIFFERS: (d) => `${d.image} is signed as ${d.signed}, not as ${d.expected}`,
   STILL_SIGNED: (d) => `${d.image} is still signed by ${d.roles.join(', ')}, whose keys are not here`,
+  ROOT_LOST: (d) =>
+    `whoever has ${d.stolen} of the root keys of ${d.repository}, of which ${d.threshold} suffice, can replace every other key; no signature brings back clients that believe them`,
   ENGINE_MISSING: (d) => `none of ${d.tried} is installed`,
   ENGINE_FAILED: (d) => `${d.engine} failed: ${d.why}`,
   INTERRUPTED: () => 'interrupted',
@@ -46,6 +50,7 @@ const HINT: { readonly [C in CommandCode]?: (d: CommandFailures[C]) => string } 
     `to use it from here: tagseal trust add ${d.repository} --key ID, with the root key id its owner printed`,
   DIGEST_DIFFERS: () => 'do not use the digest that was given, unless you know why it differs',
   STILL_SIGNED: (d) => `have whoever holds those keys run: tagseal revoke ${d.image}`,
+  ROOT_LOST: () => 'run the commands above in their order; what every pin names decides from then on',
   ENGINE_MISSING: () => 'install one, or have skopeo write a folder: --engine skopeo --output DIR',
   ENGINE_FAILED: () => 'the image passed; see that the engine works by itself, or name another with --engine',
   INTERNAL: () => 'this is a bug in tagseal; run it again with --verbose and report what it prints',

@@ -1,23 +1,29 @@
-import { keyId, roleName, ROOT } from '../../tuf/index.ts'
-import type { Authority, Codec, RoleName, Targets, TopRole } from '../../tuf/index.ts'
+import { keyId, ROOT } from '../../tuf/index.ts'
+import type { RoleName } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
-import { keyringOf, openDesk } from '../publish/desk.ts'
-import { rootsBefore } from '../publish/older-roots.ts'
-import { publish } from '../publish/publish.ts'
-import { keysInForce, planDelegatedRotation, planTopRotation, replacerOf, rolesListing } from '../publish/rotating.ts'
+import { failureOf } from '../exit.ts'
+import { failureDocument, tellFailure } from '../failure-text.ts'
+import { isPublishError } from '../publish/errors.ts'
+import { undecided } from '../publish/incident.ts'
+import type { Incident } from '../publish/incident.ts'
+import { leaving, rolesListing } from '../publish/rotating.ts'
 import type { NewKeys } from '../publish/rotating.ts'
-import { suspectsIn } from '../publish/suspects.ts'
-import type { Suspect } from '../publish/suspects.ts'
 import { parseRepo } from '../registry/reference.ts'
 import { addPin } from '../trust/pins.ts'
+import type { Answer } from './declare.ts'
 import { count, defineCommand, flag, list, one, text } from './declare.ts'
-import { usage } from './errors.ts'
+import { decisionsOf, warnUnknown } from './decisions.ts'
+import type { Decisions } from './decisions.ts'
+import { CommandError, usage } from './errors.ts'
 import { shortId } from './key-document.ts'
 import { pinCommand } from './pin-command.ts'
 import { givenDelegation } from './role-names.ts'
-import { leavingKeys, newKeys } from './rotation-keys.ts'
+import { repinning } from './root-lost.ts'
+import { decideIncident, openIncident, rotateRole, topRole } from './rotate-role.ts'
+import type { Rotated } from './rotate-role.ts'
+import { leavingKeys } from './rotation-keys.ts'
 import type { Rotation } from './rotation-keys.ts'
-import { sayUnsigned } from './say-unsigned.ts'
+import { doubtDocument, removedTags, sayUndecided } from './rotation-words.ts'
 
 export const rotateCommand = defineCommand({
   operands: {
@@ -26,11 +32,13 @@ export const rotateCommand = defineCommand({
   },
   options: {
     key: list('ID', 'a key of this machine that signs from now on, instead of a new one; may be repeated'),
-    compromised: flag('somebody else has the old key: also say what to look at afterwards'),
-    since: text(
-      'TIME',
-      'with --compromised: when it was stolen; what tags came to mean since then is not signed again',
-    ),
+    stolen: list('ID', 'the key of the role that somebody else has; its other keys stay; means --compromised'),
+    lost: list('ID', 'the key of the role that nobody has any more; its other keys stay'),
+    compromised: flag('somebody else has the old key: also say what it may have done'),
+    since: text('TIME', 'with --compromised: when it was stolen; what was changed since then is not signed again'),
+    keep: list('TAG', 'what changed since then, and is meant; "all" for all that nothing else names'),
+    restore: list('TAG', 'what changed since then, and shall mean what it meant before'),
+    drop: list('TAG', 'what changed since then, and stays out'),
     'root-cert': list('FILE', 'the X.509 certificate of a root key in a repository of Notary; may be repeated'),
     legacy: count('N', 'root: sign with the keys of the N roots before it too, for old clients of notary'),
     'no-passphrase': flag('keep the new key readable to whoever reads its file'),
@@ -38,95 +46,161 @@ export const rotateCommand = defineCommand({
   examples: [
     'tagseal rotate registry.example.com/team/app targets --compromised',
     'tagseal rotate registry.example.com/team/app targets --compromised --since 2026-11-24T22:00Z',
-    'tagseal rotate registry.example.com/team/app timestamp',
+    'tagseal rotate registry.example.com/team/app targets --compromised --restore 1.4 --drop all',
+    'tagseal rotate registry.example.com/team/app timestamp --compromised',
+    'tagseal rotate registry.example.com/team/app root --stolen "root of Alice"',
     'tagseal rotate registry.example.com/team/app root --key "root of Bob" --key "root of Carol" --key "root of Dora"',
   ],
   notes: [
     'What the leaving keys had signed is signed again in the same publish; clients follow by themselves.',
-    'With --since, tags whose meaning changed since then, by the record of the server, are taken out in the same publish;',
+    'With --since, tags and delegations that were changed since then, by the record of the server, wait for your decision:',
+    'such a tag is out, such a delegation is as it was before. Decide in the same command or later by the same command',
+    'with --keep, --restore and --drop, which then rotates nothing. A delegation is called delegation:ROLE there.',
     'TIME is a date (2026-11-24T22:00Z) or how long ago (90m, 6h, 2d).',
+    'With --compromised, timestamp and snapshot get new keys together where the server holds both.',
     'With --key and the keys that the role has, root is only renewed.',
     'In a repository of Notary, snapshot --key takes the snapshot key here, and without --key gives it to the server.',
-    'Where a role has several keys, each that it shall have from now on is named with --key; the threshold stays.',
+    'Where a role has several keys, say which leaves with --stolen or --lost, or name each that it shall have with --key;',
+    'the threshold stays.',
   ].join('\n'),
   async run(context, input) {
     const { name: repository } = parseRepo(input.one('REPO'))
     const role = givenDelegation(input.one('ROLE'))
-    const since = sinceOf(input.text('since'), input.flag('compromised'), role, context.clock())
-    const rotation = {
+    const decisions = decisionsOf({
+      keep: input.list('keep'),
+      restore: input.list('restore'),
+      drop: input.list('drop'),
+    })
+    const [stolen, lost] = [input.list('stolen'), input.list('lost')]
+    const compromised = input.flag('compromised') || stolen.length > 0
+    const rotation: Rotation = {
       repository,
       role,
       keys: input.list('key'),
       certificates: input.list('root-cert'),
       encrypted: !input.flag('no-passphrase'),
-      since,
+      gone: [...stolen, ...lost],
+      compromised,
+      since: sinceOf(input.text('since'), compromised, role, context.clock()),
       legacy: legacyOf(input.count('legacy'), role),
+      decide: decisions.decide,
     }
-    const { codec, before, after, leftOut } = await rotateRole(context, rotation)
-    for (const suspect of leftOut) sayLeftOut(context, repository, suspect)
-    for (const { id } of await leavingKeys(context, codec, before, after)) {
-      context.terminal.note(`the old key is still on this machine: tagseal key remove ${shortId(id)} --yes`)
-    }
-    if (input.flag('compromised')) sayWhatToLookAt(context, repository, role)
-    const keyids = after.keys.map(({ id }) => id)
-    const replaced = before.keys.map(({ id }) => id).filter((id) => !keyids.includes(id))
-    const stillSigning = replaced.length === 0 ? [] : await rolesStillUnder(context, repository, replaced)
-    for (const name of stillSigning)
-      context.terminal.warn(`the old key still signs for ${name}: tagseal rotate ${repository} ${name}`)
-    const command = role === ROOT ? [await newPin(context, repository, after)] : []
-    return {
-      lines: [`${role} of ${repository} is signed by ${keyids.join(', ')}`, ...command],
-      document: {
-        repository,
-        role,
-        keys: keyids,
-        threshold: after.threshold,
-        replaced,
-        stillSigning,
-        removed: leftOut.map(({ at, before, ...each }) => ({
-          ...each,
-          at: new Date(at).toISOString(),
-          before: before ?? null,
-        })),
-        command: command[0] ?? null,
-      },
+    if (decisions.given && !rotation.compromised) throw usage('--keep, --restore and --drop go with --compromised')
+    const open = await waiting(context, rotation, decisions)
+    if (open !== undefined) return await decide(context, open, decisions)
+    try {
+      return await rotate(context, rotation, decisions)
+    } catch (error) {
+      const noKeys = isPublishError(error) && error.code === 'NO_SIGNING_KEY'
+      if (!noKeys || role !== ROOT || !rotation.compromised) throw error
+      return await lostRoot(context, repository, { stolen: error.detail.need, threshold: error.detail.need }, undefined)
     }
   },
 })
 
-type Rotated = {
-  readonly codec: Codec
-  readonly before: NewKeys
-  readonly after: NewKeys
-  readonly leftOut: readonly Suspect[]
+/**
+ * The incident that this run is to settle instead of rotating again: one that was dealt with, and left something open or
+ * is decided on now. Whoever names a stolen key, or keys to have, means another one.
+ */
+async function waiting(
+  context: Context,
+  { repository, role, compromised, keys, gone }: Rotation,
+  decisions: Decisions,
+): Promise<Incident | undefined> {
+  if (!compromised || keys.length > 0 || gone.length > 0) return undefined
+  const incident = await openIncident(context, repository, role)
+  if (incident === undefined) return undefined
+  return decisions.given || undecided(incident).length > 0 ? incident : undefined
 }
 
-/** The new keys are there before anything is published, and found again where this was interrupted. */
-async function rotateRole(context: Context, rotation: Rotation): Promise<Rotated> {
-  const { repository, role } = rotation
-  const standing = await (await context.repository(repository)).refreshToPublish(context.signal)
-  const before = await keysInForce(standing, repository, role)
-  await refuseUnable(context, await replacerOf(standing, repository, role))
-  const top = topRole(role)
-  const after = await newKeys(context, standing, rotation, before)
-  const alsoBy = await rootsBefore(context, standing, repository, rotation.legacy)
-  const desk = await openDesk(context, repository)
-  const leftOut = new Map<string, Suspect>()
-  const { since } = rotation
-  const leaveOut = async (file: Targets, family: ReadonlySet<RoleName>) => {
-    const found = since === undefined ? [] : await suspectsIn({ server: desk.server, file, family, since })
-    for (const suspect of found) leftOut.set(suspect.tag, suspect)
-    return new Set(found.map(({ tag }) => tag))
+async function decide(context: Context, incident: Incident, decisions: Decisions): Promise<Answer> {
+  const { terminal } = context
+  const { repository, role, at } = incident
+  warnUnknown(terminal, decisions, undecided(incident))
+  const after = decisions.given ? await decideIncident(context, incident, decisions) : incident
+  terminal.warn(
+    `${role} of ${repository} got its keys at ${new Date(at).toISOString()} already, and none now; if one of these leaked as well, name it with --stolen`,
+  )
+  sayUndecided(terminal, after)
+  const [open, was] = [undecided(after).length, undecided(incident).length]
+  return {
+    lines: [`${role} of ${repository}: ${was - open} decided, ${open} undecided`],
+    document: {
+      repository,
+      role,
+      keys: incident.keys,
+      rotated: false,
+      undecided: open,
+      changed: after.doubts.map(doubtDocument),
+    },
   }
-  const making = { clock: context.clock, leaveOut, alsoBy }
-  try {
-    const plan =
-      top === undefined ? planDelegatedRotation(repository, role, after, making) : planTopRotation(top, after, making)
-    sayUnsigned(context.terminal, (await publish(desk, plan)).unsigned)
-  } finally {
-    desk.close()
+}
+
+async function rotate(context: Context, rotation: Rotation, decisions: Decisions): Promise<Answer> {
+  const { repository, role, compromised } = rotation
+  const { terminal } = context
+  const rotated = await rotateRole(context, rotation)
+  const { before, after, incident } = rotated
+  if (incident !== undefined) {
+    warnUnknown(terminal, decisions, incident.doubts)
+    sayUndecided(terminal, incident)
   }
-  return { codec: standing.codec, before, after, leftOut: [...leftOut.values()] }
+  await sayLeaving(context, rotated)
+  if (compromised && incident === undefined) sayWhatToLookAt(context, repository, role)
+  const replaced = leaving(before, after).map(({ id }) => id)
+  const stillSigning = replaced.length === 0 ? [] : await rolesStillUnder(context, repository, replaced)
+  for (const name of stillSigning)
+    terminal.warn(`the old key still signs for ${name}: tagseal rotate ${repository} ${name}`)
+  const keyids = after.keys.map(({ id }) => id)
+  const command = role === ROOT ? [await newPin(context, repository, after)] : []
+  if (role === ROOT && compromised && stolenCount(rotation, before, after) >= before.threshold) {
+    const counts = { stolen: stolenCount(rotation, before, after), threshold: before.threshold }
+    return await lostRoot(context, repository, counts, after)
+  }
+  return {
+    lines: [`${rotated.roles.join(' and ')} of ${repository} is signed by ${keyids.join(', ')}`, ...command],
+    document: {
+      repository,
+      role,
+      roles: rotated.roles,
+      keys: keyids,
+      threshold: after.threshold,
+      rotated: true,
+      replaced,
+      stillSigning,
+      removed: incident === undefined ? [] : removedTags(incident),
+      undecided: incident === undefined ? 0 : undecided(incident).length,
+      changed: incident?.doubts.map(doubtDocument) ?? [],
+      command: command[0] ?? null,
+    },
+  }
+}
+
+/** Whoever does not say which of the keys were stolen has to reckon with all that leave. */
+function stolenCount({ gone }: Rotation, before: NewKeys, after: NewKeys): number {
+  return gone.length > 0 ? gone.length : leaving(before, after).length
+}
+
+async function lostRoot(
+  context: Context,
+  repository: string,
+  counts: { readonly stolen: number; readonly threshold: number },
+  after: NewKeys | undefined,
+): Promise<Answer> {
+  const { server } = await context.api(repository)
+  const now = after && { keyids: after.keys.map(({ id }) => id), threshold: after.threshold }
+  const steps = repinning({ repository, server, now })
+  const failure = failureOf(new CommandError('ROOT_LOST', { repository, ...counts }))
+  if (!context.settings.json) tellFailure(context.terminal, failure)
+  const document = { repository, role: 'root', rotated: now !== undefined, keys: now?.keyids ?? [], steps }
+  return { lines: steps, document: { ...document, error: failureDocument(failure) }, exit: 1 }
+}
+
+async function sayLeaving(context: Context, rotated: Rotated): Promise<void> {
+  const { codec, before, after } = rotated
+  for (const { id } of await leavingKeys(context, codec, before, after)) {
+    context.terminal.note(`the old key is still on this machine: tagseal key remove ${shortId(id)} --yes`)
+  }
 }
 
 function legacyOf(given: number | undefined, role: RoleName): number {
@@ -154,23 +228,6 @@ function sinceOf(given: string | undefined, compromised: boolean, role: RoleName
     `--since ${JSON.stringify(given)} is no time in the past`,
     'write 2026-11-24T22:00Z, or 6h for six hours ago',
   )
-}
-
-function sayLeftOut({ terminal }: Context, repository: string, { tag, digest, at, before }: Suspect): void {
-  const image = `${repository}:${tag}`
-  terminal.warn(`taken out: ${image}, which came to mean ${digest} at ${new Date(at).toISOString()}`)
-  if (before !== undefined) terminal.hint(`it meant ${before} before: tagseal sign ${image} --digest ${before}`)
-}
-
-/** Said before a key is made: one that nothing names would be left on this machine. */
-async function refuseUnable(context: Context, authority: Authority): Promise<void> {
-  const keyring = await keyringOf(context, [])
-  keyring.refuseUnable(authority)
-  keyring.close()
-}
-
-function topRole(role: RoleName): TopRole | undefined {
-  return (['root', 'targets', 'snapshot', 'timestamp'] as const).find((top) => role === roleName(top))
 }
 
 /** A key that leaves one role may be listed by another: whoever stole it still has that one. */

@@ -66,6 +66,7 @@ const HINT: { readonly [C in PublishCode]?: (d: PublishFailures[C]) => string } 
       ...(d.repository === undefined
         ? []
         : [`tagseal delegation list ${d.repository} shows who else signs which tags`]),
+      ...lostHint(d),
     ].join('; '),
   KEY_NOT_IN_ROLE: () => 'tagseal status REPO shows the keys of every role',
   UNKNOWN_ROLE: (d) => `tagseal delegation list ${d.repository}`,
@@ -77,7 +78,17 @@ const HINT: { readonly [C in PublishCode]?: (d: PublishFailures[C]) => string } 
   UNAUTHORIZED: () => 'give a token with --token-file FILE or TAGSEAL_TOKEN_FILE',
   NOT_THERE: () => 'check the name and the server',
   DENIED: () => "ask the server's owner: tagseal-server token create --repo PATTERN --allow pull,push",
-  SERVER_FAILED: () => 'try again; if it stays, its log has the same request id',
+  SERVER_FAILED: (d) =>
+    d.reason === 'SIGNING_UNAVAILABLE'
+      ? 'its log says why; if its key is lost for good, this gives it new ones: tagseal rotate REPO timestamp --compromised'
+      : 'try again; if it stays, its log has the same request id',
+}
+
+/** Whoever lists a key can list another in its place; nobody does that for the root but its own holders. */
+function lostHint({ role, repository = 'REPO' }: PublishFailures['NO_SIGNING_KEY']): readonly string[] {
+  const by = role === 'targets' ? 'with the root keys' : 'with the keys of whoever delegates to it'
+  if (role !== 'root') return [`if it is lost: tagseal rotate ${repository} ${role}, ${by}`]
+  return [`if one of several is lost: tagseal rotate ${repository} root --lost ID, where enough of the others are`]
 }
 
 /** A change that was not published. Branch on `code`. */

@@ -1,21 +1,44 @@
 /** Replacing the keys of a role, as plans to publish. What the leaving keys signed is issued again in the same publish. */
-import { authorityOf, binNames, keySetOf, nextRoot, roleName, ROOT, TARGETS, withDelegation } from '../../tuf/index.ts'
-import type { Authority, Delegations, KeyId, PublicKey, Root, RoleName, Targets, TopRole } from '../../tuf/index.ts'
+import {
+  authorityOf,
+  binNames,
+  keySetOf,
+  nextRoot,
+  roleName,
+  ROOT,
+  TARGETS,
+  threshold,
+  withDelegation,
+} from '../../tuf/index.ts'
+import type {
+  Authority,
+  DelegatedRole,
+  Delegations,
+  KeyId,
+  PublicKey,
+  Root,
+  RoleName,
+  SuccinctRoles,
+  TopRole,
+} from '../../tuf/index.ts'
 import { authorityIn, placeOf, publishedOf } from './delegating.ts'
 import { PublishError } from './errors.ts'
 import { customsOf } from './customs.ts'
 import type { Edit, Plan } from './edit.ts'
+import { isOwners } from './layout.ts'
+import type { Sifted } from './sifting.ts'
 import { allRoles } from './standing.ts'
 import type { HoldingRole, Standing } from './standing.ts'
 import { editOf } from './tags.ts'
 
 type Making = {
   readonly clock: () => number
-  /** Of the tags in a file, those that are not to be signed again. `family` are the roles under the same keys. */
-  readonly leaveOut: (file: Targets, family: ReadonlySet<RoleName>) => Promise<ReadonlySet<string>>
+  /** What of each file is signed again. `family` are the roles whose files are. */
+  readonly sift: (standing: Standing, family: readonly HoldingRole[]) => Promise<Sift>
   /** Whose signatures a new root has besides those that it needs. */
   readonly alsoBy: readonly Authority[]
 }
+export type Sift = (role: HoldingRole) => Sifted
 export type NewKeys = { readonly keys: readonly PublicKey[]; readonly threshold: number }
 
 /** What is in force for a role now. Throws UNKNOWN_ROLE. */
@@ -32,20 +55,21 @@ export async function replacerOf(standing: Standing, repository: string, role: R
   return parent.authority
 }
 
-/** Rotates one of the four top-level roles. With the keys that it has, the root only lives longer. */
-export function planTopRotation(role: TopRole, wanted: NewKeys, making: Making): Plan {
+/** Rotates top-level roles. With the keys that they have, the root only lives longer. */
+export function planTopRotation(wanted: ReadonlyMap<TopRole, NewKeys>, making: Making): Plan {
   let first: number | undefined
   return async (standing) => {
     const { root } = standing
     first ??= root.version
-    if (root.version > first && sameKeys(keySetOf(root, roleName(role)).keys, wanted.keys)) return []
+    const isDone = [...wanted].every(([role, { keys }]) => sameKeys(keySetOf(root, roleName(role)).keys, keys))
+    if (root.version > first && isDone) return []
     const { codec } = standing
     const expires = making.clock() + customsOf(codec).lifetimes.root
-    const next = nextRoot(root, { [role]: wanted }, { codec, expires })
+    const next = nextRoot(root, Object.fromEntries(wanted), { codec, expires })
     standing.codec.rootAuthority(next, standing) // or it would be a root that nobody takes
     const authorities = [authorityOf(root, ROOT), authorityOf(next, ROOT), ...making.alsoBy]
     const edit: Edit = { role: ROOT, body: next, authorities }
-    return role === 'targets' ? [edit, ...(await reissued(standing, next, making))] : [edit]
+    return wanted.has('targets') ? [edit, ...(await reissued(standing, next, making))] : [edit]
   }
 }
 
@@ -63,41 +87,61 @@ export function planDelegatedRotation(repository: string, role: RoleName, wanted
     const context = { codec: standing.codec, clock: making.clock }
     const edit = editOf(parent, { delegations: withDelegation(delegations, { ...entry, ...wanted }) }, context)
     if (held.file === undefined) return [edit]
-    const remove = await making.leaveOut(held.file, new Set([role]))
-    return [edit, editOf({ ...held, authority: authorityIn(edit, role) }, { remove }, context)]
+    const sift = await making.sift(standing, [held])
+    return [edit, editOf({ ...held, authority: authorityIn(edit, role) }, changeOf(held, sift(held)), context)]
   }
 }
 
 /**
- * Targets under the new keys; and every role that was under the very keys of targets by the word of one of these, as
- * hash bins are: whoever stole the old ones could still sign those. One that never published has only its entry changed.
+ * Targets under the new keys; and every role that was under the very keys of targets by the word of one of these: whoever
+ * stole the old ones could still sign those. One that never published has only its entry changed. Hash bins are the
+ * owner's by their name, whatever keys somebody wrote there.
  */
 export async function reissued(standing: Standing, next: Root, making: Making): Promise<readonly Edit[]> {
   const before = keysOf(authorityOf(standing.root, TARGETS))
   const after = keySetOf(next, TARGETS)
+  const family = familyOf(await allRoles(standing), before)
+  const sift = await making.sift(standing, family)
+  return family.map((role) => {
+    const authority = role.name === TARGETS ? authorityOf(next, TARGETS) : underKeys(role.authority, after)
+    const change = changeOf(role, sift(role), (delegations) => rekeyed(delegations, before, after))
+    return editOf({ ...role, authority }, change, { codec: standing.codec, clock: making.clock })
+  })
+}
+
+/** The roles with files whose keys follow those of targets; whoever delegates comes before the role it delegates to. */
+function familyOf(roles: readonly HoldingRole[], keys: readonly PublicKey[]): readonly HoldingRole[] {
   const following = new Set<RoleName>([TARGETS])
-  const edits: Edit[] = []
-  const roles = await allRoles(standing)
-  const family = new Set(roles.filter(({ authority }) => sameKeys(keysOf(authority), before)).map(({ name }) => name))
-  // Whoever delegates comes before the role it delegates to.
+  const family: HoldingRole[] = []
   for (const role of roles) {
     if (!following.has(role.name) || role.file === undefined) continue
+    family.push(role)
     const { delegations } = role.file
-    for (const name of delegations === undefined ? [] : namesUnder(delegations, before)) following.add(name)
-    const authority = role.name === TARGETS ? authorityOf(next, TARGETS) : underKeys(role.authority, after)
-    const remove = await making.leaveOut(role.file, family)
-    const change = delegations === undefined ? {} : { delegations: rekeyed(delegations, before, after) }
-    edits.push(editOf({ ...role, authority }, { ...change, remove }, { codec: standing.codec, clock: making.clock }))
+    for (const name of delegations === undefined ? [] : namesUnder(delegations, keys)) following.add(name)
   }
-  return edits
+  return family
+}
+
+function changeOf(
+  { file }: HoldingRole,
+  { set, remove, delegations }: Sifted,
+  rekey = (kept: Delegations) => kept,
+): Parameters<typeof editOf>[1] {
+  if (file?.delegations === undefined && delegations === undefined) return { set, remove }
+  const left = delegations === undefined ? undefined : rekey(delegations)
+  const isEmpty = left === undefined || (left.roles.length === 0 && left.succinct === undefined)
+  return { set, remove, delegations: isEmpty && file?.delegations?.roles.length !== 0 ? null : (left ?? null) }
 }
 
 function namesUnder(delegations: Delegations, keys: readonly PublicKey[]): readonly RoleName[] {
   const { roles, succinct } = delegations
-  const named = roles.filter(({ keyids }) => isUnder(delegations, keyids, keys)).map(({ name }) => name)
-  return succinct !== undefined && isUnder(delegations, succinct.keyids, keys)
-    ? [...named, ...binNames(succinct)]
-    : named
+  const follows = ({ name, keyids }: DelegatedRole) => isOwners(name) || isUnder(delegations, keyids, keys)
+  const named = roles.filter(follows).map(({ name }) => name)
+  return succinct !== undefined && areOwners(delegations, succinct, keys) ? [...named, ...binNames(succinct)] : named
+}
+
+function areOwners(delegations: Delegations, bins: SuccinctRoles, keys: readonly PublicKey[]): boolean {
+  return binNames(bins).every(isOwners) || isUnder(delegations, bins.keyids, keys)
 }
 
 function isUnder(delegations: Delegations, keyids: readonly KeyId[], keys: readonly PublicKey[]): boolean {
@@ -108,18 +152,37 @@ function isUnder(delegations: Delegations, keyids: readonly KeyId[], keys: reado
 }
 
 function rekeyed(delegations: Delegations, before: readonly PublicKey[], after: NewKeys): Delegations {
-  const isOld = (keyids: readonly KeyId[]) => isUnder(delegations, keyids, before)
+  const isOld = ({ name, keyids }: DelegatedRole) => isOwners(name) || isUnder(delegations, keyids, before)
   const { succinct } = delegations
   const keyids = after.keys.map(({ id }) => id)
-  const roles = delegations.roles.map((role) => (isOld(role.keyids) ? { ...role, keyids } : role))
-  const bins = succinct !== undefined && isOld(succinct.keyids) ? { succinct: { ...succinct, keyids } } : {}
+  // A threshold that somebody wrote beside keys of his own may be one that these could not meet.
+  const met = <R extends DelegatedRole | SuccinctRoles>(role: R): R => {
+    const needed = role.threshold > keyids.length ? threshold(after.threshold) : role.threshold
+    return { ...role, keyids, threshold: needed }
+  }
+  const roles = delegations.roles.map((role) => (isOld(role) ? met(role) : role))
+  const bins = succinct !== undefined && areOwners(delegations, succinct, before) ? { succinct: met(succinct) } : {}
   const all = new Map([...delegations.keys, ...after.keys.map((key) => [key.id, key] as const)])
   const used = new Set([...roles.flatMap((role) => role.keyids), ...((bins.succinct ?? succinct)?.keyids ?? [])])
   return { ...delegations, roles, ...bins, keys: new Map([...all].filter(([id]) => used.has(id))) }
 }
 
-function underKeys({ name, role }: Authority, { keys }: NewKeys): Authority {
-  return { name, role: { ...role, keyids: keys.map(({ id }) => id) }, keys: new Map(keys.map((key) => [key.id, key])) }
+function underKeys({ name, role }: Authority, after: NewKeys): Authority {
+  const keyids = after.keys.map(({ id }) => id)
+  const needed = role.threshold > keyids.length ? threshold(after.threshold) : role.threshold
+  return { name, role: { ...role, keyids, threshold: needed }, keys: new Map(after.keys.map((key) => [key.id, key])) }
+}
+
+/** Of the file that says who signs a role: no two rotations of a role begin at the same one. */
+export async function listingVersion(standing: Standing, role: RoleName): Promise<number> {
+  if (standing.root.roles.has(role)) return standing.root.version
+  return placeOf(await allRoles(standing), role).parent.version
+}
+
+/** Of the keys of a role, those that leave it when these are its keys. */
+export function leaving(before: NewKeys, after: NewKeys): readonly PublicKey[] {
+  const kept = new Set(after.keys.map(({ id }) => id))
+  return before.keys.filter(({ id }) => !kept.has(id))
 }
 
 /** The roles that go on counting what one of these keys signs. */

@@ -290,7 +290,7 @@ await t.test('what a thief signed is not signed again', { skip }, async (t) => {
     ],
     ran.stderr,
   )
-  t.match(ran.stderr, `tagseal sign ${repository}:stable --digest ${image.digest}`, 'and says how it comes back')
+  t.match(ran.stderr, /^hint: tagseal rotate .* --restore evil/m, 'and says how one of them comes back')
   const listed = documentOf(await consumer.run(['list', repository, '--json'])) as { tags: { tag: string }[] }
   t.strictSame(
     listed.tags.map(({ tag }) => tag),

@@ -1,0 +1,79 @@
+/** What a rotation leaves somebody to look at, in words and for programs. */
+import type { DelegationEntry } from '../server-api.ts'
+import { undecided } from '../publish/incident.ts'
+import type { Incident } from '../publish/incident.ts'
+import { labelOf } from '../publish/doubts.ts'
+import type { Doubt, Meaning, TagDoubt } from '../publish/doubts.ts'
+import type { Terminal } from '../terminal.ts'
+import { digestOf } from '../trust/repository.ts'
+import { shortId } from './key-document.ts'
+
+/** One line for each thing that nobody has decided on, and the command that decides. */
+export function sayUndecided(terminal: Terminal, incident: Incident): void {
+  const open = undecided(incident)
+  for (const doubt of open) terminal.warn(`${stateOf(doubt)} until you decide: ${labelOf(doubt)} ${changeOf(doubt)}`)
+  if (open.length === 0) return
+  const { repository, role } = incident
+  const [first] = open.map(labelOf)
+  terminal.hint(
+    `tagseal rotate ${repository} ${role} --compromised --keep ${first}, --restore ${first} (as it was before, by the record of the server) or --drop ${first}; "all" stands for all of them`,
+  )
+}
+
+/** By what the server remembers: nobody signed when, and by whom. */
+function changeOf(doubt: Doubt): string {
+  const { at, keyids, by } = doubt
+  const keys = keyids.length === 0 ? '' : ` by key ${keyids.map(shortId).join(', ')}`
+  const token = by === undefined ? '' : ` with the token ${by}`
+  return `${meantOf(doubt)}; changed at ${new Date(at).toISOString()}${keys}${token}`
+}
+
+function meantOf(doubt: Doubt): string {
+  if (doubt.kind === 'tag') return `meant ${digestText(doubt.before)} before, and ${digestText(doubt.now)} since`
+  return `of ${doubt.role} was ${entryText(doubt.before)} before, and ${entryText(doubt.now)} since`
+}
+
+function stateOf(doubt: Doubt): string {
+  if (doubt.kind === 'tag') return 'out'
+  return doubt.before === undefined ? 'out' : 'as it was before'
+}
+
+function digestText(meaning: Meaning | undefined): string {
+  return meaning === undefined ? 'nothing' : digestIn(meaning)
+}
+
+function digestIn({ length, hashes }: Meaning): string {
+  return digestOf({ path: 'the tag', target: { length, hashes, unknown: new Map() } })
+}
+
+function entryText(entry: DelegationEntry | undefined): string {
+  if (entry === undefined) return 'not there'
+  const { keys, threshold, scope } = entry
+  return `${threshold} of ${keys.length} keys for ${scope.patterns.join(', ')}`
+}
+
+/** What `--json` says of one doubt. */
+export function doubtDocument(doubt: Incident['doubts'][number]): object {
+  const { at, keyids, by, outcome } = doubt
+  const change = { at: new Date(at).toISOString(), keyids, by: by ?? null, decision: outcome ?? null }
+  if (doubt.kind === 'delegation') {
+    const { role, name, before, now } = doubt
+    return { delegation: name, delegator: role, before: before ?? null, now: now ?? null, ...change }
+  }
+  const { name, role, before, now } = doubt
+  return { tag: name, role, before: before ? digestIn(before) : null, now: now ? digestIn(now) : null, ...change }
+}
+
+/** Tags that were in the files and are not signed again by this run. */
+export function removedTags({ doubts }: Incident): readonly object[] {
+  const out = doubts.filter(
+    (doubt): doubt is TagDoubt & { readonly outcome: undefined | 'drop' } =>
+      doubt.kind === 'tag' && doubt.now !== undefined && (doubt.outcome === undefined || doubt.outcome === 'drop'),
+  )
+  return out.map(({ name, now, at, before }) => ({
+    tag: name,
+    digest: digestText(now),
+    at: new Date(at).toISOString(),
+    before: before === undefined ? null : digestIn(before),
+  }))
+}

@@ -1,0 +1,147 @@
+/**
+ * What a stolen key may have done: tags and delegations that were changed since some moment, by the server's record.
+ *
+ * The record is the server's word and is not signed: one that lies can have good tags taken out, or bad ones kept.
+ * Whoever trusts it that little reads on. What a tag means now is signed, and is taken from the files.
+ */
+import type { DelegatedRole, Delegations, RoleName, Scope, TargetFile } from '../../tuf/index.ts'
+import { roleName } from '../../tuf/index.ts'
+import type { ChangedDelegation, DelegationEntry, HistoryEntry, ServerApi } from '../server-api.ts'
+import { digestOf } from '../trust/repository.ts'
+import { isPublishError } from './errors.ts'
+import type { HoldingRole } from './standing.ts'
+
+/** What a tag means: enough to sign it again. */
+export type Meaning = Pick<TargetFile, 'length' | 'hashes' | 'custom'>
+
+/** By whom and when a thing was changed last: milliseconds, key ids, and the token's name where we are told it. */
+export type Change = { readonly at: number; readonly keyids: readonly string[]; readonly by?: string | undefined }
+
+/** A tag that changed. `role` is the file that lists it, or that did. */
+export type TagDoubt = Change & {
+  readonly kind: 'tag'
+  readonly name: string
+  readonly role: RoleName
+  /** undefined where it was taken out. */
+  readonly now: Meaning | undefined
+  /** undefined where it meant nothing, or longer ago than was looked. */
+  readonly before: Meaning | undefined
+}
+
+/** A delegation that changed, in the file of `role`. */
+export type DelegationDoubt = Change & {
+  readonly kind: 'delegation'
+  readonly name: string
+  readonly role: RoleName
+  readonly now: DelegationEntry | undefined
+  readonly before: DelegationEntry | undefined
+}
+export type Doubt = TagDoubt | DelegationDoubt
+
+export type Question = {
+  readonly server: Pick<ServerApi, 'history' | 'changes'>
+  /** The roles between which the owner of these keys moves tags. */
+  readonly family: readonly HoldingRole[]
+  /** Milliseconds since 1970. */
+  readonly since: number
+}
+
+const AT_ONCE = 16
+/** Changes of one tag that are looked back through. */
+const ENTRIES = 100
+
+export async function doubtsIn(question: Question): Promise<readonly Doubt[]> {
+  const { server, family, since } = question
+  const changes = await changesOf(server, since)
+  const waiting = [...(changes?.tags ?? tagsOf(family))]
+  const doubts: Doubt[] = []
+  const look = async () => {
+    for (let tag = waiting.pop(); tag !== undefined; tag = waiting.pop()) {
+      const doubt = await doubtOf(question, tag)
+      if (doubt !== undefined) doubts.push(doubt)
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, look))
+  const delegations = (changes?.delegations ?? []).flatMap((change) => delegationDoubt(family, change))
+  return [...doubts.toSorted((a, b) => (a.name < b.name ? -1 : 1)), ...delegations]
+}
+
+/** How decisions and records call it. No tag has a colon. */
+export function labelOf({ kind, name }: Doubt): string {
+  return kind === 'tag' ? name : `delegation:${name}`
+}
+
+/** undefined where a server keeps no such record; then every tag is asked for by itself. */
+async function changesOf(server: Question['server'], since: number) {
+  try {
+    return await server.changes(since)
+  } catch (error) {
+    if (isPublishError(error) && error.code === 'NOT_THERE') return undefined
+    throw error
+  }
+}
+
+function tagsOf(family: readonly HoldingRole[]): readonly string[] {
+  return [...new Set(family.flatMap(({ file }) => [...(file?.targets.keys() ?? [])]))]
+}
+
+async function doubtOf({ server, family, since }: Question, tag: string): Promise<TagDoubt | undefined> {
+  const [newest] = await server.history(tag, 1)
+  if (newest === undefined || newest.at < since) return undefined
+  const names = new Set<string>(family.map(({ name }) => name))
+  const entries = (await server.history(tag, ENTRIES)).filter(({ role }) => names.has(role))
+  const last = entries[0]
+  if (last === undefined || last.at < since) return undefined
+  const holder = family.find(({ file }) => file?.targets.has(tag))
+  const now = holder?.file?.targets.get(tag)
+  const before = entryBefore(entries, since)
+  if (now !== undefined && digestOf({ path: tag, target: now }) === before?.digest) return undefined
+  if (now === undefined && before?.digest === undefined) return undefined
+  const role = holder?.name ?? roleName(before?.role ?? last.role)
+  const { at, keyids, by } = last
+  return { kind: 'tag', name: tag, role, now, before: before && meaningOf(before), at, keyids, by }
+}
+
+/** Entries come newest first. One publish that moves a tag from role to role leaves two of them at the same time. */
+function entryBefore(entries: readonly HistoryEntry[], since: number): HistoryEntry | undefined {
+  const last = entries.find(({ at }) => at < since)?.at
+  return entries.find(({ at, digest }) => at === last && digest !== undefined)
+}
+
+function meaningOf({ digest, length }: HistoryEntry): Meaning | undefined {
+  const [algorithm = '', hex = ''] = digest?.split(':') ?? []
+  return digest === undefined || length === undefined ? undefined : { length, hashes: new Map([[algorithm, hex]]) }
+}
+
+/** One under the very keys that are replaced is replaced with them, and no concern. */
+function delegationDoubt(family: readonly HoldingRole[], change: ChangedDelegation): readonly DelegationDoubt[] {
+  const delegator = family.find(({ name }) => name === change.delegator)
+  if (delegator === undefined || !isNamed(change)) return []
+  const now = entryIn(delegator.file?.delegations, change.role)
+  const { at, keyids, by, before } = change
+  if (JSON.stringify(now) === JSON.stringify(before)) return []
+  const own = new Set([...delegator.authority.keys.values()].map(({ public: text }) => text))
+  if (now?.keys.every((key) => own.has(key.public)) === true) return []
+  return [{ kind: 'delegation', name: change.role, role: delegator.name, now, before, at, keyids, by }]
+}
+
+/** Hash bins follow the keys of their owner, whatever was written there. */
+function isNamed({ role, before }: ChangedDelegation): boolean {
+  return !role.endsWith('-*') && before?.scope.kind !== 'bins'
+}
+
+function entryIn(delegations: Delegations | undefined, name: string): DelegationEntry | undefined {
+  const role = delegations?.roles.find((each) => each.name === name)
+  if (delegations === undefined || role === undefined) return undefined
+  const { threshold, scope, terminating } = role
+  const keys = keysIn(delegations, role).map(({ keytype, scheme, public: text }) => ({ keytype, scheme, public: text }))
+  return { keys, threshold, scope: { kind: scope.kind, patterns: patternsOf(scope) }, terminating }
+}
+
+function keysIn({ keys }: Delegations, { keyids }: DelegatedRole) {
+  return keyids.flatMap((id) => keys.get(id) ?? [])
+}
+
+function patternsOf(scope: Scope): readonly string[] {
+  return scope.kind === 'paths' ? scope.paths : scope.prefixes
+}
