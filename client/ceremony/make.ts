@@ -5,6 +5,7 @@ import { customsOf } from '../publish/customs.ts'
 import type { Edit } from '../publish/edit.ts'
 import { named } from '../publish/publish.ts'
 import { reissued } from '../publish/rotating.ts'
+import { asItIs } from '../publish/sifting.ts'
 import { allRoles } from '../publish/standing.ts'
 import type { HoldingRole, Standing } from '../publish/standing.ts'
 import { namesIn, withNames } from './names.ts'
@@ -38,7 +39,7 @@ export async function companionsFor(standing: Standing, next: Root, { clock }: M
   const [before, after] = [authorityOf(standing.root, TARGETS), authorityOf(next, TARGETS)]
   const facts = ({ role }: typeof before) => [role.threshold, ...role.keyids.toSorted()].join()
   if (facts(before) === facts(after)) return []
-  const edits = await reissued(standing, next, { clock, leaveOut: async () => new Set(), alsoBy: [] })
+  const edits = await reissued(standing, next, { clock, sift: async () => asItIs, alsoBy: [] })
   return edits.length === 1 && isSignedFor(standing, next) ? [] : edits
 }
 

@@ -165,7 +165,7 @@ async function changeFrom(context: Context, { repository, root, targets, online 
 
 async function newOnlineKey(context: Context, repository: string, role: OnlineRole, codec: Codec): Promise<PublicKey> {
   const api = await context.api(repository)
-  return serverKey(await api.newOnlineKey(role), codec, nativeSuite)
+  return serverKey(await api.newOnlineKey(role, false), codec, nativeSuite)
 }
 
 async function proposeAgain(context: Context, wishes: Wishes, file: string): Promise<Opened> {

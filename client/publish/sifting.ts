@@ -18,6 +18,11 @@ export type Sifted = {
   readonly delegations: Delegations | undefined
 }
 
+/** All of it signed again. */
+export function asItIs({ file }: Pick<HoldingRole, 'file'>): Sifted {
+  return { set: new Map(), remove: new Set(), delegations: file?.delegations }
+}
+
 /** Until somebody decides, a tag in doubt is out, and a delegation in doubt is as it was before. */
 export function sift(
   { name, file }: Pick<HoldingRole, 'name' | 'file'>,
