@@ -41,6 +41,7 @@ const CLIENT = {
   REDIRECT_REFUSED: 3,
   SERVER_ERROR: 3,
   UNAUTHORIZED: 3,
+  RESTORED: 3,
   BAD_ANSWER: 3,
   BAD_URL: 2,
   NOT_PINNED: 1,
@@ -267,7 +268,9 @@ const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
       'nothing of it is used; is it the server that was meant, and a repository of the kind that is known here?',
     EXPIRED:
       "is this machine's clock right? if it is, the server no longer re-signs, or somebody withholds its newer metadata",
-    ROLLBACK: 'the server answered with older metadata than this machine has already seen; do not use the image',
+    ROLLBACK:
+      'the server answered with older metadata than this machine has already seen; do not use the image. If it was ' +
+      'restored from a backup, its owner brings back what is missing: tagseal sign REPO:TAG, on a machine that saw it',
     ROLE_NOT_LISTED:
       'the role was delegated and never published: its owner signs a tag, or "tagseal delegation remove" takes it out',
     ROLE_DISAPPEARED: 'the server hides metadata that this machine has already seen; do not use the image',

@@ -51,6 +51,7 @@ export function buildApp(deps: AppDeps, tls?: TlsFiles): FastifyInstance {
   useRequestId(app)
   useRequestLog(app, deps)
   useProblems(app, deps)
+  useRestored(app, deps)
   healthRoutes(app, deps)
   onlineKeyRoutes(app, deps)
   getMetadata(app, deps)
@@ -175,6 +176,14 @@ function useProblems(app: FastifyInstance, deps: AppDeps): void {
   })
 }
 
+/** Where the database is an old one, nothing that it says of any repository is what clients may have seen last. */
+function useRestored(app: FastifyInstance, { restored: reason }: AppDeps): void {
+  if (reason === undefined) return
+  app.addHook('onRequest', async ({ routeOptions: { url = '' } }) => {
+    if (/^\/(?:v2\/.*_trust|v1\/repositories)/.test(url)) throw new Problem('RESTORED', { reason })
+  })
+}
+
 /** What nobody foresaw is logged whole under the request's id, and the caller is told that id and nothing else. */
 function answerError(deps: AppDeps, error: unknown, request: FastifyRequest, reply: FastifyReply) {
   const { logger, metrics, settings } = deps
@@ -195,6 +204,8 @@ async function answer(
   const trust = request.originalUrl.startsWith('/v2') && request.params !== null && request.params !== undefined
   const notary = trust && wantsNotary(request.headers, await dialectOf(deps, request.params))
   const { status, body } = notary ? notaryAnswer(problem) : { status: problem.status, body: bodyOf(problem) }
+  // For readers of either dialect, whose words for it differ.
+  if (problem.code === 'RESTORED') void reply.header('x-tagseal-refusal', problem.code)
   if (problem.code === 'TOO_MANY_REQUESTS') void reply.header('retry-after', '1')
   return reply.code(status).removeHeader('etag').header('cache-control', 'no-store').type('application/json').send(body)
 }

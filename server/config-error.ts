@@ -10,6 +10,13 @@ export type ConfigFailures = {
   readonly LISTEN_FAILED: { readonly listen: string; readonly why: string }
   /** The folder has a database, so online keys, and there is nothing to open them with. */
   readonly KEK_NEEDED: { readonly data: string }
+  /** A folder that was named for a server's, and is none. */
+  readonly NO_DATABASE: { readonly data: string }
+  readonly BACKUP_EXISTS: { readonly path: string }
+  readonly BACKUP_UNUSABLE: { readonly path: string; readonly why: string }
+  readonly NOT_RESTORED: { readonly data: string }
+  /** Nothing tells what was published since the backup. */
+  readonly LOSS_UNKNOWN: { readonly data: string }
 }
 export type ConfigCode = keyof ConfigFailures
 
@@ -25,6 +32,12 @@ const SENTENCE: { readonly [C in ConfigCode]: (d: ConfigFailures[C]) => string }
   LISTEN_FAILED: (d) => `cannot listen on ${d.listen}: ${d.why}`,
   KEK_NEEDED: (d) =>
     `${d.data} holds sealed keys and there is no key-encryption key: put back ${d.data}/kek, or give it by --kek-file, the systemd credential tagseal-kek or TAGSEAL_SERVER_KEK`,
+  NO_DATABASE: (d) => `${d.data} has no database of tagseal-server; name the folder with --data DIR`,
+  BACKUP_EXISTS: (d) => `${d.path} is there already, and is not overwritten; name another file`,
+  BACKUP_UNUSABLE: (d) => `${d.path} cannot be restored: ${d.why}`,
+  NOT_RESTORED: (d) => `${d.data} was not restored, and nothing is awaited in it`,
+  LOSS_UNKNOWN: (d) =>
+    `nothing in ${d.data} tells what was published since the backup: put back the marks (marks.db) if they are anywhere, or say --accept-loss: clients that saw more refuse until its owner publishes it again, and others cannot tell`,
 }
 
 /** A server that was told something it must not or cannot do. Branch on `code`. */

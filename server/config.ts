@@ -56,6 +56,7 @@ export const SETTINGS = {
   },
   sharedOnlineKey: flag('exec: the program has one key for all repositories, and makes none'),
   signerTimeout: seconds(10, 'for a token, a program or a signer to answer'),
+  marks: text('file of the marks, by which a restored database is known; without it marks.db in the data folder'),
   tokenRealm: text('where docker and notary get access tokens; without it /token under the name they reached us by'),
   tokenService: { ...text('the name of this server in access tokens'), default: 'tagseal-server' },
   tokenIssuer: text('the name of whoever issues access tokens: this server (tagseal-server), or one outside'),

@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import facts from '../package.json' with { type: 'json' }
 import { isKeyError } from '../keys/errors.ts'
+import { backupCommand, restoreCommand } from './backup-command.ts'
 import { ConfigError } from './config-error.ts'
 import { loadSettings } from './config.ts'
 import type { Value } from './config.ts'
@@ -15,6 +16,7 @@ import { tokenCommand } from './token-command.ts'
 const { env } = process
 const out = (line: string) => void process.stdout.write(`${line}\n`)
 const note = (line: string) => void process.stderr.write(`note: ${line}\n`)
+const around = { env, out, note, clock: Date.now }
 
 // No top-level await: the published program is one CommonJS file (ADR 0012).
 const work = main(process.argv)
@@ -63,7 +65,9 @@ function program(): Command {
       const { config, ...flags } = options
       await serve(flags, config)
     })
-    .addCommand(tokenCommand({ env, out, note, clock: Date.now }))
+    .addCommand(tokenCommand(around))
+    .addCommand(backupCommand(around))
+    .addCommand(restoreCommand(around))
 }
 
 /** Resolves when the server has stopped. */

@@ -55,6 +55,8 @@ export type ProblemFailures = {
   readonly TIMEOUT: { readonly seconds: number }
   readonly TOO_MANY_REQUESTS: { readonly what: string }
   readonly UNAVAILABLE: { readonly reason: string }
+  /** A backup was put back, and what was published since is missing; `missing` says what, where that is known. */
+  readonly RESTORED: { readonly reason: string; readonly missing?: readonly string[] }
   readonly SIGNING_UNAVAILABLE: { readonly repository: string; readonly role: string; readonly reason?: string }
   readonly STORAGE_FULL: { readonly reason: string }
   readonly STORAGE_UNAVAILABLE: { readonly reason: string }
@@ -85,6 +87,7 @@ export const STATUS = {
   TIMEOUT: 408,
   TOO_MANY_REQUESTS: 429,
   UNAVAILABLE: 503,
+  RESTORED: 503,
   SIGNING_UNAVAILABLE: 503,
   STORAGE_FULL: 507,
   STORAGE_UNAVAILABLE: 503,
@@ -114,6 +117,7 @@ const SENTENCE: { readonly [C in ProblemCode]: (d: ProblemFailures[C]) => string
   TIMEOUT: (d) => `the request did not arrive within ${d.seconds} seconds`,
   TOO_MANY_REQUESTS: (d) => `too much at once: ${d.what}; try again in a second`,
   UNAVAILABLE: (d) => `the server cannot serve now: ${d.reason}`,
+  RESTORED: (d) => `not served before what was lost is published again: ${d.reason}`,
   SIGNING_UNAVAILABLE: (d) =>
     `the ${d.role} key of ${d.repository} cannot be used${d.reason === undefined ? '' : `: ${d.reason}`}`,
   STORAGE_FULL: (d) => d.reason,

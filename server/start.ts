@@ -29,6 +29,7 @@ import type { WorkCache } from './publish/work-cache.ts'
 import type { AppDeps } from './routes/deps.ts'
 import { openServedFiles } from './serve/files.ts'
 import { openHolders } from './signing/holders.ts'
+import { marksOf, reasonOf } from './recovery.ts'
 import { makeOnlineKeys } from './signing/online-keys.ts'
 import { sealedKeys } from './signing/sealed-keys.ts'
 import { lockData, openSqliteStore } from './storage/sqlite.ts'
@@ -80,7 +81,11 @@ export async function startServer(settings: Settings, around: Surroundings): Pro
 
 /** Opens storage and keys, and signs anew what became overdue while no server ran. */
 export async function openServices(settings: Settings, around: Surroundings, tls?: TlsFiles): Promise<Services> {
-  const store = await openSqliteStore({ dir: settings.data, maxBytes: settings.maxDatabase })
+  const store = await openSqliteStore({
+    dir: settings.data,
+    maxBytes: settings.maxDatabase,
+    marks: marksOf(settings),
+  })
   try {
     const { data, kekFile } = settings
     const kek = await openKek(store, { data, env: around.env, ...(kekFile === undefined ? {} : { file: kekFile }) })
@@ -145,6 +150,7 @@ async function assemble(
     check: outside ?? issuer.check,
     own: outside === undefined,
   })
+  const restored = await whyRestored(store, { clock, logger })
   let draining = false
   const deps: AppDeps = {
     settings,
@@ -160,13 +166,15 @@ async function assemble(
     clock,
     budget: makeBudget(settings.maxUploadsAtOnce),
     rootOf: (repository) => currentRoot(store, work, judge, repository),
+    restored,
     async notReady() {
       if (draining) return 'it is shutting down'
+      if (restored !== undefined) return restored
       await store.check()
       return holders.notReady()
     },
   }
-  await signOverdue(freshness, deps)
+  if (restored === undefined) await signOverdue(freshness, deps)
   const flushing = setInterval(() => void flush(deps), 60_000)
   const app = buildApp(deps, tls)
   app.addHook('preClose', (done) => {
@@ -188,6 +196,18 @@ async function assemble(
       kek.close()
     },
   }
+}
+
+/** Settled before anything is signed on top of it: a new timestamp over an old state would be news to nobody. */
+async function whyRestored(
+  { recovery }: Store,
+  { clock, logger }: Pick<Surroundings, 'clock' | 'logger'>,
+): Promise<string | undefined> {
+  const restored = await recovery?.check(clock())
+  if (restored === undefined) return undefined
+  const reason = reasonOf(restored)
+  logger.error({ restored, lost: await recovery?.lost() }, reason)
+  return reason
 }
 
 async function whyNoKeys(store: Store, kek: Kek): Promise<string | undefined> {
@@ -259,7 +279,7 @@ async function listen(
     const why = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
     throw new ConfigError('LISTEN_FAILED', { listen: settings.listen, why }, { cause })
   }
-  freshness.start()
+  if (services.deps.restored === undefined) freshness.start()
   return {
     url: urlOf(settings, app),
     reloadTls: () => reloadTls(settings, app, logger),

@@ -6,6 +6,8 @@ import type { Settings } from './config.ts'
 import { openKek } from './kek.ts'
 import { Problem } from './problem.ts'
 import { tokenOf } from './routes/tokens.ts'
+import { place, placeOf } from './place.ts'
+import type { Place } from './place.ts'
 import { isStoreIn, openSqliteStore } from './storage/sqlite.ts'
 import type { Action, Store, TokenRecord } from './storage/store.ts'
 
@@ -78,20 +80,6 @@ export function tokenCommand(deps: TokenCommandDeps): Command {
 
 const EXAMPLE =
   '\nExample:\n  tagseal-server token create --data /var/lib/tagseal --name ci --repo "registry.example.com/team/*" --allow pull,push'
-
-type Place = { readonly data?: string; readonly config?: string; readonly kekFile?: string }
-
-function place(command: Command): Command {
-  return command
-    .exitOverride()
-    .option('--config <file>', 'settings as one JSON object')
-    .option('--data <dir>', "the server's folder")
-}
-
-/** Before the subcommand or after it: the program has options of the same names, and takes them wherever they stand. */
-function placeOf(command: Command): Place {
-  return command.optsWithGlobals<Place>()
-}
 
 async function withStore<T>(
   { env, note }: TokenCommandDeps,

@@ -1,6 +1,7 @@
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises'
 import { TARGETS } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
+import { refreshBringingBack } from './bring-back.ts'
 import { keyNameFor } from './found.ts'
 import { openKeyring } from './keyring.ts'
 import type { Keyring } from './keyring.ts'
@@ -28,16 +29,17 @@ export async function openDesk(
   keyring.prepare(keyNameFor(TARGETS, repository))
   await turn() // what was asked before leaves now, and is answered while we compute
   const known = ahead ? await trusted.remembered() : undefined
-  let prepared = known === undefined ? quietly(trusted.refreshToPublish(context.signal)) : undefined
+  const refresh = () => quietly(refreshBringingBack(context, { trusted, server }))
+  let prepared = known === undefined ? refresh() : undefined
   return {
     repository,
     server,
     keyring,
     everyKey,
     known,
-    look: async () => known ?? (await (prepared ??= quietly(trusted.refreshToPublish(context.signal)))),
+    look: async () => known ?? (await (prepared ??= refresh())),
     async standing() {
-      const standing = prepared ?? trusted.refreshToPublish(context.signal)
+      const standing = prepared ?? refresh()
       prepared = undefined
       return await standing
     },

@@ -91,7 +91,7 @@ async function publishAsking(desk: Desk, plan: Plan): Promise<Published> {
   let failures = 0
   for (let attempts = 0; ; attempts++) {
     const standing = await desk.standing()
-    const edits = aboveFloors(await plan(standing), standing, floors)
+    const edits = aboveFloors(await plan(standing), floors)
     if (edits.length === 0) return { published: attempts > 0, attempts, unsigned: [] }
     const outcome = await attempt(desk, standing, edits)
     if (!(outcome instanceof Error) && outcome.kind === 'stored') return stored(outcome, attempts + 1)

@@ -8,6 +8,8 @@ export type ClientFailures = {
   readonly REDIRECT_REFUSED: { readonly url: string; readonly why: string }
   readonly SERVER_ERROR: { readonly url: string; readonly status: number }
   readonly UNAUTHORIZED: { readonly url: string }
+  /** The server was put back from a backup, and does not serve what clients may have seen more of. */
+  readonly RESTORED: { readonly url: string }
   /** An answer that is no metadata file whatever its bytes are: an encoding nobody asked for. */
   readonly BAD_ANSWER: { readonly url: string; readonly why: string }
   readonly BAD_URL: { readonly url: string; readonly why: string }
@@ -42,6 +44,7 @@ const SENTENCE: Sentences = {
   REDIRECT_REFUSED: (d) => `${d.url} redirects ${d.why}`,
   SERVER_ERROR: (d) => `${d.url} answered with status ${d.status}`,
   UNAUTHORIZED: (d) => `${d.url} asks for a token`,
+  RESTORED: (d) => `${d.url} is not served: the server was restored from a backup that lacks what was published since`,
   BAD_ANSWER: (d) => `${d.url} answered ${d.why}`,
   BAD_URL: (d) => `${d.url} cannot be used as a base URL: ${d.why}`,
   NOT_PINNED: (d) => `nothing on this machine says whose signatures count for ${d.repository}`,
@@ -70,6 +73,9 @@ const HINT: Hints = {
   BAD_URL: () => 'write it as https://trust.example.com',
   PLAIN_HTTP_REFUSED: (d) => `use https, or name the host: --plain-http=${d.host}`,
   UNAUTHORIZED: () => 'give a token with --token-file FILE or TAGSEAL_TOKEN_FILE',
+  RESTORED: () =>
+    'its owner publishes what is missing again: tagseal sign REPO:TAG, on a machine that saw it; the operator finds what ' +
+    'is missing with "tagseal-server restore"',
   NOT_PINNED: (d) =>
     `run the line that "tagseal init" printed for its owner: tagseal trust add ${d.repository} --key ID --server URL`,
   PIN_NOT_MET: (d) => `compare "tagseal trust list" with the key ids that the owner of ${d.repository} published`,

@@ -14,6 +14,8 @@ import { ClientError } from './errors.ts'
 import { httpSource, metadataUrlOf } from './fetch.ts'
 import { learn, remembered, withPublished } from './learn.ts'
 import type { Learned } from './learn.ts'
+import { lostFiles } from './lost.ts'
+import type { LostFiles } from './lost.ts'
 import { fetchNeeded } from './mirrors.ts'
 import { refresh } from './refresh.ts'
 import type { Refreshed, Warning } from './refresh.ts'
@@ -68,6 +70,8 @@ export type Repository = {
   readonly refresh: (signal?: AbortSignal) => Promise<View>
   /** As `refresh`, but what expired and is to be published anew is accepted. It answers no other question. */
   readonly refreshToPublish: (signal?: AbortSignal) => Promise<View>
+  /** What was seen from here and the server has lost. Throws what a newcomer's refresh throws. */
+  readonly lost: (signal?: AbortSignal) => Promise<LostFiles>
   /** Keeps what was just published from here, so that the next refresh need not fetch it. */
   readonly learn: (learned: Learned) => Promise<void>
   /** What was published from here within the last minute, for the next publish to go on from; asks nobody. */
@@ -113,6 +117,7 @@ export function openRepository(options: RepositoryOptions): Repository {
   const http = options.http ?? openHttp(httpOptions(options))
   const transport = { http, token, patience }
   const source = urlsOf(options).map((url) => httpSource(url, transport))
+  const publishersSource = urlsOf(options).map((url) => httpSource(url, { ...transport, toPublish: true }))
   const cache = cacheOf(options)
   const name = namePolicy(options)
   let latest: Begun | undefined
@@ -129,9 +134,10 @@ export function openRepository(options: RepositoryOptions): Repository {
   async function refreshNow(signal?: AbortSignal, toPublish = false): Promise<View> {
     const kept = toPublish ? await withPublished(cache) : cache
     const judge = judgeNow()
+    const asked = toPublish ? publishersSource : source
     const trust = await refresh({
       judge,
-      source,
+      source: asked,
       cache: kept,
       anchor: pin,
       name,
@@ -140,7 +146,7 @@ export function openRepository(options: RepositoryOptions): Repository {
       toPublish,
       clockTolerance,
     })
-    return { ...trust, ...delegatedRoles(trust, source, kept, repository) }
+    return { ...trust, ...delegatedRoles(trust, asked, kept, repository) }
   }
 
   /** A refresh that failed is no answer to the next question. */
@@ -181,6 +187,10 @@ export function openRepository(options: RepositoryOptions): Repository {
   return {
     refresh: keep,
     refreshToPublish: async (signal) => await refreshNow(signal, true),
+    async lost(signal) {
+      const judge = judgeNow()
+      return await lostFiles({ judge, source: publishersSource, anchor: pin, name, signal }, await withPublished(cache))
+    },
     learn: async (learned) => await learn(publishing(), learned),
     async remembered() {
       const known = await remembered(publishing())

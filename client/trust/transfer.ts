@@ -15,6 +15,8 @@ export type TransferOptions = {
   /** Sent to the origin that was asked for, and to no other. */
   readonly token?: string | undefined
   readonly patience?: Patience | undefined
+  /** Says that what is read is read to publish on top of it: then a server shows what it holds back from others. */
+  readonly toPublish?: boolean | undefined
 }
 
 const MOST_REDIRECTS = 5
@@ -57,10 +59,11 @@ export async function readFile(response: HttpResponse, maxBytes: number, what: s
   }
 }
 
-async function follow(start: URL, { http, token, patience }: TransferOptions, watch: Watch): Promise<HttpResponse> {
+async function follow(start: URL, options: TransferOptions, watch: Watch): Promise<HttpResponse> {
+  const { http, patience } = options
   let url = start
   for (let hops = 0; hops <= MOST_REDIRECTS; hops++) {
-    const headers = token === undefined || url.origin !== start.origin ? {} : { authorization: `Bearer ${token}` }
+    const headers = url.origin === start.origin ? headersFor(options) : {}
     const idleTimeout = (patience ?? DEFAULT_PATIENCE).idle
     const response = await sendTwice(http, { url, headers, signal: watch.signal, idleTimeout })
     if (!REDIRECTS.has(response.status)) return response
@@ -68,6 +71,13 @@ async function follow(start: URL, { http, token, patience }: TransferOptions, wa
     await drain(response)
   }
   throw new ClientError('REDIRECT_REFUSED', { url: shown(start), why: `more than ${MOST_REDIRECTS} times` })
+}
+
+function headersFor({ token, toPublish }: TransferOptions): Readonly<Record<string, string>> {
+  return {
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    ...(toPublish === true ? { 'x-tagseal-purpose': 'publish' } : {}),
+  }
 }
 
 /** A server may close an idle connection in the very moment in which we use it again: that is no answer yet. */
@@ -103,6 +113,7 @@ function refuseStatus(url: URL, response: HttpResponse): void {
   if (response.status !== 200) {
     response.discard()
     if (response.status === 401) throw new ClientError('UNAUTHORIZED', { url: shown(url) })
+    if (response.header('x-tagseal-refusal') === 'RESTORED') throw new ClientError('RESTORED', { url: shown(url) })
     throw new ClientError('SERVER_ERROR', { url: shown(url), status: response.status })
   }
   const encoding = response.header('content-encoding') ?? 'identity'

@@ -6,6 +6,7 @@ import { completeBoth, completeTimestamp } from '../publish/complete.ts'
 import type { Completed, Completion, Lifetimes } from '../publish/complete.ts'
 import { RULES } from '../publish/dialects.ts'
 import { newFile } from '../publish/validate.ts'
+import { lastSignedOf } from '../publish/versions.ts'
 import type { WorkCache } from '../publish/work-cache.ts'
 import type {
   Dialect,
@@ -176,7 +177,9 @@ async function completedFor(
   const root = finishRoot(regardlessOfExpiry(walking))
   // So is a snapshot that publishers sign.
   const trust = due.holdsSnapshot ? { ...root, now: judge.now } : root
-  const subject = { repository: state.name, trust, rules: RULES[state.dialect], now: judge.now }
+  const lastSigned = lastSignedOf(state)
+  const before = lastSigned === undefined ? {} : { lastSigned }
+  const subject = { repository: state.name, trust, rules: RULES[state.dialect], now: judge.now, ...before }
   const previous = { timestamp: await load(TIMESTAMP), snapshot: await load(SNAPSHOT) }
   const { soon, far } = windowsOf(options.lifetimes[state.dialect], judge.now).snapshot
   const snapshotIsDue = due.holdsSnapshot && (due.snapshotExpires <= soon || due.snapshotExpires > far)

@@ -33,7 +33,7 @@ import { makeQueue } from './queue.ts'
 import type { Upload, UploadPart } from './upload.ts'
 import { validate } from './validate.ts'
 import type { Candidate, NextState } from './validate.ts'
-import { peekVersion } from './versions.ts'
+import { lastSignedOf, peekVersion } from './versions.ts'
 import type { WorkCache } from './work-cache.ts'
 
 export type PublishRequest = {
@@ -234,8 +234,9 @@ async function nextState(
   }
   try {
     const uploaded = await wholeFiles(judge, state, upload, stored)
-    const deleted = state === undefined ? { lastSigned: await options.store.metadata.lastSigned(repository) } : {}
-    return await validate(options, { repository, judge, state, uploaded, stored, ...deleted })
+    const lastSigned = state === undefined ? await options.store.metadata.lastSigned(repository) : lastSignedOf(state)
+    const before = lastSigned === undefined ? {} : { lastSigned }
+    return await validate(options, { repository, judge, state, uploaded, stored, ...before })
   } catch (error) {
     if (isTrustError(error)) throw untrusted(error)
     throw error

@@ -42,6 +42,7 @@ import { acceptUploaded, begunAnew, leftBehind } from './delegated.ts'
 import type { AcceptedRole } from './delegated.ts'
 import { RULES } from './dialects.ts'
 import type { NextSnapshot, Rules } from './rules.ts'
+import { refuseBelowLost } from './versions.ts'
 
 /** What an upload is judged against. `uploaded` holds whole files: deltas are already applied. */
 export type Candidate = {
@@ -51,7 +52,7 @@ export type Candidate = {
   readonly uploaded: ReadonlyMap<RoleName, Uint8Array>
   /** The stored file of a role. */
   readonly stored: (role: RoleName) => Promise<Uint8Array | undefined>
-  /** Of a deleted repository of that name. */
+  /** Of a deleted repository of that name, or before a backup was put back. */
   readonly lastSigned?: LastSigned
 }
 
@@ -100,6 +101,7 @@ function decodeUploaded({ uploaded, judge, state }: Candidate, { refuseOutOfTurn
   for (const [role, bytes] of uploaded) {
     const file = judge.codec.decode(typeOf(role), bytes, judge)
     refuseOutOfTurn(state, role, file.body.version)
+    refuseBelowLost(state, role, { version: file.body.version, sha256: judge.suite.hash('sha256', bytes) })
     decoded.set(role, file)
   }
   return decoded

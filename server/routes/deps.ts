@@ -27,6 +27,8 @@ export type AppDeps = {
   readonly clock: () => number
   /** The newest root of a repository, and its dialect. */
   readonly rootOf: (repository: string) => Promise<WalkingRoot | undefined>
+  /** Why nothing of any repository is served or taken: the database was put back from a backup. */
+  readonly restored: string | undefined
   /** Why the server should get no new requests now; undefined when it should. */
   readonly notReady: () => Promise<string | undefined>
 }

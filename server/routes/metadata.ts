@@ -8,6 +8,7 @@ import type { AppDeps } from './deps.ts'
 import { callerOf } from './caller.ts'
 import { NO_BODY, REPOSITORY, askAgain, problems } from './schema.ts'
 
+const PURPOSE = 'x-tagseal-purpose'
 const schema = {
   operationId: 'getMetadata',
   tags: ['trust'],
@@ -22,6 +23,16 @@ const schema = {
     properties: {
       repository: REPOSITORY,
       file: { type: 'string', maxLength: 600, description: 'Name of the file. Slashes in a role name may be `%2F`.' },
+    },
+  },
+  headers: {
+    type: 'object',
+    properties: {
+      [PURPOSE]: {
+        type: 'string',
+        description:
+          '`publish`: also of a repository that is held back after a backup was restored, to publish what was lost. Nobody else should look at it.',
+      },
     },
   },
   response: {
@@ -41,7 +52,8 @@ export function getMetadata(app: FastifyInstance, { files, settings, auth }: App
     repositoryName(repository)
     // Reading is open to everybody: then nobody's token is looked at, which keeps the most frequent request cheap.
     if (settings.private) requireAction(await callerOf(auth, request), 'pull', repository)
-    const served = await files.get(repository, file)
+    const toPublish = request.headers[PURPOSE] === 'publish'
+    const served = await files.get(repository, file, toPublish)
     if (served === undefined) throw new Problem('METADATA_NOT_FOUND', { repository, file })
     return send(request, reply, served)
   })

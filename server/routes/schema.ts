@@ -48,8 +48,8 @@ export function problems(...codes: readonly ProblemCode[]): Readonly<Record<stri
   return Object.fromEntries([...byStatus].map(([status, each]) => [String(status), problemSchema([...new Set(each)])]))
 }
 
-/** Any request can be malformed, met by a full or broken disk, or by a mistake of ours. */
-const EVERYWHERE: readonly ProblemCode[] = ['INVALID_REQUEST', 'STORAGE_UNAVAILABLE', 'INTERNAL']
+/** Any request can be malformed, met by a full or broken disk, by a backup that was put back, or by a mistake of ours. */
+const EVERYWHERE: readonly ProblemCode[] = ['INVALID_REQUEST', 'STORAGE_UNAVAILABLE', 'RESTORED', 'INTERNAL']
 
 /** Of a request that may have a JSON body, whether or not one is wanted. */
 export const BODY_REFUSALS: readonly ProblemCode[] = ['UNSUPPORTED_MEDIA_TYPE', 'TOO_LARGE']

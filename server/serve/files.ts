@@ -1,6 +1,7 @@
 import { promisify } from 'node:util'
 import { gzip as gzipWithCallback } from 'node:zlib'
-import type { MetadataStore, StoredFile } from '../storage/store.ts'
+import { Problem } from '../problem.ts'
+import type { AwaitedFile, MetadataStore, StoredFile } from '../storage/store.ts'
 import { parseFileName } from './file-name.ts'
 import type { WantedFile } from './file-name.ts'
 
@@ -25,8 +26,11 @@ export type Served = {
 export type Compressed = { readonly bytes: Buffer; readonly etag: string }
 
 export type ServedFiles = {
-  /** Undefined where there is no such file. */
-  readonly get: (repository: string, file: string) => Promise<Served | undefined>
+  /**
+   * Undefined where there is no such file. Throws RESTORED for a repository whose files are held back, but to whoever is to
+   * publish what was lost.
+   */
+  readonly get: (repository: string, file: string, toPublish?: boolean) => Promise<Served | undefined>
   /** From the next request on, what is stored is looked at again. */
   readonly changed: (repository: string) => void
 }
@@ -42,9 +46,9 @@ export function openServedFiles(metadata: MetadataStore, maxBytes: number): Serv
   let size = 0
   let changes = 0
   return {
-    get(repository, file) {
+    get(repository, file, toPublish = false) {
       const known = shelves.get(repository)?.files.get(file)
-      return known === undefined ? fetch(repository, file) : Promise.resolve(known)
+      return known === undefined ? fetch(repository, file, toPublish) : Promise.resolve(known)
     },
     changed(repository) {
       changes += 1
@@ -52,12 +56,15 @@ export function openServedFiles(metadata: MetadataStore, maxBytes: number): Serv
     },
   }
 
-  async function fetch(repository: string, file: string): Promise<Served | undefined> {
+  async function fetch(repository: string, file: string, toPublish: boolean): Promise<Served | undefined> {
     const wanted = parseFileName(file)
     if (wanted === undefined) return undefined
     const before = changes
     const stored = await lookUp(metadata, repository, wanted)
     if (stored === undefined) return undefined
+    const awaited = await metadata.holdingBack(repository)
+    if (awaited.length > 0 && toPublish) return servedOf(stored, wanted, false)
+    refuseHeld(repository, awaited)
     const cached = stored.length * LARGEST_SHARE <= maxBytes
     const served = servedOf(stored, wanted, cached)
     // Something changed while we were reading: what we hold may be what was true before.
@@ -89,6 +96,13 @@ export function openServedFiles(metadata: MetadataStore, maxBytes: number): Serv
     size -= shelves.get(repository)?.size ?? 0
     shelves.delete(repository)
   }
+}
+
+/** A reader who saw the files that are missing must not be shown less, and one who did not must not be shown either. */
+function refuseHeld(repository: string, awaited: readonly AwaitedFile[]): void {
+  if (awaited.length === 0) return
+  const missing = awaited.map(({ role, version }) => `${role} ${version}`)
+  throw new Problem('RESTORED', { reason: `${repository} waits for ${missing.join(', ')}`, missing })
 }
 
 async function lookUp(

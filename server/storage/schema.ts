@@ -230,4 +230,35 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE INDEX delegating_repository ON delegating (repository, at);
   `,
+  `
+  -- After a backup was put back: what a repository has to come to before it is served again. Below it nothing is stored.
+  CREATE TABLE awaited (
+    repository TEXT NOT NULL,
+    role TEXT NOT NULL,
+    version INTEGER NOT NULL CHECK (version >= 1),
+    sha256 TEXT CHECK (length(sha256) = 64),
+    holds INTEGER NOT NULL CHECK (holds IN (0, 1)),
+    PRIMARY KEY (repository, role, version)
+  ) STRICT, WITHOUT ROWID;
+  -- Repositories whose publishers may leave versions out, for those were lost.
+  CREATE TABLE restored (
+    repository TEXT PRIMARY KEY,
+    at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
 ]
+
+/**
+ * The marks: which version of every role was published last, in a file of its own, so that a database that was put back
+ * from a backup is known for what it is (ADR 0029). Roots are all kept, for each of them has to come back.
+ */
+export const MARKS_SCHEMA = `
+  CREATE TABLE marks.mark (
+    repository TEXT NOT NULL,
+    role TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    PRIMARY KEY (repository, role, version)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE marks.about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+`

@@ -5,9 +5,11 @@ import { instant, roleName, version as versionOf } from '../../tuf/index.ts'
 import type { RoleName } from '../../tuf/index.ts'
 import type { Sql } from './sql.ts'
 import { changedDelegationsIn, changedTagsIn, historyIn } from './sqlite-history.ts'
+import type { MarkWriter } from './sqlite-marks.ts'
 import { pruner, publisher, remover } from './sqlite-publish.ts'
 import type { RepositoryRow } from './sqlite-publish.ts'
 import type {
+  AwaitedFile,
   DueRepository,
   FileRecord,
   LastSigned,
@@ -30,12 +32,12 @@ type FileRow = {
 type ContentRow = FileRow & { bytes: Uint8Array }
 
 const RECORD = 'role, version, sha256, sha512, file.length AS length, expires, delegates, stored_at'
-const NOTHING = { oldest: null, firstExpiry: null, repositories: 0, proposals: 0 }
+const NOTHING = { oldest: null, firstExpiry: null, repositories: 0, proposals: 0, held: 0 }
 const RECLAIMED_PAGES = 500
 /** Free pages that stay: the next publish takes them, and moving pages about costs more than a few empty megabytes. */
 const SPARE_PAGES = 1_000
 
-export function metadataIn(sql: Sql): MetadataStore {
+export function metadataIn(sql: Sql, marks: MarkWriter | undefined): MetadataStore {
   const repository = sql.prepare<[string], RepositoryRow>(
     'SELECT id, name, created_at, revision, dialect FROM repository WHERE name = ?',
   )
@@ -43,8 +45,9 @@ export function metadataIn(sql: Sql): MetadataStore {
     `SELECT ${RECORD} FROM file WHERE repository = ? AND superseded_at IS NULL ORDER BY role`,
   )
   const lastSigned = sql.prepare<[string], LastSigned>('SELECT timestamp, snapshot FROM deleted WHERE name = ?')
-  const publish = publisher(sql, repository)
-  const remove = remover(sql, repository)
+  const recovery = recoveryOf(sql)
+  const publish = publisher(sql, repository, marks)
+  const remove = remover(sql, repository, marks)
   return {
     publish: gather((batch) => publishTogether(sql, publish, batch)),
     async remove(removal) {
@@ -59,8 +62,11 @@ export function metadataIn(sql: Sql): MetadataStore {
     async state(name) {
       return sql.run(() => {
         const row = repository.get(name)
-        return row && stateOf(row, files.all(row.id))
+        return row && { ...stateOf(row, files.all(row.id)), ...recovery.of(name) }
       })
+    },
+    async holdingBack(name) {
+      return sql.run(() => recovery.holdingBack(name))
     },
     ...filesIn(sql),
     ...listsIn(sql),
@@ -105,6 +111,29 @@ function outcomeOf<T>(work: () => T): Outcome<T> {
   }
 }
 
+function recoveryOf(sql: Sql) {
+  type Row = { role: string; version: number; sha256: string | null; holds: number }
+  const restored = sql.prepare<[string]>('SELECT 1 FROM restored WHERE repository = ?')
+  const awaited = sql.prepare<[string], Row>('SELECT role, version, sha256, holds FROM awaited WHERE repository = ?')
+  const fileOf = ({ role, version, sha256 }: Row) => ({
+    role: roleName(role),
+    version,
+    ...(sha256 !== null && { sha256 }),
+  })
+  return {
+    of(name: string): Pick<RepositoryState, 'recovery'> {
+      if (restored.get(name) === undefined) return {}
+      return { recovery: { awaited: awaited.all(name).map(fileOf) } }
+    },
+    holdingBack(name: string): readonly AwaitedFile[] {
+      return awaited
+        .all(name)
+        .filter(({ holds }) => holds === 1)
+        .map(fileOf)
+    },
+  }
+}
+
 function filesIn(sql: Sql): Pick<MetadataStore, 'current' | 'byVersion' | 'byHash'> {
   const wanted = (condition: string) =>
     `SELECT ${RECORD}, bytes FROM file JOIN content ON content.id = file.content
@@ -137,10 +166,17 @@ function listsIn(sql: Sql): Pick<MetadataStore, 'repositories' | 'due' | 'summar
        OR (holds_snapshot = 1 AND snapshot_expires <= ?) OR (holds_snapshot = 1 AND snapshot_expires > ?))
      ORDER BY timestamp_expires, id LIMIT ?`,
   )
-  type SummaryRow = { repositories: number; proposals: number; oldest: number | null; firstExpiry: number | null }
+  type SummaryRow = {
+    repositories: number
+    proposals: number
+    held: number
+    oldest: number | null
+    firstExpiry: number | null
+  }
   const summary = sql.prepare<[], SummaryRow>(
     `SELECT count(*) AS repositories, min(timestamp_at) AS oldest, min(timestamp_expires) AS firstExpiry,
-     (SELECT count(*) FROM proposal) AS proposals FROM repository`,
+     (SELECT count(*) FROM proposal) AS proposals,
+     (SELECT count(DISTINCT repository) FROM awaited WHERE holds = 1) AS held FROM repository`,
   )
   return {
     async repositories({ limit, from }) {
@@ -154,11 +190,12 @@ function listsIn(sql: Sql): Pick<MetadataStore, 'repositories' | 'due' | 'summar
       return sql.run(() => {
         const row = summary.get()
         const bytes = sql.pragma('page_count') * sql.pragma('page_size')
-        const { oldest, firstExpiry, repositories, proposals } = row ?? NOTHING
+        const { oldest, firstExpiry, repositories, proposals, held } = row ?? NOTHING
         return {
           repositories,
           proposals,
           bytes,
+          held,
           ...(oldest === null ? {} : { oldestTimestamp: oldest }),
           ...(firstExpiry === null ? {} : { firstExpiry }),
         }

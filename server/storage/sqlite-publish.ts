@@ -5,6 +5,7 @@ import type { Sql, Statement } from './sql.ts'
 import { auditWriter } from './sqlite-audit.ts'
 import { feedWriter } from './sqlite-feed.ts'
 import { historyWriter } from './sqlite-history.ts'
+import type { MarkWriter } from './sqlite-marks.ts'
 import type { Dialect, NewFile, Publication, Removal } from './store.ts'
 
 export type RepositoryRow = { id: number; name: string; created_at: number; revision: number; dialect: Dialect }
@@ -13,11 +14,18 @@ export type RepositoryRow = { id: number; name: string; created_at: number; revi
 const PRUNED_PER_PUBLISH = 8
 
 /** Inside the caller's transaction. Answers false before it has written anything. */
-export function publisher(sql: Sql, select: Statement<[string], RepositoryRow>): (publication: Publication) => boolean {
+export function publisher(
+  sql: Sql,
+  select: Statement<[string], RepositoryRow>,
+  marks: MarkWriter | undefined,
+): (publication: Publication) => boolean {
   const create = creator(sql)
   const bump = sql.prepare<[number]>('UPDATE repository SET revision = revision + 1 WHERE id = ?')
   const holds = sql.prepare<[number, number]>('UPDATE repository SET holds_snapshot = ? WHERE id = ?')
   const forget = sql.prepare<[string, string]>('DELETE FROM online_key WHERE repository = ? AND keyid = ?')
+  const arrived = sql.prepare<[string, string, number]>(
+    'DELETE FROM awaited WHERE repository = ? AND role = ? AND version <= ?',
+  )
   const supersede = superseder(sql)
   const store = fileWriter(sql)
   const prune = pruner(sql)
@@ -37,8 +45,10 @@ export function publisher(sql: Sql, select: Statement<[string], RepositoryRow>):
     for (const file of files) {
       store(id, file, at)
       const { version, sha256 } = file
+      arrived.run(repository, file.role, version)
       if (file.role === TIMESTAMP) tell({ at, repository, version, sha256, category: 'update' })
     }
+    marks?.published(repository, files, leaving)
     for (const change of changes) writeHistory(id, change, at, by)
     for (const key of retire) forget.run(repository, key)
     if (publication.completes !== undefined) complete.run(repository, publication.completes)
@@ -118,7 +128,11 @@ function dropper(sql: Sql): (repository: number, role: string, version: number, 
 }
 
 /** Inside the caller's transaction. */
-export function remover(sql: Sql, select: Statement<[string], RepositoryRow>): (removal: Removal) => boolean {
+export function remover(
+  sql: Sql,
+  select: Statement<[string], RepositoryRow>,
+  marks: MarkWriter | undefined,
+): (removal: Removal) => boolean {
   const files = sql.prepare<[number], { role: string; version: number; content: number }>(
     'SELECT role, version, content FROM file WHERE repository = ?',
   )
@@ -128,6 +142,7 @@ export function remover(sql: Sql, select: Statement<[string], RepositoryRow>): (
   const dropPublications = sql.prepare<[number]>('DELETE FROM publication WHERE repository = ?')
   const dropRepository = sql.prepare<[number]>('DELETE FROM repository WHERE id = ?')
   const dropProposals = sql.prepare<[string]>('DELETE FROM proposal WHERE repository = ?')
+  const dropAwaited = sql.prepare<[string]>('DELETE FROM awaited WHERE repository = ?')
   const newest = sql.prepare<[number, string], { version: number | null }>(
     'SELECT max(version) AS version FROM file WHERE repository = ? AND role = ?',
   )
@@ -150,7 +165,9 @@ export function remover(sql: Sql, select: Statement<[string], RepositoryRow>): (
     dropRepository.run(row.id)
     dropProposals.run(repository)
     remember.run(repository, row.revision, timestamp ?? 0, snapshot ?? 0)
+    dropAwaited.run(repository)
     tell({ at, repository, version: 0, sha256: '', category: 'deletion' })
+    marks?.removed(repository)
     writeAudit(audit)
     return true
   }

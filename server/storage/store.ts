@@ -28,7 +28,14 @@ export type RepositoryState = {
   readonly revision: number
   readonly dialect: Dialect
   readonly files: ReadonlyMap<RoleName, FileRecord>
+  /** Of a repository that was put back from a backup. */
+  readonly recovery?: Recovery
 }
+
+/** A file that was published after the backup: its role is to come to that version, with that file or a later one. */
+export type AwaitedFile = { readonly role: RoleName; readonly version: number; readonly sha256?: string }
+/** Publishers may leave versions out, and none of the roles comes in below what is awaited of it. */
+export type Recovery = { readonly awaited: readonly AwaitedFile[] }
 
 /** What a tag means from now on; without a digest: nothing, in this role. */
 export type TagChange = {
@@ -119,6 +126,8 @@ export type MetadataStore = {
   readonly remove: (removal: Removal) => Promise<boolean>
   readonly state: (repository: string) => Promise<RepositoryState | undefined>
   readonly dialect: (repository: string) => Promise<Dialect | undefined>
+  /** What it has to come to before it may be served; nothing for one that may. */
+  readonly holdingBack: (repository: string) => Promise<readonly AwaitedFile[]>
   /** What a repository of that name had signed by our keys when it was deleted; zeros where there was none. */
   readonly lastSigned: (repository: string) => Promise<LastSigned>
   readonly current: (repository: string, role: RoleName) => Promise<StoredFile | undefined>
@@ -165,6 +174,8 @@ export type StorageSummary = {
   readonly oldestTimestamp?: number
   /** The first timestamp to expire, or expired the longest. */
   readonly firstExpiry?: number
+  /** Repositories that are not served before what was lost of them is published again. */
+  readonly held: number
 }
 
 /** One new timestamp, or one deletion, which has version 0 and no hash. */
@@ -328,8 +339,46 @@ export type SettingStore = {
   readonly replace: (name: string, value: Uint8Array, audit: NewAuditEntry) => Promise<void>
 }
 
+/** Of a database that was put back from a backup, until somebody says how to go on. */
+export type Restored = { readonly at: number; readonly why: RestoredWhy }
+/** The first two were told by `tagseal-server restore`, the others were found out. Put back as a whole, the marks are as old. */
+export type RestoredWhy =
+  | 'told'
+  | 'put back as a whole'
+  | 'older than its marks'
+  | 'without its marks'
+  | 'marks of another database'
+
+/** A file that the marks know and the database has not. */
+export type LostFile = { readonly repository: string; readonly role: string; readonly version: number }
+
+export type Resumption = {
+  readonly at: number
+  /** Timestamps and snapshots go on above this one too. */
+  readonly above: number
+  /** Serve repositories although files of theirs are known, or not known, to be lost. */
+  readonly acceptLoss: boolean
+  readonly audit: NewAuditEntry
+}
+/** `unknown`: no marks tell what was lost, and nobody accepted that; nothing was changed. */
+export type Resumed = 'not restored' | 'unknown' | { readonly repositories: number; readonly lost: readonly LostFile[] }
+
+/** Whether this database is all that was ever served from it, and the way on where it is not (ADR 0029). */
+export type RecoveryStore = {
+  /** What is known of it; settled for good by the first call that finds it out. */
+  readonly check: (at: number) => Promise<Restored | undefined>
+  readonly declare: (restored: Restored, audit: NewAuditEntry) => Promise<void>
+  /** By the marks; none where there are no marks that belong to this database. */
+  readonly lost: () => Promise<readonly LostFile[] | undefined>
+  readonly resume: (resumption: Resumption) => Promise<Resumed>
+  /** What is still awaited, of every repository. */
+  readonly awaited: () => Promise<readonly (LostFile & { readonly holds: boolean })[]>
+}
+
 export type Store = {
   readonly metadata: MetadataStore
+  /** undefined where the store was opened without its marks. */
+  readonly recovery: RecoveryStore | undefined
   readonly feed: FeedStore
   readonly proposals: ProposalStore
   readonly tokens: TokenStore

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { runProgram } from './program.ts'
 
-const PROGRAM = fileURLToPath(new URL('../../server/main.ts', import.meta.url))
+export const TAGSEAL_SERVER = fileURLToPath(new URL('../../server/main.ts', import.meta.url))
 
 /** A running `tagseal-server`. */
 export type TestServer = {
@@ -34,7 +34,7 @@ export type TestServerOptions = {
 export async function startServer(options: TestServerOptions = {}): Promise<TestServer> {
   const data = options.data ?? (await mkdtemp(join(tmpdir(), 'tagseal-server-')))
   const listen = options.listen ?? '127.0.0.1:0'
-  const command = [...(options.through ?? []), process.execPath, PROGRAM, '--data', data, '--listen', listen]
+  const command = [...(options.through ?? []), process.execPath, TAGSEAL_SERVER, '--data', data, '--listen', listen]
   const [program = process.execPath, ...args] = [...command, ...(options.args ?? ['--open'])]
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env } })
   const log: string[] = []
@@ -60,7 +60,7 @@ export async function tokenCertificate(data: string): Promise<string> {
 }
 
 async function administer(args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await runProgram(process.execPath, [PROGRAM, ...args])
+  const { code, stdout, stderr } = await runProgram(process.execPath, [TAGSEAL_SERVER, ...args])
   if (code !== 0) throw new Error(stderr)
   return stdout.trim()
 }

@@ -9,12 +9,19 @@ const CONTEXT = { codec: notaryCodec, expires: Date.UTC(2029, 1, 1) }
 const NOTHING = { snapshot: nextSnapshot(undefined, new Map(), CONTEXT) }
 const EDITS = [{ role: TEAM, body: firstTargets({}, CONTEXT), authorities: [] }]
 
+const LISTED = {
+  snapshot: {
+    ...nextSnapshot(undefined, new Map(), CONTEXT),
+    meta: new Map([[TEAM, { version: version(1), unknown: new Map() }]]),
+  },
+}
+
 /** The versions that are tried until one is above what the server remembers. */
 function tries(remembered: number, tell: boolean): number[] {
   const floors: Floors = new Map()
   const tried: number[] = []
   while (tried.length < 30) {
-    const edits = aboveFloors(EDITS, NOTHING, floors)
+    const edits = aboveFloors(EDITS, floors)
     const got = edits[0]?.body.version ?? 0
     tried.push(got)
     if (got > remembered) break
@@ -39,13 +46,22 @@ await t.test('other roles stay as they are', async (t) => {
   const conflict = { kind: 'conflict', current: 7 } as const
   await t.test('where the conflict is about another', async (t) => {
     raiseFloors(floors, EDITS, NOTHING, { ...conflict, role: OTHER })
-    t.same(aboveFloors(EDITS, NOTHING, floors), EDITS)
+    t.same(aboveFloors(EDITS, floors), EDITS)
   })
   await t.test('where the snapshot lists them, and so tells their version', async (t) => {
-    const meta = new Map([[TEAM, { version: version(3), unknown: new Map() }]])
-    const listed = { snapshot: { ...nextSnapshot(undefined, new Map(), CONTEXT), meta } }
-    raiseFloors(floors, EDITS, listed, { ...conflict, role: TEAM })
-    t.same(aboveFloors(EDITS, listed, new Map([[TEAM, 7]])), EDITS)
+    for (const told of [
+      { role: TEAM, current: 0 },
+      { role: TEAM, current: undefined },
+      { role: undefined, current: 7 },
+    ]) {
+      raiseFloors(floors, EDITS, LISTED, { kind: 'conflict', ...told })
+    }
     t.equal(floors.size, 0)
   })
+})
+
+await t.test('a listed role goes on above what a restored server says that it lost', async (t) => {
+  const floors: Floors = new Map()
+  raiseFloors(floors, EDITS, LISTED, { kind: 'conflict', role: TEAM, current: 7 })
+  t.equal(aboveFloors(EDITS, floors)[0]?.body.version, 8)
 })
