@@ -2,9 +2,13 @@
 import { decodeJson, encodeText, isJsonObject, isTrustError, member } from '../tuf/index.ts'
 import type { Json, JsonObject, PublicKey, RoleName } from '../tuf/index.ts'
 import { HttpError } from './http-errors.ts'
+import { instantOf, listOf, problemOf, textOf } from './server-answers.ts'
+import type { Reply } from './server-answers.ts'
 import { readBody } from './http.ts'
 import type { Http, HttpRequest, HttpResponse } from './http.ts'
 import { multipart } from './multipart.ts'
+import { proposalsApi } from './proposals/api.ts'
+import type { ProposalsApi } from './proposals/api.ts'
 import { PublishError } from './publish/errors.ts'
 import { baseUrl, metadataUrlOf } from './trust/fetch.ts'
 
@@ -73,6 +77,8 @@ export type ServerApi = {
   readonly history: (tag: string, limit: number) => Promise<readonly HistoryEntry[]>
   /** What was changed at that moment (milliseconds) or later. */
   readonly changes: (since: number) => Promise<Changes>
+  /** What waits there for signatures. */
+  readonly proposals: ProposalsApi
 }
 
 export type ServerApiOptions = {
@@ -86,6 +92,8 @@ export type ServerApiOptions = {
 }
 
 const MAX_ANSWER = 4 * 1024 * 1024
+/** A proposal may be some megabytes, and comes as text in JSON. */
+const MAX_PROPOSALS = 64 * 1024 * 1024
 /** A publish to a busy repository waits for its turn on the server. */
 const PUBLISH_IDLE_MS = 60_000
 const PATIENCE = { milliseconds: 180_000, rate: 1024 }
@@ -129,12 +137,20 @@ export function openServerApi(options: ServerApiOptions): ServerApi {
         return (await ask({ url })).body
       })
     },
+    proposals: proposalsApi({
+      server,
+      base: `${baseUrl(server)}v1/repositories/${encodeURIComponent(repository)}/proposals`,
+      ask: async (request) => await send(options, request, MAX_PROPOSALS),
+      refusal: ({ status, body }) => refusal(options, status, body),
+    }),
   }
 }
 
-type Reply = { readonly status: number; readonly body: Json | undefined }
-
-async function send(options: ServerApiOptions, request: Omit<HttpRequest, 'signal'>): Promise<Reply> {
+async function send(
+  options: ServerApiOptions,
+  request: Omit<HttpRequest, 'signal'>,
+  most = MAX_ANSWER,
+): Promise<Reply> {
   const { status, body } = await inTime(options, request, async (signal) => {
     const { http, token, server } = options
     const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
@@ -143,9 +159,9 @@ async function send(options: ServerApiOptions, request: Omit<HttpRequest, 'signa
       headers: { accept: 'application/json', ...authorization, ...request.headers },
       signal,
     })
-    return { status: response.status, body: await readJson(server, response) }
+    return { status: response.status, body: await readJson(server, response, most) }
   })
-  if (status === 200 || isConflict(status, body)) return { status, body }
+  if (status === 200 || status === 204 || isConflict(status, body)) return { status, body }
   throw refusal(options, status, body)
 }
 
@@ -171,8 +187,8 @@ async function inTime<T>(
   }
 }
 
-async function readJson(server: string, response: HttpResponse): Promise<Json | undefined> {
-  const bytes = await readBody(response, MAX_ANSWER, `an answer of ${server}`)
+async function readJson(server: string, response: HttpResponse, most: number): Promise<Json | undefined> {
+  const bytes = await readBody(response, most, `an answer of ${server}`)
   if (bytes.length === 0) return undefined // how a Notary server says that it is done
   try {
     return decodeJson(bytes, { depth: 16, what: 'answer' })
@@ -180,21 +196,6 @@ async function readJson(server: string, response: HttpResponse): Promise<Json | 
     if (!isTrustError(error)) throw error
     if (response.status !== 200) return undefined // a proxy's own page: its status says enough
     throw new PublishError('BAD_ANSWER', { server, why: error.message }, { cause: error })
-  }
-}
-
-/** The first of the `errors` that an answer lists. */
-type Problem = { readonly code: string; readonly message: string; readonly detail: JsonObject }
-
-function problemOf(status: number, body: Json | undefined): Problem {
-  const errors = isJsonObject(body) ? member(body, 'errors') : undefined
-  const [first] = listOf(errors) ?? []
-  const error: JsonObject = isJsonObject(first) ? first : {}
-  const detail = member(error, 'detail')
-  return {
-    code: textOf(member(error, 'code')) ?? `HTTP ${status}`,
-    message: textOf(member(error, 'message')) ?? `status ${status}`,
-    detail: isJsonObject(detail) ? detail : {},
   }
 }
 
@@ -344,20 +345,4 @@ function historyEntry(server: string, entry: Json): HistoryEntry {
     keyids: textsOf(member(value, 'keyids')),
     by: textOf(member(value, 'by')),
   }
-}
-
-function instantOf(value: Json | undefined): number | undefined {
-  const milliseconds = typeof value === 'number' ? value : Date.parse(textOf(value) ?? '')
-  return Math.abs(milliseconds) <= LAST_INSTANT ? milliseconds : undefined
-}
-
-/** Of no later one does JavaScript know a date. */
-const LAST_INSTANT = 8.64e15
-
-function listOf(value: Json | undefined): readonly Json[] | undefined {
-  return Array.isArray(value) ? value : undefined
-}
-
-function textOf(value: Json | undefined): string | undefined {
-  return typeof value === 'string' ? value : undefined
 }

@@ -3,13 +3,14 @@ import { planDelegation } from '../publish/delegating.ts'
 import type { WantedRole } from '../publish/delegating.ts'
 import { openDesk } from '../publish/desk.ts'
 import { publicKeyOf } from '../publish/found.ts'
-import { publish } from '../publish/publish.ts'
+import { publishOrPropose } from '../publish/publish-or-propose.ts'
 import { parseRepo } from '../registry/reference.ts'
 import { count, defineCommand, flag, list, one } from './declare.ts'
 import type { Answer } from './declare.ts'
 import { pathsOf, pathsText } from './delegation-paths.ts'
 import { usage } from './errors.ts'
 import { givenKey } from './given-keys.ts'
+import { withPending } from './pending.ts'
 import { sayUnsigned } from './say-unsigned.ts'
 import { givenDelegation, typed } from './role-names.ts'
 import { shortId } from './key-document.ts'
@@ -27,6 +28,7 @@ export const delegationAddCommand = defineCommand({
     threshold: count('N', 'how many of its keys must sign; 1 where nothing is said'),
     path: list('P', 'tags it may sign, as a pattern: 1.*; may be repeated; every tag where nothing is said'),
     terminating: flag('for those tags, no role after it is asked'),
+    'allow-pending': flag('exit with 0 also where this waits for the signatures of others'),
   },
   examples: ['tagseal delegation add registry.example.com/team/app releases --key ./team.pub.pem --path "1.*"'],
   notes: [
@@ -60,9 +62,11 @@ export const delegationAddCommand = defineCommand({
         canSign: desk.keyring.canSign,
         found: (wanted: WantedRole) => (now = wanted),
       }
-      const { published, unsigned } = await publish(desk, planDelegation(wish, context))
+      const { published, unsigned, pending } = await publishOrPropose(desk, planDelegation(wish, context))
       sayUnsigned(context.terminal, unsigned)
-      return answerFor(repository, now, published)
+      const answer = answerFor(repository, now, published)
+      if (pending === undefined) return answer
+      return withPending(context, input.flag('allow-pending'), [{ repository, pending }], { ...answer, lines: [] })
     } finally {
       desk.close()
     }
@@ -70,7 +74,11 @@ export const delegationAddCommand = defineCommand({
 })
 
 /** What the role may do from now on: what it had before counts, and not only what was typed. */
-function answerFor(repository: string, role: WantedRole | undefined, published: boolean): Answer {
+function answerFor(
+  repository: string,
+  role: WantedRole | undefined,
+  published: boolean,
+): Answer & { readonly document: object } {
   if (role === undefined) throw new Error('a plan tells the role that it makes')
   const { name, threshold, terminating } = role
   const [paths, keyids] = [pathsOf(role), role.keys.map(({ id }) => id)]

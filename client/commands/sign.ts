@@ -1,20 +1,20 @@
 import type { RoleName, TargetFile } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { checkedNow, rememberChecked } from '../publish/checked.ts'
-import type { Checked } from '../publish/checked.ts'
 import { openDesk, quietly } from '../publish/desk.ts'
 import { PublishError } from '../publish/errors.ts'
-import { publish } from '../publish/publish.ts'
+import { publishOrPropose } from '../publish/publish-or-propose.ts'
+import { findWhole, targetOf } from '../publish/in-registry.ts'
+import type { Pending } from '../proposals/propose.ts'
 import { planSigning } from '../publish/tags.ts'
-import { RegistryError } from '../registry/errors.ts'
 import { pinned } from '../registry/reference.ts'
-import { walkImage } from '../registry/walk.ts'
 import { directoryCache } from '../trust/directory-cache.ts'
 import { stateFolder } from '../trust/repository.ts'
-import { any, defineCommand, list, text } from './declare.ts'
+import { any, defineCommand, flag, list, text } from './declare.ts'
 import { usage } from './errors.ts'
 import { byRepository, parseTagged } from './images.ts'
 import type { TaggedImage } from './images.ts'
+import { withPending } from './pending.ts'
 import { givenRole } from './role-names.ts'
 import { readBuildMetadata } from './build-metadata.ts'
 
@@ -25,6 +25,7 @@ export const signCommand = defineCommand({
     'metadata-file': text('FILE', 'take digest and image names from what docker buildx build --metadata-file wrote'),
     role: text('ROLE', 'sign as this delegated role, or as targets'),
     key: list('ID', 'sign with this key; may be repeated'),
+    'allow-pending': flag('exit with 0 also where the tags wait for the signatures of others'),
   },
   examples: [
     'tagseal sign registry.example.com/team/app:1.4',
@@ -36,19 +37,24 @@ export const signCommand = defineCommand({
     'in between is not signed. What the digest refers to must be in the registry.',
     'Jobs that sign different tags at once all succeed. Of two that sign the same tag for different digests at the same',
     'moment, or within a minute of what this machine signed, the second one refuses (TAG_CHANGED); told again, it signs.',
+    'Where a role needs more signatures than there are keys here, the tags wait on the server for "tagseal approve": they',
+    'are not signed yet, are not printed, and the exit code is 1 (APPROVAL_PENDING).',
   ].join('\n'),
   async run(context, input) {
     const images = await imagesOf(input.many('IMAGE'), input.text('digest'), input.text('metadata-file'))
     const role = input.text('role')
     const signed: Signed[] = []
+    const waiting: PendingImages[] = []
     for (const [repository, group] of byRepository(images)) {
       const options = { repository, keys: input.list('key'), role: role === undefined ? undefined : givenRole(role) }
-      signed.push(...(await signRepository(context, group, options)))
+      const { images: done, pending } = await signRepository(context, group, options)
+      if (pending === undefined) signed.push(...done)
+      else waiting.push({ repository, pending, images: done })
     }
-    return {
+    return withPending(context, input.flag('allow-pending'), waiting.map(pendingOf), {
       lines: signed.map(({ image, digest }) => `${image.name}:${image.tag}@${digest}`),
       document: { signed: signed.map(documentOf) },
-    }
+    })
   },
 })
 
@@ -60,6 +66,9 @@ type Signed = {
   /** false where it was signed so already. */
   readonly published: boolean
 }
+/** Images that wait for others, by the proposal that they are in. */
+type PendingImages = { readonly repository: string; readonly pending: Pending; readonly images: readonly Signed[] }
+type SignedImages = { readonly images: readonly Signed[]; readonly pending: Pending | undefined }
 type SignOptions = {
   readonly repository: string
   readonly keys: readonly string[]
@@ -90,7 +99,7 @@ async function signRepository(
   context: Context,
   images: readonly TaggedImage[],
   { repository, keys, role }: SignOptions,
-): Promise<readonly Signed[]> {
+): Promise<SignedImages> {
   const looking = quietly(lookUpAll(context, images))
   const desk = await openDesk(context, repository, { keys, ahead: true })
   try {
@@ -104,6 +113,7 @@ async function signRepository(
       role,
       clock: context.clock,
       canSign: desk.keyring.canSign,
+      canHelp: desk.keyring.canHelp,
       stillSo: async () => {
         await Promise.all(found.map((each) => refuseMoved(context, each)))
       },
@@ -112,13 +122,15 @@ async function signRepository(
         if (!counts) uncounted.add(name)
       },
     })
-    const { published } = await publish(desk, plan)
+    const { published, pending } = await publishOrPropose(desk, plan)
     for (const name of uncounted)
       context.terminal.warn(`neither docker nor tagseal asks ${name} for a tag, unless it is told to`)
-    if (!published) context.terminal.note(`${repository}: signed like that already, nothing to publish`)
-    return found.map(({ image, digest, target }) => {
+    if (!published && pending === undefined)
+      context.terminal.note(`${repository}: signed like that already, nothing to publish`)
+    const done = found.map(({ image, digest, target }) => {
       return { image, digest, length: target.length, role: roles.get(image.tag) ?? '', published }
     })
+    return { images: done, pending }
   } finally {
     desk.close()
   }
@@ -142,27 +154,9 @@ async function lookUpAll(context: Context, images: readonly TaggedImage[]): Prom
 async function lookUp(context: Context, image: TaggedImage): Promise<Found> {
   const memory = directoryCache(stateFolder(context.paths.state, image.name))
   const known = image.digest === undefined ? undefined : await checkedNow(memory, context.clock(), image.digest)
-  if (known !== undefined) return foundAs(image, known)
-  const found = await lookInRegistry(context, image)
-  await rememberChecked(memory, context.clock(), { digest: found.digest, length: found.target.length })
-  return found
-}
-
-async function lookInRegistry(context: Context, image: TaggedImage): Promise<Found> {
-  const registry = await context.registry()
-  const { signal } = context
-  const { name, registry: host, repository } = image
-  const wanted = image.digest === undefined ? { ...image } : { name, registry: host, repository, digest: image.digest }
-  const resolved = await registry.resolveTag(wanted, signal)
-  if (resolved === undefined) throw new RegistryError('UNKNOWN_MANIFEST', { what: image.text })
-  const { digest, length, mediaType } = resolved
-  await walkImage(registry, image, { digest, length, mediaType }, { deep: false, signal })
-  return foundAs(image, { digest, length })
-}
-
-function foundAs(image: TaggedImage, { digest, length }: Checked): Found {
-  const [algorithm = '', hex = ''] = digest.split(':')
-  return { image, digest, target: { length, hashes: new Map([[algorithm, hex]]), unknown: new Map() } }
+  const found = known ?? (await findWhole(context, image))
+  if (known === undefined) await rememberChecked(memory, context.clock(), found)
+  return { image, digest: found.digest, target: targetOf(found) }
 }
 
 /** Never sign a tag that moved under us; a digest that was named is meant whatever the tag says. */
@@ -171,6 +165,11 @@ async function refuseMoved(context: Context, { image, digest }: Found): Promise<
   const now = await (await context.registry()).resolveTag(image, context.signal)
   if (now?.digest === digest) return
   throw new PublishError('TAG_MOVED', { image: `${image.name}:${image.tag}`, digest, now: now?.digest ?? 'gone' })
+}
+
+function pendingOf({ repository, pending, images }: PendingImages) {
+  const tags = images.map(({ image: { tag }, digest, role }) => ({ tag, digest, role }))
+  return { repository, pending, about: { tags } }
 }
 
 function documentOf({ image, digest, length, role, published }: Signed): object {

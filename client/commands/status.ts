@@ -4,6 +4,7 @@ import { allBins, BINS } from '../publish/layout.ts'
 import { isDue } from '../publish/customs.ts'
 import { allRoles } from '../publish/standing.ts'
 import type { HoldingRole, Standing } from '../publish/standing.ts'
+import { proposalsWaiting } from '../proposals/waiting.ts'
 import { parseRepo } from '../registry/reference.ts'
 import { defineCommand, one } from './declare.ts'
 import { shortId } from './key-document.ts'
@@ -17,7 +18,9 @@ export const statusCommand = defineCommand({
   async run(context, input) {
     const { name } = parseRepo(input.one('REPO'))
     const standing = await (await context.repository(name)).refreshToPublish(context.signal)
-    const { server } = await context.api(name)
+    const api = await context.api(name)
+    const { server } = api
+    const proposals = await proposalsWaiting(api)
     const now = context.clock()
     const roles = await rolesOf(standing)
     const { codec } = standing
@@ -25,9 +28,18 @@ export const statusCommand = defineCommand({
       if (isExpiring(role, codec, now))
         context.terminal.warn(`${role.name} of ${name} ${verb(role, now)} ${inDays(role, now)}: ${remedy(role, name)}`)
     }
+    if (proposals !== undefined && proposals > 0) {
+      const wait = proposals === 1 ? '1 proposal waits' : `${proposals} proposals wait`
+      context.terminal.note(`${wait} for signatures: tagseal approve ${name} --list`)
+    }
     return {
       lines: tableOf(roles.map((role) => lineOf(role, now))),
-      document: { repository: name, server, roles: roles.map((role) => documentOf(role, codec, now)) },
+      document: {
+        repository: name,
+        server,
+        proposals: proposals ?? null,
+        roles: roles.map((role) => documentOf(role, codec, now)),
+      },
     }
   },
 })

@@ -30,6 +30,10 @@ export const COMMANDS: Readonly<Record<string, Entry | Group>> = {
     summary: 'take tags out of every role that the keys here can sign',
     load: async () => (await import('./revoke.ts')).revokeCommand,
   },
+  approve: {
+    summary: 'see what waits for the signatures of several people, and sign it',
+    load: async () => (await import('./approve.ts')).approveCommand,
+  },
   list: {
     summary: 'print the signed tags of a repository',
     load: async () => (await import('./list.ts')).listCommand,

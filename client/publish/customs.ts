@@ -28,6 +28,8 @@ export type Customs = {
   readonly flatUpTo: number
   /** Whether a publisher may hold the snapshot key, and then signs every snapshot. */
   readonly snapshotMayBeOurs: boolean
+  /** Whether a role may need the signatures of several people, so that a publish waits for them. */
+  readonly proposes: boolean
   /** Whether a delegation can end the search. */
   readonly terminates: boolean
   /** A new delegated role. Throws MALFORMED for a name that other tools would not take. */
@@ -51,6 +53,7 @@ const tuf: Customs = {
   naming: (unknown, repository) => new Map(unknown).set(REPOSITORY_FIELD, repository),
   flatUpTo: 1000,
   snapshotMayBeOurs: false,
+  proposes: true,
   terminates: true,
   newRole: newRoleName,
   parentOf: () => undefined,
@@ -76,6 +79,7 @@ const notary: Customs = {
   naming: (unknown) => unknown,
   flatUpTo: Number.POSITIVE_INFINITY,
   snapshotMayBeOurs: true,
+  proposes: false,
   terminates: false,
   newRole: delegationName,
   parentOf: (role) => roleName(role.slice(0, role.lastIndexOf('/'))),

@@ -13,6 +13,18 @@ export type PublishFailures = {
   }
   /** The key that was named signs nothing here. */
   readonly KEY_NOT_IN_ROLE: { readonly role: string; readonly key: string }
+  /** Left on the server until others have signed it too; nothing is published. */
+  readonly APPROVAL_PENDING: {
+    readonly repository: string
+    readonly proposal: string
+    readonly roles: readonly Waiting[]
+  }
+  /** What pends under that name changes something that approving does not show, or what nobody may. */
+  readonly PROPOSAL_UNFIT: { readonly proposal: string; readonly why: string }
+  /** The server gave other bytes than those that the name stands for. */
+  readonly PROPOSAL_ALTERED: { readonly proposal: string; readonly got: string }
+  /** Others published in its place. */
+  readonly PROPOSAL_STALE: { readonly repository: string; readonly proposal: string; readonly role: string }
   readonly UNKNOWN_ROLE: { readonly repository: string; readonly role: string }
   /** No role whose keys are here may sign this tag. */
   readonly TAG_OUT_OF_SCOPE: { readonly repository: string; readonly tag: string; readonly role: string }
@@ -37,11 +49,24 @@ export type PublishFailures = {
   readonly NOT_THERE: { readonly server: string; readonly why: string }
   readonly BAD_ANSWER: { readonly server: string; readonly why: string }
 }
+/** How far a file is from being published; `missing` are ids of keys that could sign it next. */
+export type Waiting = {
+  readonly role: string
+  readonly need: number
+  readonly have: number
+  readonly missing: readonly string[]
+}
 export type PublishCode = keyof PublishFailures
 
 const SENTENCE: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string } = {
   NO_SIGNING_KEY: (d) => `${d.role} needs ${d.need} of its keys to sign, and ${d.have} of them are here`,
   KEY_NOT_IN_ROLE: (d) => `key ${d.key} is none of the keys of ${d.role}`,
+  APPROVAL_PENDING: (d) =>
+    `proposal ${d.proposal} of ${d.repository} waits for others: ${d.roles.map(waitingText).join('; ')}`,
+  PROPOSAL_UNFIT: (d) => `proposal ${d.proposal} is not to be signed: ${d.why}`,
+  PROPOSAL_ALTERED: (d) => `what the server gives as proposal ${d.proposal} is ${d.got}`,
+  PROPOSAL_STALE: (d) =>
+    `proposal ${d.proposal} comes too late: another version of ${d.role} was published in its place`,
   UNKNOWN_ROLE: (d) => `${d.repository} has no role ${d.role}`,
   TAG_OUT_OF_SCOPE: (d) => `${d.role} may not sign the tag ${d.tag} of ${d.repository}`,
   TAG_SHADOWED: (d) => `${d.by} is asked for ${d.tag} before ${d.role} is, and says something else`,
@@ -57,6 +82,10 @@ const SENTENCE: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string
   BAD_ANSWER: (d) => `${d.server} gave an answer that makes no sense: ${d.why}`,
 }
 
+function waitingText({ role, need, have, missing }: Waiting): string {
+  return `${role} has ${have} of ${need} signatures, and ${missing.map((id) => id.slice(0, 12)).join(' or ')} can sign next`
+}
+
 const HINT: { readonly [C in PublishCode]?: (d: PublishFailures[C]) => string } = {
   NO_SIGNING_KEY: (d) =>
     [
@@ -69,6 +98,10 @@ const HINT: { readonly [C in PublishCode]?: (d: PublishFailures[C]) => string } 
       ...lostHint(d),
     ].join('; '),
   KEY_NOT_IN_ROLE: () => 'tagseal status REPO shows the keys of every role',
+  APPROVAL_PENDING: (d) => `whoever holds one of those keys: tagseal approve ${d.repository} ${d.proposal}`,
+  PROPOSAL_UNFIT: () => 'ask whoever began it; "tagseal approve REPO PROPOSAL --withdraw" takes it back',
+  PROPOSAL_ALTERED: () => 'sign nothing that this server shows before you know why',
+  PROPOSAL_STALE: (d) => `tagseal approve ${d.repository} ${d.proposal} --renew makes it again on top of what is there`,
   UNKNOWN_ROLE: (d) => `tagseal delegation list ${d.repository}`,
   TAG_OUT_OF_SCOPE: (d) => `tagseal delegation list ${d.repository} shows what ${d.role} may sign`,
   TAG_SHADOWED: (d) => `tagseal revoke ${d.repository}:${d.tag} takes the tag out of ${d.by}, with the keys of ${d.by}`,

@@ -10,10 +10,21 @@ import { PublishError } from './errors.ts'
 export type Keyring = {
   /** Whether enough of the role's keys are here. Nobody is asked for a passphrase. */
   readonly canSign: (authority: Authority) => boolean
+  /** Whether any of the role's keys is here. Nobody is asked for a passphrase. */
+  readonly canHelp: (authority: Authority) => boolean
   /** Throws NO_SIGNING_KEY where `canSign` says no: for what must not begin before it can end. */
   readonly refuseUnable: (authority: Authority) => void
   /** One signature for each key that is needed, and no more. Throws NO_SIGNING_KEY and KEY_NOT_IN_ROLE. */
   readonly sign: (payload: Uint8Array, authorities: readonly Authority[]) => Promise<readonly Signature[]>
+  /**
+   * One signature by each key of the role that is here and not among `signed`, and no more than are missing. Throws
+   * KEY_NOT_IN_ROLE for a named key that signs nothing here.
+   */
+  readonly signPart: (
+    payload: Uint8Array,
+    authority: Authority,
+    signed: ReadonlySet<KeyId>,
+  ) => Promise<readonly Signature[]>
   /** Begins to open the named keys, or the one that carries this name, without waiting. Asks nobody for a passphrase. */
   readonly prepare: (name: string) => void
   readonly close: () => void
@@ -42,6 +53,7 @@ export async function openKeyring({ keystore, named, unattended }: KeyringOption
   }
   return {
     canSign: (authority) => ownKeys(authority).length >= authority.role.threshold,
+    canHelp: (authority) => ownKeys(authority).length > 0,
     refuseUnable: (authority) => refuseTooFew(authority, ownKeys(authority).length, named),
     async sign(payload, authorities) {
       const chosen = new Map<KeyId, OwnKey>()
@@ -52,6 +64,17 @@ export async function openKeyring({ keystore, named, unattended }: KeyringOption
       }
       return await Promise.all(
         [...chosen.values()].map(async ({ key, entry }) => await signAs(key, await signerFor(entry), payload)),
+      )
+    },
+    async signPart(payload, authority, signed) {
+      const own = ownKeys(authority)
+      const [key] = named
+      if (own.length === 0 && key !== undefined)
+        throw new PublishError('KEY_NOT_IN_ROLE', { role: authority.name, key })
+      const fresh = own.filter((each) => !signed.has(each.key.id))
+      const wanted = Math.max(authority.role.threshold - signed.size, named.length)
+      return await Promise.all(
+        fresh.slice(0, wanted).map(async ({ key: each, entry }) => signAs(each, await signerFor(entry), payload)),
       )
     },
     prepare(name) {
@@ -119,9 +142,9 @@ export function keystoreIdOf(key: PublicKey | undefined): string | undefined {
   }
 }
 
-/** The ids of a role's keys as `tagseal key list` shows them. */
-export function idsHere({ role, keys }: Authority): readonly string[] {
-  return role.keyids.map((id) => keystoreIdOf(keys.get(id)) ?? id)
+/** The ids of a role's keys as `tagseal key list` shows them; of those that are `among` these, where it is said. */
+export function idsHere({ role, keys }: Authority, among?: (id: KeyId) => boolean): readonly string[] {
+  return role.keyids.filter((id) => among?.(id) !== false).map((id) => keystoreIdOf(keys.get(id)) ?? id)
 }
 
 function refuseTooFew(authority: Authority, have: number, named: readonly string[]): void {

@@ -12,6 +12,8 @@ export type PlaceWish = {
   /** The role that the caller named. */
   readonly role: RoleName | undefined
   readonly canSign: (authority: Authority) => boolean
+  /** Whether some of the keys are here; the rest of the signatures can be waited for. */
+  readonly canHelp: (authority: Authority) => boolean
 }
 
 /** `asked` are all roles that may speak for the tag, in the order in which clients ask them. */
@@ -23,8 +25,8 @@ export type Place = {
 }
 
 /**
- * The role that holds the tag already, if its keys are here; else the first one whose keys are. The owner of a large
- * repository writes into bins (ADR 0013).
+ * The role that holds the tag already, if keys of it are here; else the first one whose keys all are, or some. The owner
+ * of a large repository writes into bins (ADR 0013).
  */
 export async function placeFor(standing: Standing, wish: PlaceWish): Promise<Place> {
   const asked = await rolesFor(standing, wish.tag)
@@ -45,12 +47,12 @@ export function refuseShadowed({ role, asked, counts }: Place, { repository, tag
   throw new PublishError('TAG_SHADOWED', { repository, tag, role: role.name, by: holder.name })
 }
 
-function anyOf(asked: readonly HoldingRole[], { repository, tag, canSign }: PlaceWish): HoldingRole {
+function anyOf(asked: readonly HoldingRole[], { repository, tag, canSign, canHelp }: PlaceWish): HoldingRole {
   const holder = holderOf(asked, tag)
-  if (holder !== undefined && canSign(holder.authority)) return holder
+  if (holder !== undefined && canHelp(holder.authority)) return holder
   const bin = binAmong(asked)
-  if (bin !== undefined && canSign(bin.authority)) return bin
-  const able = asked.find(({ authority }) => canSign(authority))
+  if (bin !== undefined && canHelp(bin.authority)) return bin
+  const able = asked.find(({ authority }) => canSign(authority)) ?? asked.find(({ authority }) => canHelp(authority))
   const [first] = asked
   if (able !== undefined) return able
   if (first === undefined) throw new Error('targets is always asked')

@@ -133,6 +133,7 @@ export async function sign(
 /** An error here is one after which the update may or may not be in place. Every other one is thrown. */
 async function attempt(desk: Desk, standing: Standing, edits: readonly Edit[], seen?: string): Promise<Upload | Error> {
   const { codec } = standing
+  for (const authority of edits.flatMap(({ authorities }) => authorities)) desk.keyring.refuseUnable(authority)
   const signed = await sign(
     codec,
     desk.keyring,
@@ -149,9 +150,23 @@ async function attempt(desk: Desk, standing: Standing, edits: readonly Edit[], s
   }
 }
 
-function mayHaveArrived(error: unknown): error is Error {
+/** After such an error the server may have done what it was asked, or not. */
+export function mayHaveArrived(error: unknown): error is Error {
   if (isPublishError(error)) return error.code === 'SERVER_FAILED'
   return error instanceof HttpError && (error.code === 'NETWORK' || error.code === 'TIMEOUT')
+}
+
+/** Does it again where nobody knows whether it was done: for what may be done twice. */
+export async function patiently<T>({ patience }: Pick<Desk, 'patience'>, work: () => Promise<T>): Promise<T> {
+  for (let failures = 0; ; failures++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!mayHaveArrived(error) || failures === MOST_FAILURES - 1) throw error
+      patience.again(error.message)
+      await patience.sleep(pauseBefore(failures, patience.random()))
+    }
+  }
 }
 
 /** Full jitter: of many that lost together, few come back together. */

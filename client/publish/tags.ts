@@ -16,6 +16,7 @@ export type SignWish = {
   readonly tags: ReadonlyMap<string, TargetFile>
   readonly role: RoleName | undefined
   readonly canSign: PlaceWish['canSign']
+  readonly canHelp: PlaceWish['canHelp']
   readonly clock: () => number
   /** Throws where a tag is no longer what it was found to be. Asked last, before each attempt. */
   readonly stillSo: () => Promise<void>
@@ -65,7 +66,10 @@ async function renewal(standing: Standing, edits: readonly Edit[], wish: SignWis
   const [targets, bins] = await rolesFor(standing, [...wish.tags.keys()][0] ?? '')
   if (targets === undefined || bins?.name !== BINS || bins.file === undefined) return []
   const role = binToRenew(bins.file, standing.snapshot.version)
-  if (role === undefined || edits.some((edit) => edit.role === role) || !wish.canSign(bins.authority)) return []
+  // What can be published at once must not wait for others because of a bin.
+  const waits = edits.some(({ authorities }) => !authorities.every(wish.canSign))
+  const able = wish.canSign(bins.authority) || (waits && wish.canHelp(bins.authority))
+  if (role === undefined || edits.some((edit) => edit.role === role) || !able) return []
   const { file } = await standing.get({ role, delegator: bins.file })
   if (!isDue(standing.codec, 'targets', file.expires, wish.clock())) return []
   const held = { name: role, authority: delegatedAuthority(bins.file, role), file, version: file.version }

@@ -26,7 +26,7 @@ export type Town = {
   readonly close: () => Promise<void>
 }
 
-export async function openTown(options: TestServerOptions = {}): Promise<Town> {
+export async function openTown(options: TestServerOptions = {}, program: typeof tagseal = tagseal): Promise<Town> {
   const [server, registry] = await Promise.all([startServer(options), startRegistry()])
   const homes = await mkdtemp(join(tmpdir(), 'tagseal-homes-'))
   const repository = `${registry.host}/team/app`
@@ -38,7 +38,7 @@ export async function openTown(options: TestServerOptions = {}): Promise<Town> {
     async person() {
       const home = await mkdtemp(join(homes, 'home-'))
       const env = { TAGSEAL_HOME: home, TAGSEAL_SERVER: server.url, HOME: home }
-      return { home, run: (args, more) => tagseal(args, { ...more, env: { ...env, ...more?.env } }) }
+      return { home, run: (args, more) => program(args, { ...more, env: { ...env, ...more?.env } }) }
     },
     async close() {
       await Promise.all([server.stop(), registry.stop()])

@@ -1,0 +1,42 @@
+import type { PendingSummary } from '../proposals/api.ts'
+import type { Desk } from '../publish/publish.ts'
+import { allRoles } from '../publish/standing.ts'
+import type { Answer } from './declare.ts'
+import { tableOf } from './table-text.ts'
+
+/** The list is the server's word, and says so little that nobody signs for it. */
+export async function listPending(desk: Desk, repository: string, everything: boolean): Promise<Answer> {
+  const standing = await desk.standing()
+  const all = await desk.server.proposals.list()
+  const roles = new Map((await allRoles(standing)).map(({ name, authority }) => [name, authority]))
+  const isOurs = ({ files, stale }: PendingSummary) =>
+    !stale &&
+    files.some(({ role, signedBy }) => {
+      const authority = roles.get(role)
+      if (authority === undefined) return false
+      const left = authority.role.keyids.filter((id) => !signedBy.includes(id))
+      return desk.keyring.canHelp({ ...authority, role: { ...authority.role, keyids: left } })
+    })
+  const shown = everything ? all : all.filter(isOurs)
+  const rows = shown.map(({ id, files, by, expiresAt, stale }) => [
+    id,
+    files.length > 3 ? `${files.length} files` : files.map(({ role }) => role).join(', '),
+    stale ? 'stale' : `${Math.min(...files.map(({ signedBy }) => signedBy.length))} signed`,
+    by === undefined ? '' : `by ${by}`,
+    `until ${new Date(expiresAt).toISOString().slice(0, 16)}Z`,
+  ])
+  return {
+    lines: tableOf(rows),
+    document: {
+      repository,
+      pending: shown.map(({ id, files, by, createdAt, expiresAt, stale }) => ({
+        proposal: id,
+        by: by ?? null,
+        created: new Date(createdAt).toISOString(),
+        expires: new Date(expiresAt).toISOString(),
+        stale,
+        roles: files,
+      })),
+    },
+  }
+}
