@@ -83,9 +83,9 @@ async function withdrawn(desk: Desk, repository: string, id: string): Promise<An
 }
 
 async function approved(asking: Asking, pending: PendingProposal): Promise<Answer> {
-  const { desk, repo, yes } = asking
+  const { desk, yes } = asking
   const standing = await desk.standing()
-  const reviewed = await review(standing, repo.name, pending)
+  const reviewed = await review(standing, desk, pending)
   show(asking, standing, reviewed)
   await refuseMissing(asking, reviewed.changes)
   if (!yes) return undecided(asking, reviewed)

@@ -45,7 +45,7 @@ async function attempt(
 ): Promise<Omit<Outcome, 'attempts'> | undefined> {
   const proposal = await kept(desk, standing, edits)
   if (proposal === undefined) return undefined
-  const settled = await settle(desk, standing, await review(standing, desk.repository, proposal))
+  const settled = await settle(desk, standing, await review(standing, desk, proposal))
   switch (settled.kind) {
     case 'overtaken':
       return undefined

@@ -1,5 +1,5 @@
 /** A proposal judged by what this machine itself knows of the repository, and never by what the server says of it. */
-import { judgeProposal, missingSigners, proposalId, roleName } from '../../tuf/index.ts'
+import { instant, judgeProposal, missingSigners, proposalId, roleName } from '../../tuf/index.ts'
 import type { ProposalGround, ProposedFile, RoleName, Signature } from '../../tuf/index.ts'
 import { PublishError } from '../publish/errors.ts'
 import type { Waiting } from '../publish/errors.ts'
@@ -25,11 +25,17 @@ export type Reviewed = {
   readonly changes: readonly FileChanges[]
 }
 
+export type Reviewing = { readonly repository: string; readonly clock: () => number }
+
 /**
  * Throws PROPOSAL_ALTERED, PROPOSAL_STALE and PROPOSAL_UNFIT, and TrustError for what could never become the next state
  * of this repository.
  */
-export async function review(standing: Standing, repository: string, pending: PendingProposal): Promise<Reviewed> {
+export async function review(
+  standing: Standing,
+  { repository, clock }: Reviewing,
+  pending: PendingProposal,
+): Promise<Reviewed> {
   const { codec } = standing
   const refuse = (why: string): never => {
     throw new PublishError('PROPOSAL_UNFIT', { proposal: pending.id, why })
@@ -40,7 +46,7 @@ export async function review(standing: Standing, repository: string, pending: Pe
   const bytes = new Map(
     pending.files.map((file) => [file.role, codec.resign(file.bytes, file.signatures, standing)] as const),
   )
-  const judged = judgeProposal(groundOf(standing, roles), bytes)
+  const judged = judgeProposal(groundOf(standing, roles, clock()), bytes)
   const files = pending.files.map(({ role, bytes: unsigned }) => reviewedFile(judged.get(role), unsigned))
   const changes = files.map(({ role, published, signed }) =>
     changesOf({ role, published, next: signed.body, payload: signed.payload, repository, codec, refuse }),
@@ -78,13 +84,14 @@ function refuseOutOfTurn(
   }
 }
 
-function groundOf(standing: Standing, roles: ReadonlyMap<RoleName, HoldingRole>): ProposalGround {
-  const { codec, suite, limits, now, root } = standing
+/** By the clock: the standing of a publisher passes over what has expired, and this must not. */
+function groundOf(standing: Standing, roles: ReadonlyMap<RoleName, HoldingRole>, now: number): ProposalGround {
+  const { codec, suite, limits, root } = standing
   return {
     codec,
     suite,
     limits,
-    now,
+    now: instant(now),
     root,
     published: ({ name }) => roles.get(roleName(name))?.file,
     delegators: [...roles.values()].filter(({ file }) => file?.delegations !== undefined).map(({ name }) => name),

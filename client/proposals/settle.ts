@@ -46,16 +46,13 @@ async function handedIn(
   reviewed: Reviewed,
   signatures: readonly RoleSignature[],
 ): Promise<Reviewed | undefined> {
-  const { repository } = reviewed
   let { pending } = reviewed
   for (let at = 0; at < signatures.length; at += AT_ONCE) {
     const now = await signedOn(desk, pending.id, signatures.slice(at, at + AT_ONCE))
     if (now === undefined) return undefined
     pending = now
   }
-  return pending === reviewed.pending
-    ? reviewed
-    : await review(standing, repository, { ...pending, id: reviewed.pending.id })
+  return pending === reviewed.pending ? reviewed : await review(standing, desk, { ...pending, id: reviewed.pending.id })
 }
 
 async function signedOn(
