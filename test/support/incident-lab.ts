@@ -111,6 +111,7 @@ function personIn(t: Test, home: string, url: string, clock: { now: number }): P
           tags: new Map(targets),
           role,
           canSign: desk.keyring.canSign,
+          canHelp: desk.keyring.canHelp,
           clock: opened.clock,
           stillSo: async () => {},
           placed: () => {},
