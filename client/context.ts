@@ -30,6 +30,7 @@ export type Context = {
   readonly clock: () => number
   readonly monotonic: () => number
   readonly signal: AbortSignal
+  readonly stdin: () => AsyncIterable<Uint8Array>
   /** To the trust server. */
   readonly http: () => Promise<Http>
   /** For the trust server; undefined where none was given. */
@@ -60,16 +61,17 @@ export type Context = {
   readonly close: () => Promise<void>
 }
 
-export type ContextParts = Pick<Context, 'terminal' | 'env' | 'clock' | 'monotonic' | 'signal'> & {
-  readonly homeDirectory: string | undefined
-  readonly version: string
-}
+export type ContextParts = Pick<Context, 'terminal' | 'env' | 'clock' | 'monotonic' | 'signal'> &
+  Partial<Pick<Context, 'stdin'>> & {
+    readonly homeDirectory: string | undefined
+    readonly version: string
+  }
 
 const MAX_TOKEN = 4096
 const SERVING_SOCKETS = 256
 
 export function openContext(settings: Settings, parts: ContextParts): Context {
-  const { terminal, env, clock, monotonic, signal, homeDirectory, version } = parts
+  const { terminal, env, clock, monotonic, signal, stdin = nothing, homeDirectory, version } = parts
   const closing: (() => unknown)[] = []
   const userAgent = `tagseal/${version}`
   const paths = pathsFor(settings.home, env, homeDirectory)
@@ -220,6 +222,7 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     clock,
     monotonic,
     signal,
+    stdin,
     http,
     token,
     passphrases,
@@ -242,6 +245,8 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
 async function readText(path: string, most: number): Promise<string> {
   return Buffer.from(await readUserFile(path, most)).toString('utf8')
 }
+
+async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}
 
 /** What else a header can carry would be no header. */
 function isToken(text: string): boolean {

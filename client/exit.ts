@@ -13,6 +13,7 @@ import type { MovingCode } from './moving/errors.ts'
 import type { PublishCode } from './publish/errors.ts'
 import type { RegistryCode } from './registry/errors.ts'
 import type { ClientCode } from './trust/errors.ts'
+import type { VerifierCode } from './verifier/errors.ts'
 import type { VerdictCode } from './verdict/errors.ts'
 
 export type ExitCode = 0 | 1 | 2 | 3
@@ -179,6 +180,13 @@ const VERDICT = {
   FOREIGN_CONTENT: 1,
 } as const satisfies Record<VerdictCode, ExitCode>
 
+const VERIFIER = {
+  QUESTION_MALFORMED: 2,
+  OTHER_DIGEST: 1,
+  TOO_SLOW: 3,
+  AGENT_UNUSABLE: 3,
+} as const satisfies Record<VerifierCode, ExitCode>
+
 const POLICY = {
   POLICY_MALFORMED: 2,
   POLICY_UNUSABLE: 3,
@@ -218,6 +226,7 @@ export const EXIT_CODES = {
   TrustError: TRUST,
   ClientError: CLIENT,
   VerdictError: VERDICT,
+  VerifierError: VERIFIER,
   PolicyError: POLICY,
   RegistryError: REGISTRY,
   KeyError: KEY,

@@ -31,6 +31,7 @@ for (const stream of [process.stdout, process.stderr]) {
 const work = run(process.argv.slice(2), {
   env: process.env,
   homeDirectory: homeOf(),
+  stdin: () => process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,
   clock: Date.now,

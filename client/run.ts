@@ -14,6 +14,8 @@ import type { Output, Terminal } from './terminal.ts'
 export type Surroundings = {
   readonly env: Environment
   readonly homeDirectory: string | undefined
+  /** Opened by the few commands that read it; empty where there is none. */
+  readonly stdin?: () => AsyncIterable<Uint8Array>
   readonly stdout: Output
   readonly stderr: Output
   /** Milliseconds since 1970. */

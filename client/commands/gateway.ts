@@ -1,9 +1,8 @@
 import { isLoopback } from '../http.ts'
 import type { Context } from '../context.ts'
-import type { FilePolicy } from '../policy/policy.ts'
 import { defineCommand, text } from './declare.ts'
 import { usage } from './errors.ts'
-import { POLICY_OPTION } from './policy-option.ts'
+import { demandPolicy, POLICY_OPTION } from './policy-option.ts'
 
 export const gatewayCommand = defineCommand({
   operands: {},
@@ -14,6 +13,7 @@ export const gatewayCommand = defineCommand({
     'tls-key': text('FILE', 'PEM of its key'),
     'client-ca': text('FILE', 'PEM of the authorities whose clients alone are served'),
     users: text('FILE', 'lines of name:password; others are not served'),
+    'agent-socket': text('SOCKET', 'answer the image verifiers of this machine there as well'),
     cache: text('DIR', 'where content is kept; below the state folder where nothing is said'),
     'cache-size': text('SIZE', 'how much of it, as 500M or 20G; 10G where nothing is said'),
   },
@@ -40,16 +40,11 @@ export const gatewayCommand = defineCommand({
       cacheBytes: readSize(input.text('cache-size') ?? '10G'),
       tls,
       users: input.text('users'),
+      agentSocket: input.text('agent-socket'),
     })
     return { lines: [], document: {} }
   },
 })
-
-async function demandPolicy(context: Context, file: string | undefined): Promise<FilePolicy> {
-  const policy = await context.policy(file)
-  if (policy !== undefined) return policy
-  throw usage(`there is no policy in ${context.paths.policy}`, 'name one: --policy FILE')
-}
 
 function readAddress(address: string): { readonly host: string; readonly port: number } {
   const [, host = '', port = ''] = /^(\[[0-9a-fA-F:.]+\]|[^:/\s]+):([0-9]{1,5})$/.exec(address) ?? []

@@ -9,10 +9,9 @@ import type { Verdict } from '../verdict/engine.ts'
 import { VerdictError } from '../verdict/errors.ts'
 import { any, defineCommand, flag } from './declare.ts'
 import type { Answer } from './declare.ts'
-import { usage } from './errors.ts'
 import { parseTagged } from './images.ts'
 import type { TaggedImage } from './images.ts'
-import { POLICY_OPTION } from './policy-option.ts'
+import { demandPolicy, POLICY_OPTION } from './policy-option.ts'
 
 export const policyTestCommand = defineCommand({
   operands: { IMAGE: any('REPO:TAG; with none the file alone is checked') },
@@ -24,8 +23,7 @@ export const policyTestCommand = defineCommand({
   notes: 'Exits with 1 where an image would be refused.',
   async run(context, input) {
     const images = input.many('IMAGE').map(parseTagged)
-    const policy = await context.policy(input.text('policy'))
-    if (policy === undefined) throw usage(`there is no policy in ${context.paths.policy}`, 'name one: --policy FILE')
+    const policy = await demandPolicy(context, input.text('policy'))
     if (images.length === 0) {
       const line = `${policy.path}: ${policy.rules} rules, nothing wrong with it`
       return { lines: [line], document: { policy: policy.path, rules: policy.rules, images: [] } }

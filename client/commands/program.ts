@@ -158,10 +158,16 @@ function wholeNumber(text: string): number {
 }
 
 /** `--plain-http` takes a host after an equals sign only: what follows it otherwise is an image. */
-function normalised(argv: readonly string[]): string[] {
+function normalised(argv: readonly string[]): readonly string[] {
   const end = argv.indexOf('--')
   const plain = argv.map((word, i) => (word === '--plain-http' && (end < 0 || i < end) ? '--plain-http=' : word))
-  return plain[0] === 'help' ? [...plain.slice(1), '--help'] : plain
+  const own = plain.find((word) => Object.hasOwn(COMMANDS, word)) === 'verifier' ? withTwoDashes(plain) : plain
+  return own[0] === 'help' ? [...own.slice(1), '--help'] : own
+}
+
+/** containerd calls its verifiers as programs in Go are called: with one dash before a long option. */
+function withTwoDashes(argv: readonly string[]): string[] {
+  return argv.map((word) => (/^-[a-z][a-z-]+(?:=.*)?$/s.test(word) ? `-${word}` : word))
 }
 
 function inputOf({ operands, options }: Pick<CommandModule, 'operands' | 'options'>, command: Command): AnyInput {

@@ -176,4 +176,8 @@ export const COMMANDS: Readonly<Record<string, Entry | Group>> = {
     summary: 'serve registries through a gateway that lets only admitted images pass',
     load: async () => (await import('./gateway.ts')).gatewayCommand,
   },
+  verifier: {
+    summary: 'answer containerd, which asks before it pulls an image',
+    load: async () => (await import('./verifier.ts')).verifierCommand,
+  },
 }

@@ -3,6 +3,7 @@ import { failureOf } from '../exit.ts'
 import type { PolicyRule } from '../policy/policy.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/reference.ts'
+import { tagMeans } from '../verdict/by-digest.ts'
 import type { Verdict, Verdicts } from '../verdict/engine.ts'
 import { VerdictError } from '../verdict/errors.ts'
 import type { Standing } from '../verdict/warm.ts'
@@ -10,8 +11,8 @@ import { GatewayError } from './errors.ts'
 import type { Manifests, Opened } from './manifests.ts'
 import { openShelf } from './shelf.ts'
 import type { Part, Shelf } from './shelf.ts'
-import { collectDigests, stateOf } from './signed-digests.ts'
-import type { SignedDigests } from './signed-digests.ts'
+import { collectDigests, stateOf } from '../verdict/signed-digests.ts'
+import type { SignedDigests } from '../verdict/signed-digests.ts'
 import type { Upstreams } from './upstreams.ts'
 
 /** A repository under the rule that counted when the request came. */
@@ -100,20 +101,13 @@ export function openAdmission({ verdicts, manifests, upstreams, monotonic }: Adm
 
   async function meansNow(ask: Ask, known: Known, standing: Standing, digest: string): Promise<boolean> {
     const hint = known.hints.get(digest)
-    if (hint !== undefined && (await means(ask, hint, digest))) return true
+    const { name } = ask.repository
+    if (hint !== undefined && (await tagMeans(verdicts, { name, tag: hint }, digest))) return true
     const { byDigest } = await digestsOf(known, standing)
-    for (const tag of byDigest.get(digest)?.tags ?? []) if (await means(ask, tag, digest)) return true
-    return await verdicts.wasSigned(ask.repository.name, digest)
-  }
-
-  async function means({ repository: { name } }: Ask, tag: string, digest: string): Promise<boolean> {
-    try {
-      const verdict = await verdicts.judge({ name, tag })
-      return verdict.kind === 'signed' && verdict.digest === digest
-    } catch (error) {
-      if (failureOf(error).exit !== 1) throw error
-      return false
+    for (const tag of byDigest.get(digest)?.tags ?? []) {
+      if (await tagMeans(verdicts, { name, tag }, digest)) return true
     }
+    return await verdicts.wasSigned(name, digest)
   }
 
   function digestsOf(known: Known, { view }: Standing): Promise<SignedDigests> {

@@ -7,6 +7,8 @@ import { readUserFile } from '../files.ts'
 import type { FilePolicy } from '../policy/policy.ts'
 import { watchPolicy } from '../policy/watch.ts'
 import { readClients } from './clients.ts'
+import { openAgent } from '../verifier/agent.ts'
+import { openDeciding } from '../verifier/decide.ts'
 import { openGateway } from './gateway.ts'
 import { listen } from './listen.ts'
 import type { Tls } from './listen.ts'
@@ -23,6 +25,8 @@ export type GatewaySettings = {
   readonly cacheBytes: number
   readonly tls: { readonly cert: string; readonly key: string; readonly clientCa: string | undefined } | undefined
   readonly users: string | undefined
+  /** Where the image verifiers of this machine are answered as well. */
+  readonly agentSocket: string | undefined
 }
 
 const MAX_PEM = 4 * 1024 * 1024
@@ -56,7 +60,7 @@ export async function serveGateway(context: Context, settings: GatewaySettings):
       log({ event: 'policy', outcome: 'broken', reason: code, message, consequence: 'the old one stays in force' })
     },
   })
-  const { host, port } = settings
+  const { host, port, agentSocket } = settings
   const handle: RequestListener = (request, response) => {
     gateway.handle(request, response).catch((error: unknown) => {
       log({ event: 'bug', message: error instanceof Error ? error.stack : String(error) })
@@ -64,12 +68,16 @@ export async function serveGateway(context: Context, settings: GatewaySettings):
     })
   }
   const listening = await listen({ host, port, tls: await readTls(settings.tls), handle })
+  const agent =
+    agentSocket === undefined
+      ? undefined
+      : await openAgent({ path: agentSocket, decide: openDeciding(verdicts), monotonic, log })
   context.terminal.out(`listening on ${listening.url}`)
   try {
     await aborted(context.signal)
   } finally {
     watch.close()
-    await listening.close(DRAIN_MS)
+    await Promise.all([listening.close(DRAIN_MS), agent?.close()])
   }
 }
 

@@ -1,0 +1,58 @@
+/** One question of containerd's from its arguments to the line that it shows. */
+import type { Context } from '../context.ts'
+import { askAgent } from './ask.ts'
+import { openDeciding, refusal } from './decide.ts'
+import type { Decision } from './decide.ts'
+import { VerifierError } from './errors.ts'
+import { readQuestion } from './question.ts'
+import type { Question, Written } from './question.ts'
+
+export type VerifierSettings = Omit<Written, 'descriptor'> & {
+  readonly policy: string | undefined
+  /** The socket of an agent. */
+  readonly agent: string | undefined
+  readonly seconds: number
+}
+
+const MOST_STDIN = 256 * 1024
+
+/** Never rejects, and always ends in time: containerd kills who is late, and nobody learns why the pull failed. */
+export async function verifyOnce(context: Context, settings: VerifierSettings): Promise<Decision> {
+  const { seconds } = settings
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new VerifierError('TOO_SLOW', { seconds })), seconds * 1000)
+  })
+  const ended = new Promise<never>((_resolve, reject) => {
+    context.signal.addEventListener('abort', () => reject(new Error('it was ended')), { once: true })
+  })
+  try {
+    return await Promise.race([decide(context, settings), late, ended])
+  } catch (error) {
+    return refusal(error)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+async function decide(context: Context, { policy, agent, ...written }: VerifierSettings): Promise<Decision> {
+  const question = readQuestion({ ...written, descriptor: await readCapped(context.stdin()) })
+  const answer = agent === undefined ? undefined : await askAgent(agent, question)
+  return answer ?? (await decideAlone(context, policy, question))
+}
+
+async function decideAlone(context: Context, policy: string | undefined, question: Question): Promise<Decision> {
+  return await openDeciding(await context.verdicts(policy))(question)
+}
+
+async function readCapped(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const parts: Uint8Array[] = []
+  let size = 0
+  for await (const part of stream) {
+    size += part.length
+    if (size > MOST_STDIN)
+      throw new VerifierError('QUESTION_MALFORMED', { what: 'stdin', why: 'there is too much of it' })
+    parts.push(part)
+  }
+  return Buffer.concat(parts)
+}
