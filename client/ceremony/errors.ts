@@ -87,3 +87,10 @@ export class CeremonyError<C extends CeremonyCode = CeremonyCode> extends Error 
     return HINT[this.code]?.(this.detail) || undefined
   }
 }
+
+/** The union to switch over: narrowing on `code` narrows `detail`. */
+type AnyCeremonyError = { readonly [C in CeremonyCode]: CeremonyError<C> }[CeremonyCode]
+
+export function isCeremonyError(error: unknown): error is AnyCeremonyError {
+  return error instanceof CeremonyError
+}

@@ -1,4 +1,5 @@
 /** Proposals as they are made: the next root of what is published, or the first of all. */
+import { sameBytes } from '../../keys/bytes.ts'
 import { authorityOf, delegationTo, keySetOf, nextRoot, ROOT, signersOf, TARGETS } from '../../tuf/index.ts'
 import type { Codec, RoleName, Root, RootKeys } from '../../tuf/index.ts'
 import { customsOf } from '../publish/customs.ts'
@@ -33,14 +34,20 @@ export async function editsFor(
 
 /**
  * What goes with a root that gives targets other keys: nothing where enough of them signed already what is published,
- * and no other role is under the keys of targets.
+ * and no role has to follow the keys of targets.
  */
 export async function companionsFor(standing: Standing, next: Root, { clock }: Making): Promise<readonly Edit[]> {
   const [before, after] = [authorityOf(standing.root, TARGETS), authorityOf(next, TARGETS)]
   const facts = ({ role }: typeof before) => [role.threshold, ...role.keyids.toSorted()].join()
   if (facts(before) === facts(after)) return []
   const edits = await reissued(standing, next, { clock, sift: async () => asItIs, alsoBy: [] })
-  return edits.length === 1 && isSignedFor(standing, next) ? [] : edits
+  const isSame = edits.every(({ body }) => saysTheSame(body, standing))
+  return isSame && isSignedFor(standing, next) ? [] : edits
+}
+
+function saysTheSame(body: Edit['body'], { targets, codec }: Standing): boolean {
+  const { version, expires, expiresText } = targets
+  return sameBytes(codec.encode({ ...body, version, expires, expiresText }), codec.encode(targets))
 }
 
 /** Whether the targets that are published count under the keys of another root as they are. */

@@ -52,6 +52,7 @@ function refuseHidden({ judge, unsound }: Question, signed: Signed<Root>, follow
   if (!isOurs) throw unsound('the root changes more than keys, thresholds and its expiry')
   if (unknown.size > 0 || signatures.some((each) => each.unknown.size > 0))
     throw unsound('the root has more around it than signatures')
+  if (names.size > 0 && !customsOf(codec).keepsUnknown) throw unsound('names of keys in a root of Notary')
   if (new Set(names.values()).size !== names.size) throw unsound('two keys of the root have one name')
   const strange = [...body.keys.values()].find(({ id, unknown: more, unknownKeyval }) => {
     return followed?.root.keys.has(id) !== true && more.size + unknownKeyval.size > 0

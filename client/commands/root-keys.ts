@@ -38,6 +38,8 @@ export async function wantedKeys(context: Context, wish: RoleWish, place: Place)
   const added: PublicKey[] = []
   for (const given of wish.add) {
     const { name, text } = split(given)
+    if (name !== undefined && !customsOf(codec).keepsUnknown)
+      throw usage('a root of Notary has no room for the names of keys', 'leave NAME= out')
     const key = await listedKey(context, wish, place, text)
     added.push(key)
     if (name !== undefined) names.set(key.id, name)

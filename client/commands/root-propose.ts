@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { basename } from 'node:path'
 import { nativeSuite } from '../../keys/native/suite.ts'
-import { keySetOf, ROOT, TARGETS } from '../../tuf/index.ts'
+import { DEFAULT_LIMITS, keySetOf, ROOT, TARGETS } from '../../tuf/index.ts'
 import type { Codec, PublicKey, RootKeys } from '../../tuf/index.ts'
 import { editsFor, foundingOf, proposalOf, refreshed } from '../ceremony/make.ts'
 import { namesIn } from '../ceremony/names.ts'
@@ -104,7 +104,7 @@ function isEmpty({ root, targets, online }: Wishes): boolean {
 
 async function propose(context: Context, wishes: Wishes): Promise<Opened> {
   const source = await openSource(context, wishes.repository)
-  const published = await source.get('root.json', 512 * 1024, context.signal)
+  const published = await source.get('root.json', DEFAULT_LIMITS.root, context.signal)
   return published === undefined ? await proposeFirst(context, wishes) : await proposeNext(context, wishes)
 }
 

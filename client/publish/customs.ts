@@ -20,6 +20,8 @@ export type Customs = {
   readonly rootHasCertificates: boolean
   /** The highest threshold that the dialect's clients know. */
   readonly mostNeeded: number
+  /** Whether the dialect's other tools keep signed members that they do not know. */
+  readonly keepsUnknown: boolean
   /** Whether the keys of older roots may sign a new one too, for clients that know no newer root. */
   readonly oldRootsSign: boolean
   /** Signed members beside the known ones, with the repository's name among them where the dialect has room for it. */
@@ -49,6 +51,7 @@ const tuf: Customs = {
   fields: (key) => keyFields(key.public, 'tuf-1.0'),
   rootHasCertificates: false,
   mostNeeded: Number.POSITIVE_INFINITY,
+  keepsUnknown: true,
   oldRootsSign: false,
   naming: (unknown, repository) => new Map(unknown).set(REPOSITORY_FIELD, repository),
   flatUpTo: 1000,
@@ -74,6 +77,7 @@ const notary: Customs = {
     certificate === undefined ? keyFields(material, 'notary-v1') : toNotaryCertificate(Buffer.from(certificate)),
   rootHasCertificates: true,
   mostNeeded: 1,
+  keepsUnknown: false,
   oldRootsSign: true,
   // Go drops members that it does not know, so a file with one could not be edited there. The certificate names it.
   naming: (unknown) => unknown,
