@@ -1,12 +1,10 @@
 /** Root ceremonies of holders in different places, who share nothing but a file that is carried between them. */
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
-import { Updater } from 'tuf-js'
-import { makeKey, openCeremony } from '../support/ceremony.ts'
-import type { Came, Ceremony, Holder } from '../support/ceremony.ts'
+import { done, makeKey, openCeremony, pinIn, stockClient } from '../support/ceremony.ts'
+import type { Ceremony, Holder } from '../support/ceremony.ts'
 import { whyNoRegistry } from '../support/registry.ts'
+import { exampleSigner, startAgent, startToken, whyNoTokens } from '../support/signers.ts'
 
 const skip = (await whyNoRegistry()) ?? false
 const NAMES = ['alice', 'bob', 'carol', 'dora', 'erin'] as const
@@ -102,16 +100,67 @@ await t.test('a ceremony of three of five', { skip }, async (t) => {
   })
 
   await t.test('tuf-js follows all of it', async (t) => {
-    const metadataBaseUrl = `${ceremony.url}/v2/${repository}/_trust/tuf`
-    const metadataDir = join(t.testdir(), 'metadata')
-    mkdirSync(metadataDir)
-    const first = await fetch(`${metadataBaseUrl}/1.root.json`)
-    writeFileSync(join(metadataDir, 'root.json'), Buffer.from(await first.arrayBuffer()))
-    const updater = new Updater({ metadataDir, metadataBaseUrl })
-    await updater.refresh()
+    const updater = await stockClient(t, ceremony)
     t.equal(`sha256:${(await updater.getTargetInfo('1.0'))?.hashes['sha256']}`, digest)
   })
 })
+
+/** A root key of each kind that is in no file, and the environment of whoever has it. */
+type Kept = { readonly name: string; readonly key: string; readonly env: Readonly<Record<string, string>> }
+
+await t.test(
+  'an ssh-agent, a token and a program sign a ceremony',
+  { skip: skip || (whyNoTokens() ?? false) },
+  async (t) => {
+    const ceremony = await openCeremony(t)
+    const { repository } = ceremony
+    const [agent, token] = [await startAgent(t), startToken(t)]
+    const maker = ceremony.holder('maker')
+    const uri = 'pkcs11:token=release;object=root'
+    const generate = ['key', 'generate', '--pkcs11', uri, '--algorithm', 'ecdsa-p256']
+    done(t, await maker.apart(generate, token.env))
+    const kept: readonly Kept[] = [
+      { name: 'agent', key: `ssh:${agent.add('ed25519', 'alice@example.com')}`, env: agent.env },
+      { name: 'token', key: uri, env: token.env },
+      { name: 'program', key: exampleSigner(t, 'ecdsa-p384'), env: {} },
+    ]
+    const proposer = ceremony.holder('proposer')
+    const everything = { ...agent.env, ...token.env, TAGSEAL_SERVER: ceremony.url }
+    const joins = kept.flatMap(({ name, key }) => ['--add-root', `${name}=${key}`])
+    const ci = await makeKey(proposer, 'ci')
+    const founding = [...joins, '--root-threshold', '3', '--add-targets', ci, '--out', proposer.path('first.json')]
+    done(t, await proposer.apart(['root', 'propose', repository, ...founding], everything))
+    done(t, await proposer.run(['root', 'sign', proposer.path('first.json'), '--yes']))
+
+    const signAll = async (t: Test, file: string): Promise<readonly string[]> => {
+      const copies = [proposer.path(file)]
+      for (const { name, key, env } of kept) {
+        const holder = ceremony.holder(name)
+        const copy = ceremony.carry(proposer, file, holder)
+        t.match(await holder.run(['root', 'sign', copy, '--yes'], env), { exit: 1, code: 'NO_KEY_FITS' }, name)
+        const signed = done(t, await holder.apart(['root', 'sign', copy, '--key', key, '--yes'], env))
+        t.match(signed.stdout, new RegExp(`is signed by ${name} \\(`))
+        copies.push(ceremony.carry(holder, file, proposer, `${name}-${file}`))
+      }
+      return copies
+    }
+    await t.test('that founds a repository', async (t) => {
+      done(t, await proposer.online(['root', 'publish', ...(await signAll(t, 'first.json'))]))
+      await ceremony.push('1.0')
+      done(t, await proposer.online(['sign', `${repository}:1.0`]))
+    })
+    await t.test('that changes its root', async (t) => {
+      const out = proposer.path('second.json')
+      const wish = ['--root-threshold', '2', '--replace-snapshot', '--out', out]
+      done(t, await proposer.online(['root', 'propose', repository, ...wish]))
+      done(t, await proposer.online(['root', 'publish', ...(await signAll(t, 'second.json'))]))
+      done(t, await proposer.online(['verify', `${repository}:1.0`]))
+    })
+    await t.test('that tuf-js accepts', async (t) => {
+      t.ok(await (await stockClient(t, ceremony)).getTargetInfo('1.0'))
+    })
+  },
+)
 
 /** From desk to desk: each signs what came, and hands it on. */
 async function relay(t: Test, { carry }: Ceremony, file: string, way: readonly Holder[]): Promise<void> {
@@ -120,16 +169,10 @@ async function relay(t: Test, { carry }: Ceremony, file: string, way: readonly H
     if (before !== undefined) carry(before, file, holder)
     const review = done(t, await holder.run(['root', 'review', holder.path(file)]))
     t.match(review.stderr, /NOT be compared with the server/)
+    t.match(
+      review.stdout,
+      new RegExp(`^this machine: asked to sign with ${holder.name === 'pipeline' ? 'ci' : holder.name} `, 'm'),
+    )
     done(t, await holder.run(['root', 'sign', holder.path(file), '--yes']))
   }
-}
-
-function done(t: Test, came: Came): Came {
-  t.equal(came.exit, 0, came.exit === 0 ? 'done' : came.stderr)
-  return came
-}
-
-/** Every word after `tagseal` of the pin that was printed. */
-function pinIn({ stdout }: Came): readonly string[] {
-  return stdout.trim().split('\n').at(-1)?.split(' ').slice(1) ?? []
 }

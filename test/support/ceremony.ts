@@ -3,9 +3,10 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import type { Test } from 'tap'
+import { Updater } from 'tuf-js'
 import { run } from '../../client/run.ts'
 import { openTestServer } from '../server/support/app.ts'
-import { codeOf } from './cli.ts'
+import { codeOf, tagseal } from './cli.ts'
 import { buildImage } from './images.ts'
 import { pushImage, startRegistry } from './registry.ts'
 
@@ -25,6 +26,8 @@ export type Holder = {
   /** Offline unless `online`: then the server is named. */
   readonly run: (args: readonly string[], env?: Readonly<Record<string, string>>) => Promise<Came>
   readonly online: Holder['run']
+  /** The same in a process of its own: what a token's module looks for is in the environment of the process. */
+  readonly apart: Holder['run']
 }
 
 export type Ceremony = {
@@ -41,7 +44,7 @@ export type Ceremony = {
 
 /** A server and a registry, and nobody yet who knows them. */
 export async function openCeremony(t: Test): Promise<Ceremony> {
-  const clock = { now: Date.now() }
+  const clock = { now: Date.now() + 5000 } // certificates that openssl makes meanwhile have begun by then
   const [server, registry] = [await openTestServer(t, {}, clock), await startRegistry()]
   t.teardown(registry.stop)
   const url = await server.app.listen({ port: 0, host: '127.0.0.1' })
@@ -71,6 +74,10 @@ function openHolder(t: Test, name: string, url: string, clock: { readonly now: n
     path: (file) => join(desk, basename(file)),
     run: (args, more = {}) => runHere(args, { ...env, ...more }, clock),
     online: (args, more = {}) => runHere(args, { ...env, TAGSEAL_SERVER: url, ...more }, clock),
+    async apart(args, more = {}) {
+      const ran = await tagseal(args, { env: { ...env, ...more } })
+      return { exit: ran.code ?? -1, code: codeOf(ran), stdout: ran.stdout, stderr: ran.stderr }
+    },
   }
 }
 
@@ -102,4 +109,26 @@ export async function makeKey(holder: Holder, name = holder.name): Promise<strin
   if (exported.exit !== 0) throw new Error(exported.stderr)
   writeFileSync(file, exported.stdout)
   return file
+}
+
+/** A tuf-js client that was given the repository's first root. */
+export async function stockClient(t: Test, { url, repository }: Ceremony): Promise<Updater> {
+  const metadataBaseUrl = `${url}/v2/${repository}/_trust/tuf`
+  const metadataDir = join(t.testdir(), 'metadata')
+  mkdirSync(metadataDir)
+  const first = await fetch(`${metadataBaseUrl}/1.root.json`)
+  writeFileSync(join(metadataDir, 'root.json'), Buffer.from(await first.arrayBuffer()))
+  const updater = new Updater({ metadataDir, metadataBaseUrl })
+  await updater.refresh()
+  return updater
+}
+
+export function done(t: Test, came: Came): Came {
+  t.equal(came.exit, 0, came.exit === 0 ? 'done' : came.stderr)
+  return came
+}
+
+/** Every word after `tagseal` of the pin that was printed. */
+export function pinIn({ stdout }: Came): readonly string[] {
+  return stdout.trim().split('\n').at(-1)?.split(' ').slice(1) ?? []
 }
