@@ -176,7 +176,7 @@ function mentioned(text: string): readonly Mention[] {
   return [...blocks, ...inline].flatMap((line) =>
     [
       ...line.matchAll(
-        /\btagseal ((?:--(?:home|server) \S+ )*)((?:(?:key|trust|delegation|policy|import|export) )?[a-z][a-z-]*)\b([^|;]*)/g,
+        /\btagseal ((?:--(?:home|server) \S+ )*)((?:(?:key|trust|delegation|root|policy|import|export) )?[a-z][a-z-]*)\b([^|;]*)/g,
       ),
     ].map(([, , command = '', rest = '']) => ({ command, options: rest.match(/(?<=\s)--[a-z-]+/g) ?? [] })),
   )
