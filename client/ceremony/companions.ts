@@ -14,11 +14,11 @@ import {
   TARGETS,
   verifyThreshold,
 } from '../../tuf/index.ts'
-import type { Authority, Delegations, KeyId, RoleKeys, RoleName, Root, Signed, Targets } from '../../tuf/index.ts'
+import type { Authority, RoleName, Root, Signed, Targets } from '../../tuf/index.ts'
 import { customsOf } from '../publish/customs.ts'
-import { isOwners } from '../publish/layout.ts'
 import { CeremonyError } from './errors.ts'
 import type { Companion, Opened, Question } from './opened.ts'
+import { isRekeyed } from './rekeyed.ts'
 
 /** Throws PROPOSAL_UNSOUND and TAGS_CHANGED, and TrustError for what is no targets file at all. */
 export function acceptCompanions(question: Question, next: Root): Pick<Opened, 'companions' | 'staying'> {
@@ -115,45 +115,9 @@ function refuseHidden(
   if (body.unknown.get(REPOSITORY_FIELD) !== naming(new Map(), repository).get(REPOSITORY_FIELD))
     throw unsound(`${role} is for another repository`)
   if (followed === undefined || before === undefined) return
-  refuseOtherDelegations(role, before.delegations, body.delegations, { unsound, followed, next })
-}
-
-type Rekeying = { readonly unsound: Question['unsound']; readonly followed: Root; readonly next: Root }
-
-/**
- * Roles that were under the keys of targets may come under its new ones with it, and hash bins in any case; nothing else
- * of a delegation changes.
- */
-function refuseOtherDelegations(
-  role: RoleName,
-  before: Delegations | undefined,
-  after: Delegations | undefined,
-  { unsound, followed, next }: Rekeying,
-): void {
-  if (before === undefined && after === undefined) return
-  const refused = unsound(`${role} delegates otherwise than before`)
-  if (before === undefined || after === undefined) throw refused
-  const [old, now] = [followed, next].map((root) => keySetOf(root, TARGETS).keys.map(({ id }) => id))
-  const follows = (was: RoleKeys, is: RoleKeys, isOwn: boolean) =>
-    (sameIds(was.keyids, is.keyids) && was.threshold <= is.threshold) ||
-    ((isOwn || sameIds(was.keyids, old ?? [])) &&
-      sameIds(is.keyids, now ?? []) &&
-      is.threshold >= Math.min(was.threshold, is.keyids.length))
-  const facts = ({ keyids: _keyids, threshold: _threshold, ...rest }: RoleKeys) => rest
-  const isSame = <R extends RoleKeys>(was: R | undefined, is: R | undefined, isOwn: (role: R) => boolean) =>
-    was === undefined || is === undefined
-      ? was === is
-      : follows(was, is, isOwn(was)) && isDeepStrictEqual(facts(was), facts(is))
-  const count = Math.max(before.roles.length, after.roles.length)
-  const roles = Array.from({ length: count }, (_, i) =>
-    isSame(before.roles[i], after.roles[i], ({ name }) => isOwners(name)),
-  )
-  const bins = isSame(before.succinct, after.succinct, (succinct) => isOwners(`${succinct.namePrefix}-0`))
-  if (!bins || roles.includes(false) || !isDeepStrictEqual(before.unknown, after.unknown)) throw refused
-}
-
-function sameIds(a: readonly KeyId[], b: readonly KeyId[]): boolean {
-  return isDeepStrictEqual(a.toSorted(), b.toSorted())
+  const rekeying = { before: keySetOf(followed, TARGETS), after: keySetOf(next, TARGETS) }
+  if (!isRekeyed(before.delegations, body.delegations, rekeying))
+    throw unsound(`${role} delegates otherwise than before`)
 }
 
 function signersIn(root: Root): object {

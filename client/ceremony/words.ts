@@ -3,7 +3,7 @@
  * anywhere and at any time, is told the same.
  */
 import { delegationTo, listedRoles } from '../../tuf/index.ts'
-import type { RoleName, Root, Targets } from '../../tuf/index.ts'
+import type { RoleKeys, RoleName, Root, Targets } from '../../tuf/index.ts'
 import { renamingsOf, roleChangesOf } from './changes.ts'
 import type { NamedKey, Renaming, RoleChange } from './changes.ts'
 import { followedBy } from './opened.ts'
@@ -66,9 +66,13 @@ function delegated(before: Targets | undefined, after: Targets): readonly string
   if (before === undefined) return []
   const named: readonly RoleName[] = listedRoles(after).map(({ name }) => name)
   const bins = before.delegations?.succinct
-  const isOther = (a: readonly string[] | undefined, b: readonly string[] | undefined) => a?.join() !== b?.join()
+  const isOther = (was: RoleKeys | undefined, is: RoleKeys | undefined) => signersIn(was) !== signersIn(is)
   return [
-    ...named.filter((name) => isOther(delegationTo(before, name)?.keyids, delegationTo(after, name)?.keyids)),
-    ...(isOther(bins?.keyids, after.delegations?.succinct?.keyids) ? [`the bins ${bins?.namePrefix ?? ''}`] : []),
+    ...named.filter((name) => isOther(delegationTo(before, name), delegationTo(after, name))),
+    ...(isOther(bins, after.delegations?.succinct) ? [`the bins ${bins?.namePrefix ?? ''}`] : []),
   ]
+}
+
+function signersIn(role: RoleKeys | undefined): string {
+  return role === undefined ? '' : [role.threshold, ...role.keyids].join()
 }

@@ -19,6 +19,7 @@ import type {
   Root,
   RoleName,
   SuccinctRoles,
+  Threshold,
   TopRole,
 } from '../../tuf/index.ts'
 import { authorityIn, placeOf, publishedOf } from './delegating.ts'
@@ -98,12 +99,12 @@ export function planDelegatedRotation(repository: string, role: RoleName, wanted
  * owner's by their name, whatever keys somebody wrote there.
  */
 export async function reissued(standing: Standing, next: Root, making: Making): Promise<readonly Edit[]> {
-  const before = keysOf(authorityOf(standing.root, TARGETS))
+  const before = keySetOf(standing.root, TARGETS)
   const after = keySetOf(next, TARGETS)
-  const family = familyOf(await allRoles(standing), before)
+  const family = familyOf(await allRoles(standing), before.keys)
   const sift = await making.sift(standing, family)
   return family.map((role) => {
-    const authority = role.name === TARGETS ? authorityOf(next, TARGETS) : underKeys(role.authority, after)
+    const authority = role.name === TARGETS ? authorityOf(next, TARGETS) : underKeys(role.authority, before, after)
     const change = changeOf(role, sift(role), (delegations) => rekeyed(delegations, before, after))
     return editOf({ ...role, authority }, change, { codec: standing.codec, clock: making.clock })
   })
@@ -151,26 +152,34 @@ function isUnder(delegations: Delegations, keyids: readonly KeyId[], keys: reado
   )
 }
 
-function rekeyed(delegations: Delegations, before: readonly PublicKey[], after: NewKeys): Delegations {
-  const isOld = ({ name, keyids }: DelegatedRole) => isOwners(name) || isUnder(delegations, keyids, before)
+function rekeyed(delegations: Delegations, before: NewKeys, after: NewKeys): Delegations {
+  const isOld = ({ name, keyids }: DelegatedRole) => isOwners(name) || isUnder(delegations, keyids, before.keys)
   const { succinct } = delegations
   const keyids = after.keys.map(({ id }) => id)
-  // A threshold that somebody wrote beside keys of his own may be one that these could not meet.
-  const met = <R extends DelegatedRole | SuccinctRoles>(role: R): R => {
-    const needed = role.threshold > keyids.length ? threshold(after.threshold) : role.threshold
-    return { ...role, keyids, threshold: needed }
-  }
-  const roles = delegations.roles.map((role) => (isOld(role) ? met(role) : role))
-  const bins = succinct !== undefined && areOwners(delegations, succinct, before) ? { succinct: met(succinct) } : {}
+  const roles = delegations.roles.map((role) =>
+    isOld(role) ? { ...role, keyids, threshold: neededOf(role.name, role.threshold, before, after) } : role,
+  )
+  const follows = succinct !== undefined && areOwners(delegations, succinct, before.keys)
+  const needed = follows && neededOf(`${succinct.namePrefix}-0`, succinct.threshold, before, after)
+  const bins = follows && needed !== false ? { succinct: { ...succinct, keyids, threshold: needed } } : {}
   const all = new Map([...delegations.keys, ...after.keys.map((key) => [key.id, key] as const)])
   const used = new Set([...roles.flatMap((role) => role.keyids), ...((bins.succinct ?? succinct)?.keyids ?? [])])
   return { ...delegations, roles, ...bins, keys: new Map([...all].filter(([id]) => used.has(id))) }
 }
 
-function underKeys({ name, role }: Authority, after: NewKeys): Authority {
+function underKeys({ name, role }: Authority, before: NewKeys, after: NewKeys): Authority {
   const keyids = after.keys.map(({ id }) => id)
-  const needed = role.threshold > keyids.length ? threshold(after.threshold) : role.threshold
+  const needed = neededOf(name, role.threshold, before, after)
   return { name, role: { ...role, keyids, threshold: needed }, keys: new Map(after.keys.map((key) => [key.id, key])) }
+}
+
+/**
+ * Bins ask for as many keys as targets does, and so does a role that did before. A threshold that somebody wrote beside
+ * keys of his own may be one that these could not meet.
+ */
+function neededOf(name: string, own: Threshold, before: NewKeys, after: NewKeys): Threshold {
+  const follows = isOwners(name) || own === before.threshold || own > after.keys.length
+  return follows ? threshold(after.threshold) : own
 }
 
 /** Of the file that says who signs a role: no two rotations of a role begin at the same one. */
