@@ -1,6 +1,5 @@
 /** One run of the program: arguments in, exit code out. Time, environment and streams enter here. */
 import type { Answer } from './commands/declare.ts'
-import { CommandError } from './commands/errors.ts'
 import { settingsFrom } from './commands/globals.ts'
 import type { Environment } from './settings.ts'
 import { parseArguments } from './commands/program.ts'
@@ -10,6 +9,7 @@ import type { ExitCode, Failure } from './exit.ts'
 import { failureDocument, tellFailure } from './failure-text.ts'
 import { openTerminal } from './terminal.ts'
 import type { Output, Terminal } from './terminal.ts'
+import { untilAborted } from './until-aborted.ts'
 
 export type Surroundings = {
   readonly env: Environment
@@ -56,16 +56,6 @@ export async function run(argv: readonly string[], surroundings: Surroundings): 
 function endOf(argv: readonly string[]): number {
   const end = argv.indexOf('--')
   return end < 0 ? argv.length : end
-}
-
-/** A command that does not look at the signal ends all the same. */
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(new CommandError('INTERRUPTED', {}))
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }
 
 function print({ lines, document, exit = 0 }: Answer, terminal: Terminal, json: boolean): ExitCode {

@@ -146,6 +146,14 @@ export function openServerApi(options: ServerApiOptions): ServerApi {
   }
 }
 
+/** What the server answers, of whichever repository; what it refuses is thrown. */
+export async function askServer(
+  options: ServerApiOptions,
+  request: Omit<HttpRequest, 'signal'>,
+): Promise<Json | undefined> {
+  return (await send(options, request)).body
+}
+
 async function send(
   options: ServerApiOptions,
   request: Omit<HttpRequest, 'signal'>,

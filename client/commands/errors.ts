@@ -14,6 +14,8 @@ export type CommandFailures = {
   readonly STILL_SIGNED: { readonly image: string; readonly roles: readonly string[] }
   /** So many root keys are in other hands that these can speak for the repository as well as its owner. */
   readonly ROOT_LOST: { readonly repository: string; readonly stolen: number; readonly threshold: number }
+  /** A key that was to leave many repositories is still in some. */
+  readonly LEFT_UNDONE: { readonly key: string; readonly undone: number; readonly repositories: number }
   readonly ENGINE_MISSING: { readonly tried: string }
   readonly ENGINE_FAILED: { readonly engine: string; readonly why: string }
   readonly INTERRUPTED: Record<string, never>
@@ -33,6 +35,7 @@ const SENTENCE: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string
   STILL_SIGNED: (d) => `${d.image} is still signed by ${d.roles.join(', ')}, whose keys are not here`,
   ROOT_LOST: (d) =>
     `whoever has ${d.stolen} of the root keys of ${d.repository}, of which ${d.threshold} suffice, can replace every other key; no signature brings back clients that believe them`,
+  LEFT_UNDONE: (d) => `${d.undone} of ${d.repositories} repositories may still list ${d.key}`,
   ENGINE_MISSING: (d) => `none of ${d.tried} is installed`,
   ENGINE_FAILED: (d) => `${d.engine} failed: ${d.why}`,
   INTERRUPTED: () => 'interrupted',
@@ -51,6 +54,7 @@ const HINT: { readonly [C in CommandCode]?: (d: CommandFailures[C]) => string } 
   DIGEST_DIFFERS: () => 'do not use the digest that was given, unless you know why it differs',
   STILL_SIGNED: (d) => `have whoever holds those keys run: tagseal revoke ${d.image}`,
   ROOT_LOST: () => 'run the commands above in their order; what every pin names decides from then on',
+  LEFT_UNDONE: () => 'run the same command again: it goes on where it ended, with the same new key',
   ENGINE_MISSING: () => 'install one, or have skopeo write a folder: --engine skopeo --output DIR',
   ENGINE_FAILED: () => 'the image passed; see that the engine works by itself, or name another with --engine',
   INTERNAL: () => 'this is a bug in tagseal; run it again with --verbose and report what it prints',

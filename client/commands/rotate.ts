@@ -1,4 +1,4 @@
-import { keyId, ROOT } from '../../tuf/index.ts'
+import { keyId, ROOT, TARGETS } from '../../tuf/index.ts'
 import type { RoleName } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { failureOf } from '../exit.ts'
@@ -9,9 +9,12 @@ import type { Incident } from '../publish/incident.ts'
 import { leaving, rolesListing } from '../publish/rotating.ts'
 import type { NewKeys } from '../publish/rotating.ts'
 import { parseRepo } from '../registry/reference.ts'
+import { parsePattern } from '../trust/pattern.ts'
+import type { Pattern } from '../trust/pattern.ts'
 import { addPin } from '../trust/pins.ts'
+import { untilAborted } from '../until-aborted.ts'
 import type { Answer } from './declare.ts'
-import { count, defineCommand, flag, list, one, text } from './declare.ts'
+import { any, count, defineCommand, flag, list, one, text } from './declare.ts'
 import { decisionsOf, warnUnknown } from './decisions.ts'
 import type { Decisions } from './decisions.ts'
 import { CommandError, usage } from './errors.ts'
@@ -19,6 +22,7 @@ import { shortId } from './key-document.ts'
 import { pinCommand } from './pin-command.ts'
 import { givenDelegation } from './role-names.ts'
 import { repinning } from './root-lost.ts'
+import { rotateEverywhere } from './rotate-everywhere.ts'
 import { decideIncident, openIncident, rotateRole, topRole } from './rotate-role.ts'
 import type { Rotated } from './rotate-role.ts'
 import { leavingKeys } from './rotation-keys.ts'
@@ -27,8 +31,8 @@ import { doubtDocument, removedTags, sayUndecided } from './rotation-words.ts'
 
 export const rotateCommand = defineCommand({
   operands: {
-    REPO: one('the image repository, without a tag'),
-    ROLE: one('root, targets, snapshot, timestamp, or the name of a delegated role'),
+    REPO: one('the image repository, without a tag; with --all-with-key, a pattern of them: "**" for all'),
+    ROLE: any('root, targets, snapshot, timestamp, or a delegated role; with --all-with-key it may be left out'),
   },
   options: {
     key: list('ID', 'a key of this machine that signs from now on, instead of a new one; may be repeated'),
@@ -39,6 +43,8 @@ export const rotateCommand = defineCommand({
     keep: list('TAG', 'what changed since then, and is meant; "all" for all that nothing else names'),
     restore: list('TAG', 'what changed since then, and shall mean what it meant before'),
     drop: list('TAG', 'what changed since then, and stays out'),
+    'all-with-key': text('ID', 'take this key out of every role of every repository of the pattern that lists it'),
+    repositories: text('FILE', 'with --all-with-key: the names of the repositories, one a line'),
     'root-cert': list('FILE', 'the X.509 certificate of a root key in a repository of Notary; may be repeated'),
     legacy: count('N', 'root: sign with the keys of the N roots before it too, for old clients of notary'),
     'no-passphrase': flag('keep the new key readable to whoever reads its file'),
@@ -49,6 +55,7 @@ export const rotateCommand = defineCommand({
     'tagseal rotate registry.example.com/team/app targets --compromised --restore 1.4 --drop all',
     'tagseal rotate registry.example.com/team/app timestamp --compromised',
     'tagseal rotate registry.example.com/team/app root --stolen "root of Alice"',
+    'tagseal rotate "registry.example.com/**" --all-with-key 9f86d081884c --since 6h --compromised',
     'tagseal rotate registry.example.com/team/app root --key "root of Bob" --key "root of Carol" --key "root of Dora"',
   ],
   notes: [
@@ -60,12 +67,17 @@ export const rotateCommand = defineCommand({
     'With --compromised, timestamp and snapshot get new keys together where the server holds both.',
     'With --key and the keys that the role has, root is only renewed.',
     'In a repository of Notary, snapshot --key takes the snapshot key here, and without --key gives it to the server.',
+    'With --all-with-key, the repositories are those that the server lists for an administrator and those that are pinned',
+    'here by name, or those of --repositories. One new key takes the place of the old one in all of them. What is not done',
+    'is named, and the same command goes on with it.',
     'Where a role has several keys, say which leaves with --stolen or --lost, or name each that it shall have with --key;',
     'the threshold stays.',
   ].join('\n'),
+  drains: true,
   async run(context, input) {
-    const { name: repository } = parseRepo(input.one('REPO'))
-    const role = givenDelegation(input.one('ROLE'))
+    const [roleText, ...more] = input.many('ROLE')
+    const everywhere = input.text('all-with-key')
+    if (more.length > 0) throw usage('one role is rotated at a time', 'name one')
     const decisions = decisionsOf({
       keep: input.list('keep'),
       restore: input.list('restore'),
@@ -73,30 +85,53 @@ export const rotateCommand = defineCommand({
     })
     const [stolen, lost] = [input.list('stolen'), input.list('lost')]
     const compromised = input.flag('compromised') || stolen.length > 0
-    const rotation: Rotation = {
-      repository,
-      role,
+    const role = roleText === undefined ? undefined : givenDelegation(roleText)
+    if (decisions.given && !compromised) throw usage('--keep, --restore and --drop go with --compromised')
+    const common = {
       keys: input.list('key'),
       certificates: input.list('root-cert'),
       encrypted: !input.flag('no-passphrase'),
-      gone: [...stolen, ...lost],
       compromised,
-      since: sinceOf(input.text('since'), compromised, role, context.clock()),
-      legacy: legacyOf(input.count('legacy'), role),
+      since: sinceOf(input.text('since'), compromised, role ?? TARGETS, context.clock()),
+      legacy: legacyOf(input.count('legacy'), role ?? TARGETS),
       decide: decisions.decide,
     }
-    if (decisions.given && !rotation.compromised) throw usage('--keep, --restore and --drop go with --compromised')
-    const open = await waiting(context, rotation, decisions)
-    if (open !== undefined) return await decide(context, open, decisions)
-    try {
-      return await rotate(context, rotation, decisions)
-    } catch (error) {
-      const noKeys = isPublishError(error) && error.code === 'NO_SIGNING_KEY'
-      if (!noKeys || role !== ROOT || !rotation.compromised) throw error
-      return await lostRoot(context, repository, { stolen: error.detail.need, threshold: error.detail.need }, undefined)
+    const names = input.text('repositories')
+    if (everywhere !== undefined) {
+      if (stolen.length + lost.length > 0)
+        throw usage('--all-with-key names the key that leaves', 'leave the other out')
+      const pattern = typedPattern(input.one('REPO'))
+      return await rotateEverywhere(context, { pattern, role, gone: everywhere, names, rotation: common })
     }
+    if (names !== undefined) throw usage('--repositories goes with --all-with-key')
+    const { name: repository } = parseRepo(input.one('REPO'))
+    if (role === undefined) throw usage('no role is named', `tagseal rotate ${repository} targets`)
+    const rotation = { ...common, repository, role, gone: [...stolen, ...lost] }
+    return await untilAborted(rotateHere(context, rotation, decisions), context.signal)
   },
 })
+
+async function rotateHere(context: Context, rotation: Rotation, decisions: Decisions): Promise<Answer> {
+  const { repository, role, compromised } = rotation
+  const open = await waiting(context, rotation, decisions)
+  if (open !== undefined) return await decide(context, open, decisions)
+  try {
+    return await rotate(context, rotation, decisions)
+  } catch (error) {
+    const noKeys = isPublishError(error) && error.code === 'NO_SIGNING_KEY'
+    if (!noKeys || role !== ROOT || !compromised) throw error
+    return await lostRoot(context, repository, { stolen: error.detail.need, threshold: error.detail.need }, undefined)
+  }
+}
+
+function typedPattern(text: string): Pattern {
+  const pattern = parsePattern(text)
+  if (pattern !== undefined) return pattern
+  throw usage(
+    `${JSON.stringify(text)} is no pattern of repositories`,
+    'write registry.example.com/team/*, or "**" for all',
+  )
+}
 
 /**
  * The incident that this run is to settle instead of rotating again: one that was dealt with, and left something open or

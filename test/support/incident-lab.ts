@@ -1,4 +1,5 @@
 /** A server, an owner, consumers and a thief on one network, all in this process: the client's own code under its own clock. */
+import type { Server } from 'node:http'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,6 +27,8 @@ export type Person = {
   readonly home: string
   /** The command line, in this process; the server of the lab is named in its environment. */
   readonly run: (args: readonly string[], env?: Readonly<Record<string, string>>) => Promise<Said>
+  /** The same, told to end when the server has got that many requests. */
+  readonly interrupted: (args: readonly string[], server: Server, requests: number) => Promise<Said>
   /** Signs tags without a registry: no image is needed to say what a digest is. */
   readonly sign: (tags: Readonly<Record<string, string>>, options?: SignOptions) => Promise<void>
   readonly revoke: (...tags: readonly string[]) => Promise<void>
@@ -99,6 +102,22 @@ function personIn(t: Test, home: string, url: string, clock: { now: number }): P
       const written = { out: '', err: '' }
       const code = await run(args, surroundings(written, more))
       return { code, stdout: written.out, stderr: written.err }
+    },
+    async interrupted(args, server, requests) {
+      const interrupt = new AbortController()
+      let left = requests
+      const count = () => {
+        left -= 1
+        if (left === 0) interrupt.abort()
+      }
+      server.on('request', count)
+      const written = { out: '', err: '' }
+      try {
+        const code = await run(args, { ...surroundings(written), signal: interrupt.signal })
+        return { code, stdout: written.out, stderr: written.err }
+      } finally {
+        server.off('request', count)
+      }
     },
     async sign(tags, { role, repository = REPOSITORY, keys = [] } = {}) {
       const opened = context()

@@ -1,0 +1,77 @@
+/** Twenty repositories; `npm run campaign` has five hundred. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { openIncidentLab, succeeds } from '../../support/incident-lab.ts'
+import type { Person } from '../../support/incident-lab.ts'
+import { rotateMany } from './many-repositories.ts'
+
+const seed = (() => {
+  let state = 7
+  return () => {
+    state = (state * 48271) % 2147483647
+    return state / 2147483647
+  }
+})()
+
+await t.test('a key that leaked is rotated out of twenty repositories, interrupted again and again', async (t) => {
+  await rotateMany(t, { repositories: 20, interruptions: 6, within: 120, random: seed })
+})
+
+await t.test('what cannot be done is named, and keeps nothing else from being done', async (t) => {
+  const lab = await openIncidentLab(t)
+  const owner = await lab.person()
+  const [root, foreign, leaked] = [await make(owner, 'root'), await make(owner, 'foreign'), await make(owner, 'ci')]
+  const named = (name: string) => `registry.example.com/team/${name}`
+  for (const [name, key] of Object.entries({ one: root, two: foreign, three: root })) {
+    await succeeds(owner, ['init', named(name), '--root-key', key, '--targets-key', leaked])
+  }
+  await succeeds(owner, ['init', named('root'), '--root-key', leaked, '--targets-key', root])
+  await succeeds(owner, ['key', 'remove', foreign, '--yes'])
+  const command = ['rotate', 'registry.example.com/**', '--all-with-key', leaked.slice(0, 16), '--no-passphrase']
+  const ran = await owner.run([...command, '--json'])
+  t.match(
+    [ran.code, JSON.parse(ran.stdout)],
+    [
+      1,
+      {
+        repositories: 4,
+        rotated: [{ repository: named('one') }, { repository: named('three') }],
+        notDone: [
+          { repository: named('root'), code: 'USAGE' },
+          { repository: named('two'), code: 'NO_SIGNING_KEY' },
+        ],
+        error: { code: 'LEFT_UNDONE' },
+      },
+    ],
+    ran.stderr,
+  )
+  const told = await owner.run(command)
+  t.equal(told.code, 1)
+  t.match(told.stdout, `not done: ${named('two')}: `)
+  t.match(told.stderr, /^error: .*\(LEFT_UNDONE\)\nhint: /m)
+
+  await t.test('a file names the repositories where nobody lists them', async (t) => {
+    const file = join(owner.home, 'names')
+    await writeFile(file, `# those of the team\n${named('one')}\n\n${named('three')}\n`)
+    const named2 = await owner.run([...command, '--repositories', file, '--json'])
+    t.match([named2.code, JSON.parse(named2.stdout)], [0, { repositories: 2, rotated: [] }], named2.stderr)
+  })
+  const WRONG: Readonly<Record<string, readonly string[]>> = {
+    'a pattern that nothing matches': ['rotate', 'elsewhere.example.com/**', '--all-with-key', leaked],
+    'a pattern that is none': ['rotate', '***', '--all-with-key', leaked],
+    'a file of names without the key': ['rotate', named('one'), 'targets', '--repositories', 'x'],
+    'two keys that leave': ['rotate', '**', '--all-with-key', leaked, '--lost', leaked],
+    'no role': ['rotate', named('one')],
+  }
+  for (const [name, args] of Object.entries(WRONG)) {
+    await t.test(`${name} is wrongly asked`, async (t) => {
+      const wrong = await owner.run(args)
+      t.match([wrong.code, wrong.stderr], [2, /^error: .*\(USAGE\)/m])
+    })
+  }
+})
+
+async function make(person: Person, name: string): Promise<string> {
+  return (await succeeds(person, ['key', 'generate', '--no-passphrase', '--name', name])).trim()
+}
