@@ -59,6 +59,9 @@ export type ChangedDelegation = {
 }
 export type Changes = { readonly tags: readonly string[]; readonly delegations: readonly ChangedDelegation[] }
 
+/** Which timestamp somebody was served last, by the word of the server. */
+export type Sighting = { readonly who: string; readonly version: number; readonly at: number }
+
 /** One repository on one server. An answer without a meaning throws; what the wire refuses is an `HttpError`. */
 export type ServerApi = {
   readonly server: string
@@ -79,6 +82,8 @@ export type ServerApi = {
   readonly changes: (since: number) => Promise<Changes>
   /** What waits there for signatures. */
   readonly proposals: ProposalsApi
+  /** Who was served which timestamp last; undefined where the server keeps no such record. */
+  readonly sightings: () => Promise<readonly Sighting[] | undefined>
 }
 
 export type ServerApiOptions = {
@@ -143,6 +148,10 @@ export function openServerApi(options: ServerApiOptions): ServerApi {
       ask: async (request) => await send(options, request, MAX_PROPOSALS),
       refusal: ({ status, body }) => refusal(options, status, body),
     }),
+    async sightings() {
+      const url = new URL(`${baseUrl(server)}v1/repositories/${encodeURIComponent(repository)}/_sightings`)
+      return sightingsFrom(server, (await ask({ url })).body)
+    },
   }
 }
 
@@ -310,6 +319,18 @@ function changedDelegation(server: string, value: JsonObject): ChangedDelegation
     throw new PublishError('BAD_ANSWER', { server, why: 'a changed delegation is malformed' })
   }
   return { delegator, role, at, by, keyids: textsOf(member(value, 'keyids')), before: known }
+}
+
+function sightingsFrom(server: string, body: Json | undefined): readonly Sighting[] | undefined {
+  const value = asObject(body)
+  const list = listOf(member(value, 'sightings'))
+  if (list === undefined) throw new PublishError('BAD_ANSWER', { server, why: 'it is no list of sightings' })
+  if (member(value, 'kept') !== true) return undefined
+  return list.flatMap((each) => {
+    const [who, at] = [textOf(member(asObject(each), 'who')), instantOf(member(asObject(each), 'at'))]
+    const version = member(asObject(each), 'version')
+    return who === undefined || at === undefined || typeof version !== 'number' ? [] : [{ who, version, at }]
+  })
 }
 
 /** How a delegation is written beside metadata; undefined for what is none. */

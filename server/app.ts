@@ -26,6 +26,7 @@ import { postImport } from './routes/import.ts'
 import { deleteRepository } from './routes/remove.ts'
 import { proposalRoutes } from './routes/proposals.ts'
 import { changesRoute } from './routes/changes.ts'
+import { sightingsRoute } from './routes/sightings.ts'
 import { repositoryRoutes } from './routes/repositories.ts'
 import { tokenAuthRoutes } from './routes/token-auth.ts'
 import { tokenRoutes } from './routes/tokens.ts'
@@ -62,6 +63,7 @@ export function buildApp(deps: AppDeps, tls?: TlsFiles): FastifyInstance {
   repositoryRoutes(app, deps)
   proposalRoutes(app, deps)
   changesRoute(app, deps)
+  sightingsRoute(app, deps)
   tokenRoutes(app, deps)
   tokenAuthRoutes(app, deps)
   return app

@@ -82,6 +82,7 @@ export const SETTINGS = {
     ...seconds(7 * DAY, 'how long a proposal waits for signatures', 60),
     max: 90 * DAY,
   },
+  sightingLifetime: seconds(30 * DAY, 'how long it is kept who was served which timestamp last; 0: not at all', 0),
   grace: seconds(600, 'how long superseded files stay for clients that are still fetching', 0),
   requestTimeout: seconds(120, 'for a request to arrive whole, and for a reader to take some of the answer'),
   headersTimeout: seconds(10, "for a request's headers to arrive"),

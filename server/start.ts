@@ -28,6 +28,7 @@ import { openWorkCache } from './publish/work-cache.ts'
 import type { WorkCache } from './publish/work-cache.ts'
 import type { AppDeps } from './routes/deps.ts'
 import { openServedFiles } from './serve/files.ts'
+import { makeSightings } from './serve/sightings.ts'
 import { openHolders } from './signing/holders.ts'
 import { marksOf, reasonOf } from './recovery.ts'
 import { makeOnlineKeys } from './signing/online-keys.ts'
@@ -151,6 +152,8 @@ async function assemble(
     own: outside === undefined,
   })
   const restored = await whyRestored(store, { clock, logger })
+  const life = settings.sightingLifetime * 1000
+  const sightings = makeSightings({ store: store.sightings, clock, life })
   let draining = false
   const deps: AppDeps = {
     settings,
@@ -160,6 +163,7 @@ async function assemble(
     proposals,
     online,
     auth,
+    sightings,
     issuer,
     metrics,
     logger,
@@ -231,12 +235,13 @@ async function signOverdue(freshness: Freshness, { logger, metrics }: AppDeps): 
   }
 }
 
-/** Losing when a token was last used is no reason to stop. */
-async function flush({ auth, logger }: AppDeps): Promise<void> {
+/** Losing when a token was last used, or who was served what, is no reason to stop. */
+async function flush({ auth, sightings, logger }: AppDeps): Promise<void> {
   try {
     await auth.flush()
+    await sightings.flush()
   } catch (error) {
-    logger.error({ err: error }, 'could not write down when tokens were used')
+    logger.error({ err: error }, 'could not write down when tokens were used, and who was served what')
   }
 }
 

@@ -4,10 +4,13 @@ import type { Context } from '../context.ts'
 import { failureOf } from '../exit.ts'
 import { failureDocument, tellFailure } from '../failure-text.ts'
 import { isPublishError } from '../publish/errors.ts'
+import { impactOf, sightingsOf } from '../publish/impact.ts'
+import type { Impact } from '../publish/impact.ts'
 import { undecided } from '../publish/incident.ts'
 import type { Incident } from '../publish/incident.ts'
 import { leaving, rolesListing } from '../publish/rotating.ts'
 import type { NewKeys } from '../publish/rotating.ts'
+import type { Sighting } from '../server-api.ts'
 import { parseRepo } from '../registry/reference.ts'
 import { parsePattern } from '../trust/pattern.ts'
 import type { Pattern } from '../trust/pattern.ts'
@@ -18,6 +21,7 @@ import { any, count, defineCommand, flag, list, one, text } from './declare.ts'
 import { decisionsOf, warnUnknown } from './decisions.ts'
 import type { Decisions } from './decisions.ts'
 import { CommandError, usage } from './errors.ts'
+import { impactDocument, sayImpact } from './impact-words.ts'
 import { shortId } from './key-document.ts'
 import { pinCommand } from './pin-command.ts'
 import { givenDelegation } from './role-names.ts'
@@ -175,22 +179,26 @@ async function rotate(context: Context, rotation: Rotation, decisions: Decisions
   const { repository, role, compromised } = rotation
   const { terminal } = context
   const rotated = await rotateRole(context, rotation)
+  const seen = compromised ? await sightingsOf(await context.api(repository)) : undefined
   const { before, after, incident } = rotated
   if (incident !== undefined) {
     warnUnknown(terminal, decisions, incident.doubts)
     sayUndecided(terminal, incident)
   }
   await sayLeaving(context, rotated)
-  if (compromised && incident === undefined) sayWhatToLookAt(context, repository, role)
+  const holdsTags = topRole(role) === undefined || role === TARGETS
+  if (compromised && incident === undefined && holdsTags) sayWhatToLookAt(context, repository, role)
   const replaced = leaving(before, after).map(({ id }) => id)
   const stillSigning = replaced.length === 0 ? [] : await rolesStillUnder(context, repository, replaced)
   for (const name of stillSigning)
     terminal.warn(`the old key still signs for ${name}: tagseal rotate ${repository} ${name}`)
+  const impact = compromised ? await impactOn(context, rotation, rotated, seen) : undefined
+  if (impact !== undefined) sayImpact(terminal, impact, incident)
   const keyids = after.keys.map(({ id }) => id)
   const command = role === ROOT ? [await newPin(context, repository, after)] : []
   if (role === ROOT && compromised && stolenCount(rotation, before, after) >= before.threshold) {
     const counts = { stolen: stolenCount(rotation, before, after), threshold: before.threshold }
-    return await lostRoot(context, repository, counts, after)
+    return await lostRoot(context, repository, counts, after, impact)
   }
   return {
     lines: [`${rotated.roles.join(' and ')} of ${repository} is signed by ${keyids.join(', ')}`, ...command],
@@ -206,6 +214,7 @@ async function rotate(context: Context, rotation: Rotation, decisions: Decisions
       removed: incident === undefined ? [] : removedTags(incident),
       undecided: incident === undefined ? 0 : undecided(incident).length,
       changed: incident?.doubts.map(doubtDocument) ?? [],
+      ...(impact === undefined ? {} : { impact: impactDocument(impact) }),
       command: command[0] ?? null,
     },
   }
@@ -221,14 +230,32 @@ async function lostRoot(
   repository: string,
   counts: { readonly stolen: number; readonly threshold: number },
   after: NewKeys | undefined,
+  impact?: Impact,
 ): Promise<Answer> {
   const { server } = await context.api(repository)
   const now = after && { keyids: after.keys.map(({ id }) => id), threshold: after.threshold }
   const steps = repinning({ repository, server, now })
   const failure = failureOf(new CommandError('ROOT_LOST', { repository, ...counts }))
   if (!context.settings.json) tellFailure(context.terminal, failure)
-  const document = { repository, role: 'root', rotated: now !== undefined, keys: now?.keyids ?? [], steps }
+  const document = {
+    repository,
+    role: 'root',
+    rotated: now !== undefined,
+    keys: now?.keyids ?? [],
+    steps,
+    ...(impact === undefined ? {} : { impact: impactDocument(impact) }),
+  }
   return { lines: steps, document: { ...document, error: failureDocument(failure) }, exit: 1 }
+}
+
+async function impactOn(
+  context: Context,
+  { repository, since }: Rotation,
+  { standing: before, roles }: Rotated,
+  seen: readonly Sighting[] | undefined,
+): Promise<Impact> {
+  const after = await (await context.repository(repository)).refreshToPublish(context.signal)
+  return await impactOf({ roles, before, after, seen, since, now: context.clock() })
 }
 
 async function sayLeaving(context: Context, rotated: Rotated): Promise<void> {

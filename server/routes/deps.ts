@@ -8,6 +8,7 @@ import type { Proposals } from '../proposals/proposals.ts'
 import type { Publisher } from '../publish/publisher.ts'
 import type { UploadBudget } from '../publish/upload.ts'
 import type { ServedFiles } from '../serve/files.ts'
+import type { Sightings } from '../serve/sightings.ts'
 import type { OnlineKeys } from '../signing/online-keys.ts'
 import type { Store } from '../storage/store.ts'
 
@@ -20,6 +21,7 @@ export type AppDeps = {
   readonly proposals: Proposals
   readonly online: OnlineKeys
   readonly auth: Authenticator
+  readonly sightings: Sightings
   readonly issuer: Issuer
   readonly budget: UploadBudget
   readonly metrics: Metrics

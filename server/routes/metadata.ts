@@ -1,9 +1,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { requireAction } from '../auth/authenticate.ts'
+import type { Caller } from '../auth/authenticate.ts'
 import { Problem } from '../problem.ts'
 import { repositoryName } from '../repository-name.ts'
 import { acceptsGzip, matchesEtag } from '../serve/conditional.ts'
 import type { Served } from '../serve/files.ts'
+import type { Seen } from '../serve/sightings.ts'
 import type { AppDeps } from './deps.ts'
 import { callerOf } from './caller.ts'
 import { NO_BODY, REPOSITORY, askAgain, problems } from './schema.ts'
@@ -46,15 +48,17 @@ type Params = { repository: string; file: string }
 const FOREVER = 'max-age=31536000, immutable'
 
 /** `GET /v2/:repository/_trust/tuf/:file`. Answers the stored bytes untouched: any other byte would break their hashes. */
-export function getMetadata(app: FastifyInstance, { files, settings, auth }: AppDeps): void {
+export function getMetadata(app: FastifyInstance, { files, settings, auth, sightings }: AppDeps): void {
   app.get<{ Params: Params }>('/v2/:repository/_trust/tuf/:file', { schema }, async (request, reply) => {
     const { repository, file } = request.params
     repositoryName(repository)
     // Reading is open to everybody: then nobody's token is looked at, which keeps the most frequent request cheap.
-    if (settings.private) requireAction(await callerOf(auth, request), 'pull', repository)
+    const caller = settings.private ? await callerOf(auth, request) : undefined
+    if (caller !== undefined) requireAction(caller, 'pull', repository)
     const toPublish = request.headers[PURPOSE] === 'publish'
     const served = await files.get(repository, file, toPublish)
     if (served === undefined) throw new Problem('METADATA_NOT_FOUND', { repository, file })
+    if (file === 'timestamp.json' && !toPublish) sightings.note(repository, seenAs(request, caller), served.version)
     return send(request, reply, served)
   })
 
@@ -72,4 +76,8 @@ export function getMetadata(app: FastifyInstance, { files, settings, auth }: App
     if (small !== undefined) void reply.header('content-encoding', 'gzip')
     return reply.type('application/json').send(bytes)
   }
+}
+
+function seenAs({ ip }: FastifyRequest, caller: Caller | undefined): Seen {
+  return caller?.name === undefined ? { address: ip } : { token: caller.name }
 }

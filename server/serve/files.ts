@@ -15,6 +15,7 @@ const LARGEST_SHARE = 4
 /** A file ready to be sent: its bytes are those that were stored. */
 export type Served = {
   readonly bytes: Buffer
+  readonly version: number
   readonly etag: string
   /** When it was stored, as HTTP writes it. */
   readonly lastModified: string
@@ -120,6 +121,7 @@ function servedOf(stored: StoredFile, { version, sha256 }: WantedFile, cached: b
   let compressed: Promise<Compressed | undefined> | undefined
   return {
     bytes,
+    version: stored.version,
     etag: `"${stored.sha256}"`,
     lastModified: new Date(stored.storedAt).toUTCString(),
     immutable: version !== undefined || sha256 !== undefined,

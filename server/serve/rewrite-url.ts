@@ -31,7 +31,7 @@ function rewriteTrust(url: string): string {
 
 const BASE = '/v1/repositories/'
 /** No part of a name begins with `_`, so that those with one are nobody's repository. */
-const SUFFIX = /\/(?:history|_import|_changes|proposals(?:\/[0-9a-f]{32}(?:\/signatures)?)?)$/
+const SUFFIX = /\/(?:history|_import|_changes|_sightings|proposals(?:\/[0-9a-f]{32}(?:\/signatures)?)?)$/
 
 function rewriteRepository(url: string): string {
   const { path, query } = split(url)

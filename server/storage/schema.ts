@@ -229,6 +229,16 @@ export const MIGRATIONS: readonly string[] = [
     entry TEXT CHECK (json_valid(entry))
   ) STRICT;
   CREATE INDEX delegating_repository ON delegating (repository, at);
+
+  -- Which timestamp somebody was served last; by the id of the repository, with which it goes.
+  CREATE TABLE sighting (
+    repository INTEGER NOT NULL REFERENCES repository,
+    who TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (repository, who)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX sighting_at ON sighting (at);
   `,
   `
   -- After a backup was put back: what a repository has to come to before it is served again. Below it nothing is stored.

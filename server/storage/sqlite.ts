@@ -12,6 +12,7 @@ import { metadataIn } from './sqlite-metadata.ts'
 import { proposalsIn } from './sqlite-proposals.ts'
 import { recoveryIn } from './sqlite-recovery.ts'
 import { settingsIn } from './sqlite-settings.ts'
+import { sightingsIn } from './sqlite-sightings.ts'
 import { tokensIn } from './sqlite-tokens.ts'
 import type { Sql } from './sql.ts'
 import type { Store } from './store.ts'
@@ -47,6 +48,7 @@ export async function openSqliteStore({ dir, maxBytes, marks }: SqliteOptions): 
     feed: feedIn(sql),
     proposals: proposalsIn(sql),
     tokens: tokensIn(sql),
+    sightings: sightingsIn(sql),
     keys: keysIn(sql),
     audit: auditIn(sql),
     settings: settingsIn(sql),

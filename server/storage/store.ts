@@ -279,6 +279,17 @@ export type TokenStore = {
   readonly used: (uses: ReadonlyMap<string, number>) => Promise<void>
 }
 
+/** Who was served which timestamp last, and when (milliseconds). */
+export type Sighting = { readonly who: string; readonly version: number; readonly at: number }
+export type SightingStore = {
+  /** By repository; of each at most `most` stay, those that were seen last. */
+  readonly saw: (seen: ReadonlyMap<string, readonly Sighting[]>, most: number) => Promise<void>
+  /** Those that were seen last first. */
+  readonly list: (repository: string, limit: number) => Promise<readonly Sighting[]>
+  /** Drops those from before that instant, at most `limit` of them; returns how many. */
+  readonly prune: (before: number, limit: number) => Promise<number>
+}
+
 export type OnlineRole = 'timestamp' | 'snapshot'
 
 /**
@@ -382,6 +393,7 @@ export type Store = {
   readonly feed: FeedStore
   readonly proposals: ProposalStore
   readonly tokens: TokenStore
+  readonly sightings: SightingStore
   readonly keys: OnlineKeyStore
   readonly audit: AuditStore
   readonly settings: SettingStore

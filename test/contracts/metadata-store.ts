@@ -44,6 +44,7 @@ export async function storeContract(t: Test, adapter: Adapter): Promise<void> {
   await t.test('the feed', async (t) => feedContract(t, adapter))
   await t.test('proposals', async (t) => proposalContract(t, adapter))
   await t.test('tokens', async (t) => tokenContract(t, adapter))
+  await t.test('sightings', async (t) => sightingContract(t, adapter))
   await t.test('online keys', async (t) => keyContract(t, adapter))
   await t.test('audit and settings', async (t) => auditContract(t, adapter))
 }
@@ -479,6 +480,36 @@ async function tokenContract(t: Test, { open }: Adapter): Promise<void> {
     )
     await tokens.used(new Map([[kept.id, 40]]))
     t.equal((await tokens.byHash(kept.hash))?.lastUsedAt, 50)
+  })
+}
+
+async function sightingContract(t: Test, { open }: Adapter): Promise<void> {
+  const saw = (who: string, version: number, at: number) => ({ who, version, at })
+
+  await t.test('keep what somebody was served last, of those that were seen last', async (t) => {
+    const { metadata, sightings } = await open(t)
+    await metadata.publish([FIRST])
+    await sightings.saw(new Map([[REPO, [saw('a', 1, 10), saw('b', 1, 20), saw('c', 1, 30)]]]), 9)
+    await sightings.saw(new Map([[REPO, [saw('a', 2, 40), saw('b', 9, 19)]]]), 2)
+    t.same(await sightings.list(REPO, 9), [saw('a', 2, 40), saw('c', 1, 30)], 'and never an older one')
+    t.same(await sightings.list(REPO, 1), [saw('a', 2, 40)])
+    t.same(await sightings.list('elsewhere', 9), [])
+  })
+
+  await t.test('are forgotten with time, and with their repository', async (t) => {
+    const { metadata, sightings } = await open(t)
+    await metadata.publish([FIRST])
+    await sightings.saw(
+      new Map([
+        [REPO, [saw('a', 1, 10), saw('b', 1, 20)]],
+        ['nowhere', [saw('a', 1, 1)]],
+      ]),
+      9,
+    )
+    t.equal(await sightings.prune(20, 9), 1)
+    t.same(await sightings.list(REPO, 9), [saw('b', 1, 20)])
+    await metadata.remove({ repository: REPO, at: 30, audit: { at: 30, action: 'delete', subject: REPO } })
+    t.same(await sightings.list(REPO, 9), [])
   })
 }
 

@@ -107,7 +107,8 @@ for (const [name, theft] of Object.entries(THEFTS)) {
     t.equal(await verdictOn(stranger, '1.0', { TAGSEAL_SERVER: between.url }), theft.stranger ?? theft.fooled)
 
     const held = await keyIds(lab)
-    await succeeds(lab.owner, ['rotate', REPOSITORY, theft.command, '--compromised'])
+    const told = await succeeds(lab.owner, ['rotate', REPOSITORY, theft.command, '--compromised', '--json'])
+    t.match(JSON.parse(told), { roles: { length: 2 }, impact: { scope: [], overBy: { because: /targets/ } } })
     await allSafe(t, { ...clients, stranger })
     await t.test('the server forgot the old secrets, and goes on', async (t) => {
       t.notOk((await keyIds(lab)).some((id) => held.includes(id)))

@@ -22,6 +22,13 @@ type Theft = {
   readonly stolen?: boolean
 }
 
+type Impact = {
+  readonly scope: readonly string[]
+  readonly tags: number
+  readonly overBy: { readonly at: string }
+  readonly consumers: { readonly behind: readonly object[] } | null
+}
+
 const as = (role: string) => ({ role: roleName(role) })
 const generate = async (owner: Person, name: string) =>
   (await succeeds(owner, ['key', 'generate', '--no-passphrase', '--name', name])).trim()
@@ -105,6 +112,15 @@ for (const [name, theft] of Object.entries(THEFTS)) {
         ],
       })
       t.match(told.stderr, `out until you decide: ${tag('moved')}`)
+    })
+    await t.test('the impact names what it could touch, who was served it, and by when it is over', async (t) => {
+      const { impact } = JSON.parse(told.stdout) as { impact: Impact }
+      t.ok(impact.scope.length > 0 && impact.tags >= 3)
+      t.match(impact.consumers?.behind, [{ who: '127.0.0.0/24' }], 'everybody here comes from one network')
+      t.match(impact.overBy, { because: /timestamp/ })
+      const days = (Date.parse(impact.overBy.at) - clock.now) / 86_400_000
+      t.ok(days > 0 && days <= 1, 'a timestamp lives for a day')
+      t.match(told.stderr, /^impact: .*\n {2}changed since .*: 3 tags/m)
     })
     const clients = { offline, fooled, fresh }
     for (const [who, person] of Object.entries(clients)) {

@@ -11,6 +11,7 @@ const ASKS: readonly Ask[] = [
   { method: 'GET', url: `/v1/repositories/${REPO}`, needs: 'pull' },
   { method: 'GET', url: `/v1/repositories/${REPO}/history?tag=x`, needs: 'pull' },
   { method: 'GET', url: `/v1/repositories/${REPO}/_changes?since=2026-01-01T00:00:00Z`, needs: 'push' },
+  { method: 'GET', url: `/v1/repositories/${REPO}/_sightings`, needs: 'push' },
   { method: 'GET', url: `/v2/${REPO}/_trust/tuf/timestamp.key`, needs: 'push' },
   { method: 'POST', url: `/v2/${REPO}/_trust/tuf/snapshot.key`, needs: 'push' },
   { method: 'POST', url: `/v2/${REPO}/_trust/tuf/`, needs: 'push' },

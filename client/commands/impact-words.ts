@@ -1,0 +1,66 @@
+/** The impact of a theft, for people and for programs. */
+import type { Incident } from '../publish/incident.ts'
+import type { Impact } from '../publish/impact.ts'
+import type { Terminal } from '../terminal.ts'
+
+/** A reader wants to know who to call first; the rest is in the document. */
+const NAMED = 10
+
+export function sayImpact({ note }: Pick<Terminal, 'note'>, impact: Impact, incident: Incident | undefined): void {
+  for (const line of linesOf(impact, incident)) note(line)
+}
+
+function linesOf(impact: Impact, incident: Incident | undefined): readonly string[] {
+  return [`impact: ${reach(impact)}`, ...touched(impact, incident), ...consumersOf(impact), over(impact)]
+}
+
+function reach({ scope, tags }: Impact): string {
+  if (scope.length === 0)
+    return 'the key signs no tag: its thief could hold back news, and show old states to new clients'
+  return `the key could have changed ${tags === 1 ? 'the 1 tag' : `any of ${tags} tags`} of ${scope.join(', ')}, and made others`
+}
+
+function touched({ scope, since }: Impact, incident: Incident | undefined): readonly string[] {
+  if (scope.length === 0) return []
+  if (since === undefined) return ['  which it did is not known: --since TIME says since when to look']
+  const tags = incident?.doubts.filter(({ kind }) => kind === 'tag').length ?? 0
+  return [`  changed since ${iso(since)}: ${tags === 1 ? '1 tag' : `${tags} tags`}, by the record of the server`]
+}
+
+function consumersOf({ consumers, safeFrom }: Impact): readonly string[] {
+  if (consumers === undefined) return ['  who was served what is not known: the server keeps or shows no record']
+  const { behind, moved, before } = consumers
+  const names = behind.slice(0, NAMED).map(({ who, version }) => `${who} (${version})`)
+  const more = behind.length > NAMED ? `, and ${behind.length - NAMED} more` : ''
+  return [
+    `  served since then and not seen again: ${behind.length === 0 ? 'nobody' : `${names.join(', ')}${more}`}`,
+    `  moved on to timestamp ${safeFrom}: ${moved}; not there since: ${before} (the unsigned record of the server, by token or network, without what proxies served)`,
+  ]
+}
+
+function over({ safeFrom, overBy }: Impact): string {
+  const reached = `  whoever reaches the server is safe with timestamp ${safeFrom}, from the next refresh on`
+  if (overBy === undefined) return `${reached}; whom the thief keeps from it needs a new pin`
+  return `${reached}; whom the thief keeps from it at ${iso(overBy.at)}, when ${overBy.because}`
+}
+
+export function impactDocument({ since, until, overBy, consumers, ...impact }: Impact): object {
+  return {
+    ...impact,
+    since: since === undefined ? null : iso(since),
+    until: iso(until),
+    overBy: overBy === undefined ? null : { at: iso(overBy.at), because: overBy.because },
+    consumers:
+      consumers === undefined
+        ? null
+        : {
+            ...consumers,
+            behind: consumers.behind.map(({ at, ...rest }) => ({ ...rest, at: iso(at) })),
+            signed: false,
+          },
+  }
+}
+
+function iso(milliseconds: number): string {
+  return new Date(milliseconds).toISOString()
+}
