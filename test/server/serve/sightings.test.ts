@@ -23,11 +23,7 @@ await t.test('an address is kept without its end, with the version that it was s
   await server.publish({ targets: await signTargets(owner) })
   const { etag = '' } = (await from(server, '192.0.2.9')).headers
   server.clock.now += 1000
-  t.equal(
-    (await from(server, '192.0.2.9', { 'if-none-match': String(etag) })).statusCode,
-    304,
-    'who has it already counts',
-  )
+  t.equal((await from(server, '192.0.2.9', { 'if-none-match': etag })).statusCode, 304, 'who has it already counts')
   const { kept, sightings } = await seen(server)
   t.ok(kept)
   const versions = Object.fromEntries(sightings.map(({ who, version }) => [who, version]))
