@@ -16,9 +16,11 @@ type Row = {
 
 export function keysIn(sql: Sql): OnlineKeyStore {
   const select = sql.prepare<[string, string], Row>(
+    // Not sorted here: SQLite compiles such a statement anew each time, which costs more than what it finds.
     `SELECT repository, role, keyid, keytype, scheme, public, sealed, signer, created_at FROM online_key
-     WHERE repository = ? AND role = ? ORDER BY created_at, keyid`,
+     WHERE repository = ? AND role = ?`,
   )
+  const list = (repository: string, role: OnlineRole) => select.all(repository, role).sort(oldestFirst).map(keyOf)
   const insert = sql.prepare<
     [string, string, string, string, string, string, Uint8Array | null, string | null, number]
   >(
@@ -32,7 +34,7 @@ export function keysIn(sql: Sql): OnlineKeyStore {
   return {
     async add(key, fresh, replaces = () => []) {
       return sql.write(() => {
-        const kept = select.all(key.repository, key.role).map(keyOf)
+        const kept = list(key.repository, key.role)
         const instead = fresh(kept)
         if (instead !== undefined) return instead
         for (const each of replaces(kept)) forget.run(each.repository, each.role, each.keyid)
@@ -42,12 +44,16 @@ export function keysIn(sql: Sql): OnlineKeyStore {
       })
     },
     async list(repository, role) {
-      return sql.run(() => select.all(repository, role).map(keyOf))
+      return sql.run(() => list(repository, role))
     },
     async isElsewhere(keyid, repository) {
       return sql.run(() => other.get(keyid, repository) !== undefined)
     },
   }
+}
+
+function oldestFirst(a: Row, b: Row): number {
+  return a.created_at - b.created_at || (a.keyid < b.keyid ? -1 : 1)
 }
 
 function keyOf({ keyid, created_at, sealed, signer, ...row }: Row): OnlineKeyRecord {

@@ -101,18 +101,16 @@ function fileWriter(sql: Sql): (repository: number, file: NewFile, at: number) =
 /** Refuses a version not above the role's current one. A role that had left begins anew: its old files go. */
 function roomMaker(sql: Sql): (repository: number, file: NewFile) => void {
   type Kept = { version: number; superseded: number | null; content: number }
-  const kept = sql.prepare<[number, string, number], Kept>(
+  const notBelow = sql.prepare<[number, string, number], Kept>(
     `SELECT version, superseded_at AS superseded, content FROM file
-     WHERE repository = ? AND role = ? AND (version >= ? OR superseded_at IS NULL)`,
+     WHERE repository = ? AND role = ? AND version >= ?`,
   )
   const drop = dropper(sql)
   return (id, { role, version }) => {
-    const rows = kept.all(id, role, version)
+    const rows = notBelow.all(id, role, version)
     const current = rows.find(({ superseded }) => superseded === null)
-    if (current !== undefined && version <= current.version) {
-      throw new RangeError(`${role} ${version} is not above ${current.version}`)
-    }
-    for (const row of rows) if (row !== current) drop(id, role, row.version, row.content)
+    if (current !== undefined) throw new RangeError(`${role} ${version} is not above ${current.version}`)
+    for (const row of rows) drop(id, role, row.version, row.content)
   }
 }
 
