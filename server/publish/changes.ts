@@ -2,25 +2,24 @@ import { TrustError, newRoleName, refusePattern, refuseTargetPath } from '../../
 import type { DelegatedRole, Delegations, Hashes, RoleKeys, TargetFile, Targets } from '../../tuf/index.ts'
 import type { DelegationChange, DelegationEntry, TagChange } from '../storage/store.ts'
 
+/** What each tag means that did not mean it before. Costs one look at every tag, and a row for each that changed. */
+export function tagChanges(previous: Targets | undefined, next: Targets): readonly TagChange[] {
+  const changes: TagChange[] = []
+  for (const [tag, target] of next.targets) {
+    if (sameMeaning(previous?.targets.get(tag), target)) continue
+    const digest = digestOf(target)
+    if (digest !== undefined) changes.push({ tag, meaning: { digest, length: target.length } })
+  }
+  for (const tag of previous?.targets.keys() ?? []) if (!next.targets.has(tag)) changes.push({ tag })
+  return changes
+}
+
 /** The digest that a target stands for, in the form image references use. */
 function digestOf({ hashes }: TargetFile): string | undefined {
   const sha256 = hashes.get('sha256')
   if (sha256 !== undefined) return `sha256:${sha256}`
   const sha512 = hashes.get('sha512')
   return sha512 === undefined ? undefined : `sha512:${sha512}`
-}
-
-/** What each tag means that did not mean it before. Costs one look at every tag, and a row for each that changed. */
-export function tagChanges(previous: Targets | undefined, next: Targets): readonly TagChange[] {
-  const changes: TagChange[] = []
-  for (const [tag, target] of next.targets) {
-    const digest = digestOf(target)
-    const before = previous?.targets.get(tag)
-    if (digest === undefined || (before !== undefined && sameMeaning(before, target))) continue
-    changes.push({ tag, meaning: { digest, length: target.length } })
-  }
-  for (const tag of previous?.targets.keys() ?? []) if (!next.targets.has(tag)) changes.push({ tag })
-  return changes
 }
 
 /** What a delegator says otherwise than before of the roles below it. Hash bins are under its keys or their own. */
@@ -55,8 +54,12 @@ function entriesOf(delegations: Delegations | undefined): ReadonlyMap<string, De
   return entries
 }
 
-function sameMeaning(a: TargetFile, b: TargetFile): boolean {
-  return a.length === b.length && digestOf(a) === digestOf(b)
+/** Equal lengths and digests. Asked of every tag in every publish, so it makes no text. */
+function sameMeaning(before: TargetFile | undefined, { length, hashes }: TargetFile): boolean {
+  if (before?.length !== length) return false
+  const sha256 = hashes.get('sha256')
+  if (before.hashes.get('sha256') !== sha256) return false
+  return sha256 !== undefined || before.hashes.get('sha512') === hashes.get('sha512')
 }
 
 /**
@@ -77,8 +80,7 @@ const HEX_LENGTH: ReadonlyMap<string, number> = new Map([
 /** Throws TrustError for targets that nobody could check. */
 export function refuseUncheckable(previous: Targets | undefined, next: Targets): void {
   for (const [path, target] of next.targets) {
-    const before = previous?.targets.get(path)
-    if (before === undefined || !sameMeaning(before, target)) refuseHashes(path, target.hashes)
+    if (!sameMeaning(previous?.targets.get(path), target)) refuseHashes(path, target.hashes)
   }
 }
 

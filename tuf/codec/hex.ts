@@ -8,7 +8,8 @@ export function decodeHex(text: string): Uint8Array | undefined {
 
 export function encodeHex(bytes: Uint8Array): string {
   let text = ''
-  for (const byte of bytes) text += HEX[byte]
+  // Not `for of`, which takes half as long again: a server does this a thousand times in one publish.
+  for (let i = 0; i < bytes.length; i++) text += HEX[bytes[i] ?? 0]
   return text
 }
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))

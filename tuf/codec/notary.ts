@@ -118,7 +118,9 @@ function payloadOf(signed: JsonObject): Uint8Array {
 
 /** Go signs control characters as they are and cannot read such a text back: no such file can exist there. */
 function refuseControls(payload: Uint8Array, what: string): void {
-  for (const byte of payload) if (byte < 0x20) throw new TrustError('MALFORMED', { what, got: 'a control character' })
+  for (let i = 0; i < payload.length; i++) {
+    if ((payload[i] ?? 0) < 0x20) throw new TrustError('MALFORMED', { what, got: 'a control character' })
+  }
 }
 
 function decodeSignatures(list: readonly Json[], type: TopRole, most: number): readonly Signature[] {
