@@ -160,7 +160,7 @@ async function publicationFor(options: FreshnessOptions, due: DueRepository): Pr
   const completed = await completedFor(options, judge, state, due)
   const files = [newFile(judge, TIMESTAMP, completed.timestamp)]
   if (completed.snapshot !== undefined) files.push(newFile(judge, SNAPSHOT, completed.snapshot))
-  for (const { sha256, bytes } of files) options.work.keep(sha256, bytes)
+  for (const file of files) options.work.keep(due.name, file)
   const { now } = judge
   return { repository: due.name, base: state.revision, at: now, pruneBefore: now - options.grace, files }
 }

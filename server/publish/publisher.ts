@@ -157,7 +157,7 @@ async function attempt(options: PublisherOptions, request: PublishRequest, left:
     return attempt(options, request, left - 1)
   }
   changed(repository)
-  for (const { sha256, bytes } of next.files) options.work.keep(sha256, bytes)
+  for (const file of next.files) options.work.keep(repository, file)
   const versions = new Map([...versionsOf(state), ...next.files.map(({ role, version }) => [role, version] as const)])
   return { versions, leftBehind: next.leftBehind, signed: signedIn(next.files) }
 }

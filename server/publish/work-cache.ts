@@ -1,43 +1,50 @@
-import type { MetadataStore, FileRecord } from '../storage/store.ts'
+import type { MetadataStore, FileRecord, StoredFile } from '../storage/store.ts'
 
 /** How much of memory a decoded file takes for each byte of its text, roughly: model, payload, the text itself. */
 const WEIGHT = 6
 
 /**
- * Files that publishing and re-signing look at, by their sha256: what the storage says is current decides, so an entry
- * can be unneeded but never stale. Together with `memo.ts` it keeps their decoded form.
+ * Files that publishing and re-signing look at, one for each role: who publishes the next one lets go of the one before.
+ * What the storage says is current decides, so an entry can be unneeded but never stale. Together with `memo.ts` it
+ * keeps their decoded form.
  */
 export type WorkCache = {
   readonly load: (repository: string, record: FileRecord) => Promise<Uint8Array>
-  readonly keep: (sha256: string, bytes: Uint8Array) => void
+  readonly keep: (repository: string, file: CachedFile) => void
 }
+export type CachedFile = Pick<StoredFile, 'role' | 'sha256' | 'bytes'>
 
 export function openWorkCache(metadata: MetadataStore, maxBytes: number): WorkCache {
-  const files = new Map<string, Uint8Array>()
+  const files = new Map<string, CachedFile>()
   let size = 0
-  function keep(sha256: string, bytes: Uint8Array): void {
-    if (files.has(sha256)) return
-    files.set(sha256, bytes)
-    size += bytes.length * WEIGHT
-    for (const [oldest, old] of files) {
+  function drop(name: string): void {
+    size -= (files.get(name)?.bytes.length ?? 0) * WEIGHT
+    files.delete(name)
+  }
+  /** Last: the map's order is the order of use. */
+  function keep(repository: string, file: CachedFile): void {
+    const name = nameOf(repository, file)
+    drop(name)
+    files.set(name, file)
+    size += file.bytes.length * WEIGHT
+    for (const oldest of files.keys()) {
       if (size <= maxBytes) break
-      files.delete(oldest)
-      size -= old.length * WEIGHT
+      drop(oldest)
     }
   }
   return {
     keep,
-    async load(repository, { role, version, sha256 }) {
-      const known = files.get(sha256)
-      if (known !== undefined) {
-        files.delete(sha256) // and last again: the map's order is the order of use
-        files.set(sha256, known)
-        return known
-      }
-      const file = await metadata.byVersion(repository, role, version)
+    async load(repository, record) {
+      const { role, version, sha256 } = record
+      const known = files.get(nameOf(repository, record))
+      const file = known?.sha256 === sha256 ? known : await metadata.byVersion(repository, role, version)
       if (file === undefined) throw new RangeError(`${repository}: ${role} ${version} is gone from the storage`)
-      keep(sha256, file.bytes)
+      keep(repository, file)
       return file.bytes
     },
   }
+}
+
+function nameOf(repository: string, { role }: Pick<CachedFile, 'role'>): string {
+  return `${repository} ${role}`
 }
