@@ -107,10 +107,15 @@ const PROGRAMS = {
   'tagseal-server': { entry: 'server/main.ts', format: 'esm', packages: 'external' },
 } as const
 
+/** Started by a program, never by a user: no launcher. */
+const HELPERS = {
+  'tagseal-server-reader': { entry: 'server/readers/main.ts', format: 'esm', packages: 'external' },
+} as const
+
 // Beside the old one and swapped in at the end: a program started meanwhile finds a whole build.
 rmSync(STAGING, { recursive: true, force: true })
 await Promise.all([
-  ...Object.entries(PROGRAMS).map(([name, program]) => bundle(name, program)),
+  ...Object.entries({ ...PROGRAMS, ...HELPERS }).map(([name, program]) => bundle(name, program)),
   ...Object.entries(APART).map(([entry, file]) => bundleCommonJs(entry, join('program', file))),
   bundleCommonJs('client/kept-code.ts', join('bin', 'kept-code.cjs')),
 ])
@@ -124,7 +129,7 @@ childProcess.execFileSync(process.execPath, [TSC, '-p', 'tsconfig.build.json', '
 rmSync(DIST, { recursive: true, force: true })
 renameSync(STAGING, DIST)
 
-type Program = (typeof PROGRAMS)[keyof typeof PROGRAMS]
+type Program = (typeof PROGRAMS)[keyof typeof PROGRAMS] | (typeof HELPERS)[keyof typeof HELPERS]
 
 async function bundle(name: string, program: Program): Promise<void> {
   await build({

@@ -8,6 +8,8 @@ export type ConfigFailures = {
   readonly PLAIN_HTTP_REFUSED: { readonly listen: string }
   readonly TLS_UNUSABLE: { readonly path: string; readonly why: string }
   readonly LISTEN_FAILED: { readonly listen: string; readonly why: string }
+  /** The kernel takes no longer ones; see `readers/socket.ts`. */
+  readonly SOCKET_PATH_TOO_LONG: { readonly path: string }
   /** The folder has a database, so online keys, and there is nothing to open them with. */
   readonly KEK_NEEDED: { readonly data: string }
   /** A folder that was named for a server's, and is none. */
@@ -30,6 +32,8 @@ const SENTENCE: { readonly [C in ConfigCode]: (d: ConfigFailures[C]) => string }
     `plain http on ${d.listen} would send tokens in the clear; give --tls-cert and --tls-key, or --plain-http where something in front speaks TLS`,
   TLS_UNUSABLE: (d) => `${d.path} cannot be used for TLS: ${d.why}`,
   LISTEN_FAILED: (d) => `cannot listen on ${d.listen}: ${d.why}`,
+  SOCKET_PATH_TOO_LONG: (d) =>
+    `${d.path} is too long for a socket: give a --data that is shorter, or --readers 0 to do without`,
   KEK_NEEDED: (d) =>
     `${d.data} holds sealed keys and there is no key-encryption key: put back ${d.data}/kek, or give it by --kek-file, the systemd credential tagseal-kek or TAGSEAL_SERVER_KEK`,
   NO_DATABASE: (d) => `${d.data} has no database of tagseal-server; name the folder with --data DIR`,

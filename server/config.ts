@@ -1,5 +1,6 @@
 /** The settings: one table, from which the file, the environment and `docs` follow. */
 import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { DEFAULT_LIMITS } from '../tuf/index.ts'
 import { parseServices } from './auth/services.ts'
 import { ConfigError } from './config-error.ts'
@@ -36,6 +37,13 @@ const count = (value: number, about: string) =>
 export const SETTINGS = {
   data: { ...text('folder of the database and its key-encryption key'), default: './tagseal-data' },
   listen: { ...text('host:port to listen on'), default: '127.0.0.1:4480' },
+  readers: {
+    kind: 'number',
+    about: 'processes that accept connections and serve files; 0: the one that publishes does it all',
+    default: Math.min(availableParallelism(), 8),
+    min: 0,
+    max: 256,
+  },
   tlsCert: text('certificate chain (PEM); read again on SIGHUP'),
   tlsKey: text('private key of the certificate (PEM)'),
   plainHttp: flag('allow plain http beyond loopback'),

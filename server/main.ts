@@ -6,11 +6,11 @@ import { backupCommand, restoreCommand } from './backup-command.ts'
 import { ConfigError } from './config-error.ts'
 import { loadSettings } from './config.ts'
 import type { Value } from './config.ts'
+import type { Listening } from './listen.ts'
 import { openLog } from './log.ts'
 import { Problem } from './problem.ts'
 import { isStorageError } from './storage/errors.ts'
 import { startServer } from './start.ts'
-import type { RunningServer } from './start.ts'
 import { tokenCommand } from './token-command.ts'
 
 const { env } = process
@@ -49,6 +49,11 @@ function program(): Command {
     .option('--config <file>', 'settings as one JSON object')
     .option('--data <dir>', 'folder of the database and its key-encryption key')
     .option('--listen <host:port>', 'where to listen (127.0.0.1:4480)')
+    .option(
+      '--readers <n>',
+      'processes that serve files (one for each core, at most 8); 0: none beside the main one',
+      asNumber,
+    )
     .option('--tls-cert <file>', 'certificate chain (PEM); read again on SIGHUP')
     .option('--tls-key <file>', 'private key of the certificate (PEM)')
     .option('--kek-file <file>', 'key-encryption key for the keys this server signs with')
@@ -70,6 +75,11 @@ function program(): Command {
     .addCommand(restoreCommand(around))
 }
 
+/** What is no number is refused by its setting, in the same words as from elsewhere. */
+function asNumber(text: string): Value {
+  return /^\d{1,16}$/.test(text) ? Number(text) : text
+}
+
 /** Resolves when the server has stopped. */
 async function serve(flags: Readonly<Record<string, Value>>, config: string | undefined): Promise<void> {
   const settings = loadSettings({ flags, env, ...(config === undefined ? {} : { file: config }) })
@@ -86,7 +96,7 @@ async function serve(flags: Readonly<Record<string, Value>>, config: string | un
   logger.flushed()
 }
 
-function stopped(server: RunningServer): Promise<void> {
+function stopped(server: Listening): Promise<void> {
   process.on('SIGHUP', () => server.reloadTls())
   return new Promise((resolve, reject) => {
     let closing = false

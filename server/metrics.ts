@@ -4,7 +4,7 @@ import type { StorageSummary } from './storage/store.ts'
 export type Metrics = {
   readonly contentType: string
   readonly text: () => Promise<string>
-  readonly request: (route: string, status: number) => void
+  readonly request: (route: string, status: number, times?: number) => void
   /** Starts a publish; what it returns is called when it was acknowledged. */
   readonly publishTimer: () => () => void
   readonly conflict: () => void
@@ -50,20 +50,20 @@ export function makeMetrics({ clock, summary }: MetricsOptions): Metrics {
     registers,
   })
   const measure = storageGauges(registry, clock, summary)
-  const children = new Map<string, { readonly inc: () => void }>()
+  const children = new Map<string, (times: number) => void>()
   return {
     contentType: registry.contentType,
     async text() {
       await measure()
       return registry.metrics()
     },
-    request(route, status) {
+    request(route, status, times = 1) {
       const name = `${status} ${route}`
       const known = children.get(name)
-      if (known !== undefined) return known.inc()
+      if (known !== undefined) return known(times)
       const child = requests.labels(route, String(status))
-      children.set(name, { inc: () => child.inc() })
-      return child.inc()
+      children.set(name, (more) => child.inc(more))
+      return child.inc(times)
     },
     publishTimer: () => publishes.startTimer(),
     conflict: () => conflicts.inc(),

@@ -1,23 +1,18 @@
-import { readFileSync } from 'node:fs'
-import type { Server, Socket } from 'node:net'
-import { Server as TlsServer, createSecureContext } from 'node:tls'
-import type { FastifyInstance } from 'fastify'
-import type { Logger } from 'pino'
 import { isKeyError } from '../keys/errors.ts'
 import type { Kek } from '../keys/kek.ts'
 import { ROOT, openRoot } from '../tuf/index.ts'
 import type { Limits, WalkingRoot } from '../tuf/index.ts'
 import { buildApp } from './app.ts'
-import type { TlsFiles } from './app.ts'
 import { makeAuthenticator } from './auth/authenticate.ts'
 import { issuerOf } from './auth/issuer.ts'
 import { outsideCheck } from './auth/outside.ts'
-import { ConfigError } from './config-error.ts'
-import { hostPort } from './config.ts'
 import type { Settings } from './config.ts'
+import type { Door } from './frame.ts'
 import { makeFreshness } from './freshness/freshness.ts'
 import type { Freshness } from './freshness/freshness.ts'
 import { openKek, proveKek } from './kek.ts'
+import { listen } from './listen.ts'
+import type { Listening } from './listen.ts'
 import { makeMetrics } from './metrics.ts'
 import { makeProposals } from './proposals/proposals.ts'
 import type { Completion } from './publish/complete.ts'
@@ -26,62 +21,46 @@ import type { Judges } from './publish/publisher.ts'
 import { makeBudget } from './publish/upload.ts'
 import { openWorkCache } from './publish/work-cache.ts'
 import type { WorkCache } from './publish/work-cache.ts'
+import { insideDoor, listenBehind } from './readers/listen.ts'
+import { startReaders } from './readers/pool.ts'
 import type { AppDeps } from './routes/deps.ts'
 import { openServedFiles } from './serve/files.ts'
 import { makeSightings } from './serve/sightings.ts'
+import type { Services, Surroundings } from './services.ts'
 import { openHolders } from './signing/holders.ts'
 import { marksOf, reasonOf } from './recovery.ts'
 import { makeOnlineKeys } from './signing/online-keys.ts'
 import { sealedKeys } from './signing/sealed-keys.ts'
 import { lockData, openSqliteStore } from './storage/sqlite.ts'
 import type { Store } from './storage/store.ts'
-
-/** What enters from outside: everything that is not a setting. */
-export type Surroundings = {
-  readonly clock: () => number
-  readonly random: () => number
-  /** Milliseconds that no change of the clock touches. */
-  readonly monotonic?: () => number
-  readonly env: Readonly<Record<string, string | undefined>>
-  readonly logger: Logger
-}
-
-export type RunningServer = {
-  readonly url: string
-  /** Reads certificate and key again. What is wrong with them is logged, and the old ones stay. */
-  readonly reloadTls: () => void
-  /** Lets running requests finish, up to the drain timeout; then everything is closed and the folder is free. */
-  readonly close: () => Promise<void>
-}
-
-/** The services behind the routes, without a socket. Close them in the order in which `close` does. */
-export type Services = {
-  readonly app: FastifyInstance
-  readonly deps: AppDeps
-  readonly freshness: Freshness
-  readonly close: () => Promise<void>
-}
+import { readTls } from './tls.ts'
 
 /** From settings to a server that answers: resolves when it is ready. Throws ConfigError, StorageError, KeyError. */
-export async function startServer(settings: Settings, around: Surroundings): Promise<RunningServer> {
+export async function startServer(settings: Settings, around: Surroundings): Promise<Listening> {
   const tls = readTls(settings)
   const lock = lockData(settings.data)
+  // They load their program while the storage is opened here.
+  const readers = settings.readers === 0 ? undefined : startReaders(settings.readers, around.logger)
+  let services: Services | undefined
   try {
-    const services = await openServices(settings, around, tls)
-    try {
-      return await listen(settings, around, services, lock.release)
-    } catch (error) {
-      await services.close()
-      throw error
-    }
+    services = await openServices(settings, around, readers === undefined ? { tls } : insideDoor(settings))
+    // Readers take a while to come, and what is signed does not wait for them.
+    if (services.deps.restored === undefined) services.freshness.start()
+    const server =
+      readers === undefined
+        ? await listen(settings, around, services)
+        : await listenBehind({ readers, settings, around, services, tls })
+    return { ...server, close: () => server.close().finally(lock.release) }
   } catch (error) {
+    await readers?.stop(0)
+    await services?.close()
     lock.release()
     throw error
   }
 }
 
 /** Opens storage and keys, and signs anew what became overdue while no server ran. */
-export async function openServices(settings: Settings, around: Surroundings, tls?: TlsFiles): Promise<Services> {
+export async function openServices(settings: Settings, around: Surroundings, door?: Door): Promise<Services> {
   const store = await openSqliteStore({
     dir: settings.data,
     maxBytes: settings.maxDatabase,
@@ -90,7 +69,7 @@ export async function openServices(settings: Settings, around: Surroundings, tls
   try {
     const { data, kekFile } = settings
     const kek = await openKek(store, { data, env: around.env, ...(kekFile === undefined ? {} : { file: kekFile }) })
-    return await assemble(settings, around, store, kek, tls)
+    return await assemble(settings, around, store, kek, door)
   } catch (error) {
     await store.close()
     throw error
@@ -102,7 +81,7 @@ async function assemble(
   { clock, random, env, logger, monotonic = () => performance.now() }: Surroundings,
   store: Store,
   kek: Kek,
-  tls: TlsFiles | undefined,
+  door: Door | undefined,
 ): Promise<Services> {
   const { metadata } = store
   const work = openWorkCache(metadata, settings.workCacheBytes)
@@ -180,15 +159,19 @@ async function assemble(
   }
   if (restored === undefined) await signOverdue(freshness, deps)
   const flushing = setInterval(() => void flush(deps), 60_000)
-  const app = buildApp(deps, tls)
-  app.addHook('preClose', (done) => {
+  const app = buildApp(deps, door)
+  const drain = () => {
     draining = true
+  }
+  app.addHook('preClose', (done) => {
+    drain()
     done()
   })
   return {
     app,
     deps,
     freshness,
+    drain,
     async close() {
       clearInterval(flushing)
       await app.close()
@@ -256,107 +239,11 @@ async function currentRoot(
   return state && record && openRoot(judge(state.dialect, repository), await work.load(repository, record))
 }
 
-/** Fastify takes a server that it did not make for one of plain http. */
-function shown(address: string, { tlsCert }: Settings): string {
-  return tlsCert === undefined ? address : address.replace(/^http:/, 'https:')
-}
-
 function lifetimesOf(settings: Settings): Completion['lifetimes'] {
   const timestamp = settings.timestampLifetime * 1000
   return {
     'tuf-1.0': { timestamp, snapshot: settings.snapshotLifetime * 1000 },
     'notary-v1': { timestamp, snapshot: settings.notarySnapshotLifetime * 1000 },
-  }
-}
-
-async function listen(
-  settings: Settings,
-  { logger }: Surroundings,
-  services: Services,
-  release: () => void,
-): Promise<RunningServer> {
-  const { app, freshness } = services
-  const { host, port } = hostPort(settings.listen)
-  const sockets = socketsOf(app.server)
-  try {
-    await app.listen({ host, port, listenTextResolver: (address) => `listening on ${shown(address, settings)}` })
-  } catch (cause) {
-    const why = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
-    throw new ConfigError('LISTEN_FAILED', { listen: settings.listen, why }, { cause })
-  }
-  if (services.deps.restored === undefined) freshness.start()
-  return {
-    url: urlOf(settings, app),
-    reloadTls: () => reloadTls(settings, app, logger),
-    async close() {
-      // Whoever still sends or reads after that long is cut off, so that a stop always ends.
-      const deadline = setTimeout(() => cutOff(app, sockets), settings.drainTimeout * 1000)
-      // A connection whose last request was answered after the stop began would otherwise wait for its next one.
-      const idle = setInterval(() => app.server.closeIdleConnections(), 100)
-      try {
-        await services.close()
-      } finally {
-        clearTimeout(deadline)
-        clearInterval(idle)
-        release()
-      }
-    },
-  }
-}
-
-/** The open ones. HTTP's own list lacks those that have not finished, or never began, to speak TLS. */
-function socketsOf(server: Server): ReadonlySet<Socket> {
-  const sockets = new Set<Socket>()
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
-  })
-  return sockets
-}
-
-function cutOff({ server }: FastifyInstance, sockets: ReadonlySet<Socket>): void {
-  server.closeAllConnections()
-  for (const socket of sockets) socket.destroy()
-}
-
-function urlOf({ tlsCert }: Settings, app: FastifyInstance): string {
-  const bound = app.server.address()
-  if (bound === null || typeof bound === 'string') throw new TypeError('not bound to a port')
-  const { address: host, port, family } = bound
-  return `${tlsCert === undefined ? 'http' : 'https'}://${family === 'IPv6' ? `[${host}]` : host}:${port}`
-}
-
-function readTls({ tlsCert, tlsKey }: Settings): TlsFiles | undefined {
-  if (tlsCert === undefined || tlsKey === undefined) return undefined
-  const tls = { cert: readTlsFile(tlsCert), key: readTlsFile(tlsKey) }
-  try {
-    createSecureContext(tls)
-    return tls
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    throw new ConfigError('TLS_UNUSABLE', { path: `${tlsCert} with ${tlsKey}`, why }, { cause })
-  }
-}
-
-function readTlsFile(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (cause) {
-    const why = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
-    throw new ConfigError('TLS_UNUSABLE', { path, why }, { cause })
-  }
-}
-
-function reloadTls(settings: Settings, app: FastifyInstance, logger: Logger): void {
-  try {
-    const tls = readTls(settings)
-    const { server } = app
-    if (tls !== undefined && server instanceof TlsServer) {
-      server.setSecureContext(tls)
-      logger.info('the certificate was read again')
-    }
-  } catch (error) {
-    logger.error({ err: error }, 'the certificate could not be read again; the old one stays')
   }
 }
 

@@ -1,13 +1,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { requireAction } from '../auth/authenticate.ts'
 import type { Caller } from '../auth/authenticate.ts'
+import type { Settings } from '../config.ts'
 import { Problem } from '../problem.ts'
 import { repositoryName } from '../repository-name.ts'
 import { acceptsGzip, matchesEtag } from '../serve/conditional.ts'
-import type { Served } from '../serve/files.ts'
-import type { Seen } from '../serve/sightings.ts'
-import type { AppDeps } from './deps.ts'
-import { callerOf } from './caller.ts'
+import type { Served, ServedFiles } from '../serve/files.ts'
+import type { Seen, Sightings } from '../serve/sightings.ts'
 import { NO_BODY, REPOSITORY, askAgain, problems } from './schema.ts'
 
 const PURPOSE = 'x-tagseal-purpose'
@@ -45,16 +43,23 @@ const schema = {
 } as const
 type Params = { repository: string; file: string }
 
+export type MetadataDeps = {
+  readonly files: Pick<ServedFiles, 'get'>
+  readonly settings: Settings
+  readonly sightings: Pick<Sightings, 'note'>
+  /** Who asks. Throws unless they may read the repository; called where the server is private. */
+  readonly requireReader: (request: FastifyRequest, repository: string) => Promise<Caller>
+}
+
 const FOREVER = 'max-age=31536000, immutable'
 
 /** `GET /v2/:repository/_trust/tuf/:file`. Answers the stored bytes untouched: any other byte would break their hashes. */
-export function getMetadata(app: FastifyInstance, { files, settings, auth, sightings }: AppDeps): void {
+export function getMetadata(app: FastifyInstance, { files, settings, requireReader, sightings }: MetadataDeps): void {
   app.get<{ Params: Params }>('/v2/:repository/_trust/tuf/:file', { schema }, async (request, reply) => {
     const { repository, file } = request.params
     repositoryName(repository)
     // Reading is open to everybody: then nobody's token is looked at, which keeps the most frequent request cheap.
-    const caller = settings.private ? await callerOf(auth, request) : undefined
-    if (caller !== undefined) requireAction(caller, 'pull', repository)
+    const caller = settings.private ? await requireReader(request, repository) : undefined
     const toPublish = request.headers[PURPOSE] === 'publish'
     const served = await files.get(repository, file, toPublish)
     if (served === undefined) throw new Problem('METADATA_NOT_FOUND', { repository, file })

@@ -26,6 +26,9 @@ export type Served = {
 }
 export type Compressed = { readonly bytes: Buffer; readonly etag: string }
 
+/** Where files are looked up. */
+export type FileStore = Pick<MetadataStore, 'current' | 'byVersion' | 'byHash' | 'holdingBack'>
+
 export type ServedFiles = {
   /**
    * Undefined where there is no such file. Throws RESTORED for a repository whose files are held back, but to whoever is to
@@ -42,7 +45,7 @@ type Shelf = { readonly files: Map<string, Served>; size: number }
  * Current and recently asked files in memory, whole repositories going first that were not asked for the longest.
  * A publish drops its repository's shelf before it is acknowledged, so nobody is served what was true before.
  */
-export function openServedFiles(metadata: MetadataStore, maxBytes: number): ServedFiles {
+export function openServedFiles(metadata: FileStore, maxBytes: number): ServedFiles {
   const shelves = new Map<string, Shelf>()
   let size = 0
   let changes = 0
@@ -107,7 +110,7 @@ function refuseHeld(repository: string, awaited: readonly AwaitedFile[]): void {
 }
 
 async function lookUp(
-  metadata: MetadataStore,
+  metadata: FileStore,
   repository: string,
   { role, version, sha256 }: WantedFile,
 ): Promise<StoredFile | undefined> {

@@ -3,7 +3,7 @@ import { gather } from './gather.ts'
 import type { Outcome } from './gather.ts'
 import { instant, roleName, version as versionOf } from '../../tuf/index.ts'
 import type { RoleName } from '../../tuf/index.ts'
-import type { Sql } from './sql.ts'
+import type { Sql, Statement } from './sql.ts'
 import { changedDelegationsIn, changedTagsIn, historyIn } from './sqlite-history.ts'
 import type { MarkWriter } from './sqlite-marks.ts'
 import { pruner, publisher, remover } from './sqlite-publish.ts'
@@ -15,6 +15,7 @@ import type {
   LastSigned,
   MetadataStore,
   Publication,
+  ReadingStore,
   RepositoryState,
   StoredFile,
 } from './store.ts'
@@ -38,9 +39,7 @@ const RECLAIMED_PAGES = 500
 const SPARE_PAGES = 1_000
 
 export function metadataIn(sql: Sql, marks: MarkWriter | undefined): MetadataStore {
-  const repository = sql.prepare<[string], RepositoryRow>(
-    'SELECT id, name, created_at, revision, dialect FROM repository WHERE name = ?',
-  )
+  const repository = repositoryIn(sql)
   // By the index of current files: the planner would walk all that a repository had in its grace. Not sorted: SQLite
   // compiles such a statement anew each time.
   const files = sql.prepare<[number], FileRow>(
@@ -77,6 +76,28 @@ export function metadataIn(sql: Sql, marks: MarkWriter | undefined): MetadataSto
     changedTags: changedTagsIn(sql),
     changedDelegations: changedDelegationsIn(sql),
   }
+}
+
+/** What a connection that cannot write is good for. */
+export function readingIn(sql: Sql): Pick<ReadingStore, 'metadata' | 'revision'> {
+  const repository = repositoryIn(sql)
+  const recovery = recoveryOf(sql)
+  return {
+    metadata: {
+      ...filesIn(sql),
+      async dialect(name) {
+        return sql.run(() => repository.get(name)?.dialect)
+      },
+      async holdingBack(name) {
+        return sql.run(() => recovery.holdingBack(name))
+      },
+    },
+    revision: (name) => sql.run(() => repository.get(name)?.revision),
+  }
+}
+
+function repositoryIn(sql: Sql): Statement<[string], RepositoryRow> {
+  return sql.prepare('SELECT id, name, created_at, revision, dialect FROM repository WHERE name = ?')
 }
 
 /**

@@ -8,14 +8,14 @@ import { auditIn } from './sqlite-audit.ts'
 import { feedIn } from './sqlite-feed.ts'
 import { keysIn } from './sqlite-keys.ts'
 import { markWriter } from './sqlite-marks.ts'
-import { metadataIn } from './sqlite-metadata.ts'
+import { metadataIn, readingIn } from './sqlite-metadata.ts'
 import { proposalsIn } from './sqlite-proposals.ts'
 import { recoveryIn } from './sqlite-recovery.ts'
 import { settingsIn } from './sqlite-settings.ts'
 import { sightingsIn } from './sqlite-sightings.ts'
 import { tokensIn } from './sqlite-tokens.ts'
 import type { Sql } from './sql.ts'
-import type { Store } from './store.ts'
+import type { ReadingStore, Store } from './store.ts'
 
 export type SqliteOptions = {
   /** The folder; made with mode 0700 where it does not exist. */
@@ -95,6 +95,22 @@ export function examineDatabase(path: string): { whole: boolean; ours: boolean; 
       db.close()
     }
   })
+}
+
+/**
+ * Opens what another process has open as its store, to read and for nothing else. What that one has committed is seen
+ * from the next call on. Throws where there is no database.
+ */
+export function openSqliteReading(dir: string): ReadingStore {
+  const path = join(dir, DATABASE)
+  const db = translating(path, () => new Database(path, { readonly: true, timeout: BUSY_TIMEOUT_MS }))
+  const sql = sqlOver(db, path)
+  const commits = db.prepare<[], number>('PRAGMA data_version').pluck()
+  return {
+    ...readingIn(sql),
+    commits: () => sql.run(() => commits.get() ?? 0),
+    close: () => void db.close(),
+  }
 }
 
 /** Held for as long as a server works on the folder; the kernel lets go of it when the process dies in any way. */

@@ -386,6 +386,16 @@ export type RecoveryStore = {
   readonly awaited: () => Promise<readonly (LostFile & { readonly holds: boolean })[]>
 }
 
+/** What a process that only reads sees of the store of another one. */
+export type ReadingStore = {
+  readonly metadata: Pick<MetadataStore, 'current' | 'byVersion' | 'byHash' | 'holdingBack' | 'dialect'>
+  /** Another number whenever anything was committed since the last call. Waits for nobody. */
+  readonly commits: () => number
+  /** Another number whenever a file of that repository became, or ceased to be, the current one of its role. */
+  readonly revision: (repository: string) => number | undefined
+  readonly close: () => void
+}
+
 export type Store = {
   readonly metadata: MetadataStore
   /** undefined where the store was opened without its marks. */

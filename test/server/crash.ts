@@ -1,6 +1,7 @@
 /**
  * Kills a server with SIGKILL at random moments while it publishes and signs anew, again and again on one folder.
  * Nothing that was acknowledged may be lost, nothing may go backwards, and what is served must verify at every moment.
+ * Every other server has readers.
  *
  * `npm run crash -- 300` for a long campaign; `crash.test.ts` runs a short one.
  */
@@ -58,7 +59,8 @@ export async function crashCampaign(
   let longest = 200
   try {
     for (let kill = 0; kill <= kills; kill++) {
-      const server = await startProcess(args, { env: { ...env, TAGSEAL_SERVER_LOG_LEVEL: 'error' } })
+      const readers = ['--readers', kill % 2 === 0 ? '0' : '2']
+      const server = await startProcess([...args, ...readers], { env: { ...env, TAGSEAL_SERVER_LOG_LEVEL: 'error' } })
       const stopped = new AbortController()
       try {
         const began = performance.now()

@@ -36,7 +36,9 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
   const listen = options.listen ?? '127.0.0.1:0'
   const command = [...(options.through ?? []), process.execPath, TAGSEAL_SERVER, '--data', data, '--listen', listen]
   const [program = process.execPath, ...args] = [...command, ...(options.args ?? ['--open'])]
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env } })
+  // One process starts sooner than several, and other tests are about readers.
+  const env = { ...process.env, TAGSEAL_SERVER_READERS: '0', ...options.env }
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env })
   const log: string[] = []
   child.stderr.on('data', (part: Buffer) => log.push(part.toString('utf8')))
   const stop = (signal: NodeJS.Signals = 'SIGTERM') => end(child, signal)

@@ -16,11 +16,14 @@ export type ServerProcess = {
 
 type Options = { readonly env?: Record<string, string> }
 
+/** One process starts sooner than several; whoever is about readers asks for them. */
+const ALONE = { TAGSEAL_SERVER_READERS: '0' }
+
 /** The program as an operator runs it. Resolves when it says that it is ready. */
 export async function startProcess(args: readonly string[], { env = {} }: Options = {}): Promise<ServerProcess> {
   const child = spawn(process.execPath, [MAIN, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env['PATH'] ?? '', ...env },
+    env: { PATH: process.env['PATH'] ?? '', ...ALONE, ...env },
   })
   let log = ''
   child.stderr.on('data', (chunk: Buffer) => {

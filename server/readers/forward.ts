@@ -1,0 +1,109 @@
+import { Agent, request as httpRequest } from 'node:http'
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+
+export type Forwarder = {
+  /**
+   * Passes a request on and its answer back, both as they come: nothing is kept here. `failed` is called where the main
+   * process cannot be asked and nothing was answered yet.
+   */
+  readonly forward: (request: IncomingMessage, response: ServerResponse, failed: (cause: Error) => void) => void
+  readonly close: () => void
+}
+
+/** The main process hangs up on no idle connection: these are the ones who do, so that none is used that just ends. */
+const IDLE_MS = 30_000
+export const MOST_IDLE = 32
+
+/** To whoever listens on this socket of the file system. `closing`: the caller's connection shall not be used again. */
+export function makeForwarder(socketPath: string, closing: () => boolean): Forwarder {
+  const agent = new Agent({ keepAlive: true, maxFreeSockets: MOST_IDLE, timeout: IDLE_MS, scheduling: 'lifo' })
+  return {
+    forward(request, response, failed) {
+      const { method, url } = request
+      let outgoing: ClientRequest
+      try {
+        const headers = headersTo(request)
+        outgoing = httpRequest({ socketPath, agent, setHost: false, method, path: url, headers })
+      } catch (cause) {
+        failed(cause instanceof Error ? cause : new Error(String(cause)))
+        return
+      }
+      outgoing.on('response', (answer) => sendBack(answer, response, closing()))
+      outgoing.on('error', (cause) => {
+        if (response.destroyed) return // it was the caller who went
+        if (response.headersSent) response.destroy()
+        else failed(cause)
+      })
+      whenTheCallerGoes(request, response, () => outgoing.destroy())
+      // Nobody reads any more what the caller still sends.
+      outgoing.on('close', () => {
+        if (response.headersSent && !request.complete) request.destroy()
+      })
+      if (hasBody(request)) request.pipe(outgoing)
+      else outgoing.end()
+    },
+    close: () => agent.destroy(),
+  }
+}
+
+function whenTheCallerGoes(request: IncomingMessage, response: ServerResponse, stop: () => void): void {
+  response.on('close', () => {
+    if (!response.writableFinished) stop()
+  })
+  request.on('close', () => {
+    if (!request.complete) stop()
+  })
+}
+
+function sendBack(answer: IncomingMessage, response: ServerResponse, closing: boolean): void {
+  const { statusCode = 500, statusMessage = '', rawHeaders, headers } = answer
+  const last = closing || headers.connection === 'close'
+  const kept = pairsOf(rawHeaders).filter(([name]) => !OF_ONE_CONNECTION.has(name.toLowerCase()))
+  response.writeHead(statusCode, statusMessage, [...kept, ...(last ? [['connection', 'close']] : [])].flat())
+  answer.on('error', () => response.destroy())
+  answer.pipe(response)
+}
+
+/** These are about the connection that they came on (RFC 9110 7.6.1). */
+const OF_ONE_CONNECTION: ReadonlySet<string> = new Set([
+  'connection',
+  'expect',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+/** And these the main process believes, because it is us who say them. */
+const OURS: ReadonlySet<string> = new Set(['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'])
+
+function headersTo(request: IncomingMessage): string[] {
+  const kept = pairsOf(request.rawHeaders).filter(([name]) => {
+    const lower = name.toLowerCase()
+    return !OF_ONE_CONNECTION.has(lower) && !OURS.has(lower)
+  })
+  const caller = request.socket.remoteAddress
+  return [...kept, ...(caller === undefined ? [] : [['x-forwarded-for', caller]]), ...framingOf(request)].flat()
+}
+
+/**
+ * The body goes on framed as it came: a length is among the headers already. Without either, Node would announce chunks
+ * for some methods, and for others send a body that nothing announces, which is how requests are smuggled.
+ */
+function framingOf({ headers, method = 'GET' }: IncomingMessage): readonly (readonly [string, string])[] {
+  if (headers['transfer-encoding'] !== undefined) return [['transfer-encoding', 'chunked']]
+  if (headers['content-length'] !== undefined || BODILESS.has(method)) return []
+  return [['content-length', '0']]
+}
+const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+}
+
+function pairsOf(rawHeaders: readonly string[]): readonly (readonly [name: string, value: string])[] {
+  const pairs: (readonly [string, string])[] = []
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) pairs.push([rawHeaders[i] ?? '', rawHeaders[i + 1] ?? ''])
+  return pairs
+}

@@ -1,0 +1,48 @@
+import { readFileSync } from 'node:fs'
+import type { Server } from 'node:http'
+import { Server as TlsServer, createSecureContext } from 'node:tls'
+import type { Logger } from 'pino'
+import { ConfigError } from './config-error.ts'
+import type { Settings } from './config.ts'
+
+/** What is in the files, not where they are. */
+export type TlsFiles = { readonly cert: string; readonly key: string }
+
+/** undefined where the server speaks plain http. Throws TLS_UNUSABLE. */
+export function readTls({ tlsCert, tlsKey }: Settings): TlsFiles | undefined {
+  if (tlsCert === undefined || tlsKey === undefined) return undefined
+  const tls = { cert: readTlsFile(tlsCert), key: readTlsFile(tlsKey) }
+  try {
+    createSecureContext(tls)
+    return tls
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new ConfigError('TLS_UNUSABLE', { path: `${tlsCert} with ${tlsKey}`, why }, { cause })
+  }
+}
+
+function readTlsFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (cause) {
+    const why = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
+    throw new ConfigError('TLS_UNUSABLE', { path, why }, { cause })
+  }
+}
+
+/** For the handshakes to come. */
+export function useTls(server: Server, tls: TlsFiles): void {
+  if (server instanceof TlsServer) server.setSecureContext(tls)
+}
+
+/** What is wrong with the files is logged, and the old ones stay. */
+export function reloadTls(settings: Settings, logger: Logger, use: (tls: TlsFiles) => void): void {
+  try {
+    const tls = readTls(settings)
+    if (tls === undefined) return
+    use(tls)
+    logger.info('the certificate was read again')
+  } catch (error) {
+    logger.error({ err: error }, 'the certificate could not be read again; the old one stays')
+  }
+}

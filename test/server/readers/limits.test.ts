@@ -1,0 +1,4 @@
+import t from 'tap'
+import { limits } from '../support/limits.ts'
+
+await limits(t, 1)
