@@ -79,7 +79,7 @@ function optionsOf(deps: FrameDeps, door: Door): FastifyServerOptions {
   }
 }
 
-function openServer(settings: Settings, handler: RequestListener, { tls, limits, take }: Door): Server {
+function openServer(settings: Settings, handler: RequestListener, { tls, limits, take, inside = false }: Door): Server {
   const { maxHeaderBytes, headersTimeout, requestTimeout, keepAliveTimeout, maxConnections } = {
     ...settings,
     ...limits,
@@ -90,6 +90,7 @@ function openServer(settings: Settings, handler: RequestListener, { tls, limits,
     requestTimeout: requestTimeout * 1000,
     keepAliveTimeout: keepAliveTimeout * 1000,
     connectionsCheckingInterval: 1000,
+    requireHostHeader: !inside, // who speaks HTTP/1.0 has none, and comes from a reader in HTTP/1.1
   }
   const listener = take === undefined ? handler : takingFirst(take, handler)
   const server =

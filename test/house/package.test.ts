@@ -24,6 +24,7 @@ await t.test('the packed files', async (t) => {
     'LICENSE',
     'dist/bin/tagseal.cjs',
     'dist/bin/tagseal-server.cjs',
+    'dist/program/tagseal-server-reader.mjs',
   ]) {
     t.ok(files.includes(wanted), `hold ${wanted}`)
   }
@@ -78,12 +79,17 @@ await t.test('the library can be imported by its name', async (t) => {
   t.equal(stdout.trim(), 'function')
 })
 
-await t.test('the server starts, and ends on SIGTERM', async (t) => {
-  const args = [bin('tagseal-server'), '--data', join(dir, 'data'), '--listen', '127.0.0.1:0']
+await t.test('the server starts with readers, and ends on SIGTERM', async (t) => {
+  const args = [bin('tagseal-server'), '--data', join(dir, 'data'), '--listen', '127.0.0.1:0', '--readers', '2']
   const server = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'] })
   const closed = once(server, 'exit')
   const lines = createInterface({ input: server.stdout })
-  for await (const line of lines) if (line.startsWith('tagseal-server listening on http://127.0.0.1:')) break
+  let url = ''
+  for await (const line of lines) {
+    url = /^tagseal-server listening on (http:\/\/127\.0\.0\.1:\d+)$/.exec(line)?.[1] ?? ''
+    if (url !== '') break
+  }
+  t.equal((await fetch(`${url}/v2/a/_trust/tuf/root.json`)).status, 404)
   server.kill('SIGTERM')
   t.strictSame(await closed, [0, null])
 })

@@ -68,7 +68,8 @@ for (const [name, request] of Object.entries(REQUESTS)) {
 
 async function serve(t: Test, readers: number): Promise<number> {
   const data = mkdtempSync(join(tmpdir(), 'tagseal-same-'))
-  const server = await startProcess(['--data', data, '--listen', '127.0.0.1:0', '--open', '--readers', String(readers)])
+  const args = ['--data', data, '--listen', '127.0.0.1:0', '--open', '--readers', String(readers)]
+  const server = await startProcess(args, { env: { TAGSEAL_SERVER_KEEP_ALIVE_TIMEOUT: '1' } })
   t.teardown(async () => {
     await server.stop()
     rmSync(data, { recursive: true, force: true })
@@ -83,7 +84,8 @@ async function answers(port: number, request: string): Promise<string> {
   socket.on('error', () => socket.destroy())
   const parts: Buffer[] = []
   socket.on('data', (part: Buffer) => parts.push(part))
-  socket.write(request + NEXT, 'latin1')
+  // An old caller's connection ends with its answer, and whatever follows is an error.
+  socket.write(request.includes('HTTP/1.0') ? request : request + NEXT, 'latin1')
   // Whoever announces more than they send has the connection kept open for the rest.
   socket.setTimeout(request.includes('999999999') ? 1500 : 0, () => socket.destroy())
   await once(socket, 'close')
