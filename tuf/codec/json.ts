@@ -101,8 +101,9 @@ function parseNatively(text: string, depth: number): Json | undefined {
 function isJsonWithin(value: unknown, depth: number): value is Json {
   if (typeof value !== 'object' || value === null) return true
   if (depth === 0) return false
-  for (const child of Object.values(value)) if (!isJsonWithin(child, depth - 1)) return false
-  return true
+  if (Array.isArray(value)) return value.every((child) => isJsonWithin(child, depth - 1))
+  // One by one: of an object with a hundred thousand members the engine lists the names in half the time of the values.
+  return Object.keys(value).every((name) => isJsonWithin(Reflect.get(value, name), depth - 1))
 }
 
 /** Whether the members of every object stand by code point as they are. Throws MALFORMED for what is no integer. */

@@ -10,9 +10,11 @@ export function compareCodePoints(a: string, b: string): number {
 }
 const SURROGATE = /[\ud800-\udfff]/
 
-/** Sorting 100,000 names that are in order already would cost more than to write them. */
+/**
+ * Sorting 100,000 names that are in order already would cost more than to write them. Others are sorted by the engine
+ * where its order is the same, many times as fast as by a function of ours.
+ */
 export function sortedNames(names: string[]): string[] {
-  return names.every((name, i) => i === 0 || compareCodePoints(names[i - 1] ?? '', name) < 0)
-    ? names
-    : names.sort(compareCodePoints)
+  if (names.every((name, i) => i === 0 || compareCodePoints(names[i - 1] ?? '', name) < 0)) return names
+  return names.some((name) => SURROGATE.test(name)) ? names.sort(compareCodePoints) : names.sort()
 }
