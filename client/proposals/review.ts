@@ -21,6 +21,7 @@ export type ReviewedFile = ProposedFile & {
 export type Reviewed = {
   readonly repository: string
   readonly pending: PendingProposal
+  /** Each delegator before the roles below it. */
   readonly files: readonly ReviewedFile[]
   readonly changes: readonly FileChanges[]
 }
@@ -47,15 +48,16 @@ export async function review(
     pending.files.map((file) => [file.role, codec.resign(file.bytes, file.signatures, standing)] as const),
   )
   const judged = judgeProposal(groundOf(standing, roles, clock()), bytes)
-  const files = pending.files.map(({ role, bytes: unsigned }) => reviewedFile(judged.get(role), unsigned))
+  const unsigned = new Map(pending.files.map((file) => [file.role, file.bytes]))
+  const files = [...judged.values()].map((file) => reviewedFile(file, unsigned.get(file.role)))
   const changes = files.map(({ role, published, signed }) =>
     changesOf({ role, published, next: signed.body, payload: signed.payload, repository, codec, refuse }),
   )
   return { repository, pending, files, changes }
 }
 
-function reviewedFile(file: ProposedFile | undefined, bytes: Uint8Array): ReviewedFile {
-  if (file === undefined) throw new Error('each file is judged')
+function reviewedFile(file: ProposedFile, bytes: Uint8Array | undefined): ReviewedFile {
+  if (bytes === undefined) throw new Error('what is judged was given')
   const counting = new Set(file.signers.values())
   return { ...file, bytes, signatures: file.signed.signatures.filter(({ keyid }) => counting.has(keyid)) }
 }

@@ -28,7 +28,7 @@ import type { Delegations, Json, RoleName, TargetFile, Targets } from '../../tuf
 import { codeOf } from '../support/cli.ts'
 import type { Ran } from '../support/cli.ts'
 import { whyNoRegistry } from '../support/registry.ts'
-import { ok, openSharedTown } from '../support/shared-town.ts'
+import { ok, openSharedTown, serverUnder } from '../support/shared-town.ts'
 import type { SharedTown, Signer } from '../support/shared-town.ts'
 import { signingKey } from '../support/signing-key.ts'
 import { targetOf } from '../support/simulator.ts'
@@ -379,7 +379,7 @@ function documentOf(
 }
 
 async function openStage(t: Test): Promise<Stage> {
-  const town = await openSharedTown(t)
+  const town = await openSharedTown(t, serverUnder(t))
   const { repository, alice, bob, carol } = town
   const mallory = await signingOf(carol)
   const honest = await signingOf(alice)

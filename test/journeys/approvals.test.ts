@@ -1,10 +1,13 @@
 /** What several people have to sign, each with a key of their own, from a home of their own. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
+import { Updater } from 'tuf-js'
 import { codeOf, documentOf } from '../support/cli.ts'
 import type { Ran } from '../support/cli.ts'
 import { startProxy } from '../support/proxy.ts'
 import { whyNoRegistry } from '../support/registry.ts'
-import { ok, openSharedTown, pendingIn } from '../support/shared-town.ts'
+import { ok, openSharedTown, pendingIn, serverUnder } from '../support/shared-town.ts'
 import type { SharedTown } from '../support/shared-town.ts'
 
 const skip = (await whyNoRegistry()) ?? false
@@ -167,7 +170,7 @@ await t.test('proposals beside each other', { skip }, async (t) => {
 })
 
 await t.test('a role of two people below targets', { skip }, async (t) => {
-  const town = await openSharedTown(t)
+  const town = await openSharedTown(t, serverUnder(t))
   const { repository, alice, bob, carol, a } = town
   const keys = [bob, carol].flatMap(({ publicFile }) => ['--key', publicFile])
   const add = ['delegation', 'add', repository, 'releases', ...keys, '--threshold', '2', '--path', 'r-*']
@@ -265,5 +268,79 @@ await t.test('whatever breaks on the way', { skip }, async (t) => {
     }
     t.equal(entries.length, 1)
     t.equal(entries[0]?.keyids.length, 2)
+  })
+})
+
+await t.test('a proposal that nobody completes in a week', { skip }, async (t) => {
+  const clock = { now: Date.now() }
+  const town = await openSharedTown(t, serverUnder(t, clock))
+  const { repository, alice, bob, a } = town
+  const sign = () => alice.run(['sign', `${repository}:1.0@${a.digest}`, '--json'])
+  const first = pendingIn(await sign())
+  clock.now += 7 * 86_400_000
+  await t.test('is gone, by name and from the list', async (t) => {
+    t.equal(codeOf(await bob.run(['approve', repository, first, '--yes'])), 'NOT_THERE')
+    t.equal((await bob.run(['approve', repository, '--list'])).stdout, '')
+    t.equal(await digestFor(town, '1.0'), 'TAG_NOT_SIGNED')
+  })
+  await t.test('and begins anew', async (t) => {
+    const second = pendingIn(await sign())
+    await ok(bob.run(['approve', repository, second, '--yes']))
+    t.equal(await digestFor(town, '1.0'), a.digest)
+  })
+})
+
+await t.test('a repository of more than a thousand tags', { skip }, async (t) => {
+  const town = await openSharedTown(t, serverUnder(t))
+  const { repository, alice, bob, carol, a, b } = town
+  const images = Array.from({ length: 1001 }, (_, i) => `${repository}:1.${i}@${a.digest}`)
+  await ok(alice.run(['sign', ...images.slice(0, 1000), '--allow-pending']))
+  const [id = ''] = (await bob.run(['approve', repository])).stdout.split(' ')
+  await ok(bob.run(['approve', repository, id, '--yes', '--without-registry']))
+
+  await t.test('spreads them over bins by two signatures on each of 66 files', async (t) => {
+    const ran = await carol.run(['sign', images[1000] ?? '', '--json', '--allow-pending'])
+    t.match(documentOf(ran), { pending: [{ roles: [{ role: 'targets', need: 2, have: 1 }] }] })
+    t.equal((documentOf(ran) as { pending: { roles: object[] }[] }).pending[0]?.roles.length, 1, 'told as one')
+    const shown = await alice.run(['approve', repository, pendingIn(ran)])
+    t.match(shown.stdout, /^ {2}\+ role bins: every tag by 2 of 3 keys \(/m)
+    t.match(shown.stdout, /^ {2}~ bins spreads its tags over 64 hash bins bin-\*, by 2 of 3 keys \(/m)
+    t.match(shown.stdout, /^ {2}\+ 1\.1000 {2}sha256:/m)
+    t.match(shown.stdout, /^1000 tags of targets stand elsewhere from now on, and mean the same$/m)
+    t.ok(shown.stdout.split('\n').length < 100, 'and not each of them')
+    await ok(alice.run(['approve', repository, pendingIn(ran), '--yes']))
+    t.same([await digestFor(town, '1.0'), await digestFor(town, '1.1000')], [a.digest, a.digest])
+  })
+  await t.test('signs another one in its bin, and a stock client finds all of them', async (t) => {
+    const ran = await bob.run(['sign', `${repository}:2.0@${b.digest}`, '--json', '--allow-pending'])
+    t.match(documentOf(ran), { pending: [{ roles: [{ role: /^bin-[0-9a-f]{2}$/ }] }] })
+    await ok(carol.run(['approve', repository, pendingIn(ran), '--yes']))
+    const metadataBaseUrl = `${town.server.url}/v2/${repository}/_trust/tuf`
+    const metadataDir = t.testdir()
+    const root = await fetch(`${metadataBaseUrl}/1.root.json`)
+    await writeFile(join(metadataDir, 'root.json'), Buffer.from(await root.arrayBuffer()))
+    const stock = new Updater({ metadataDir, metadataBaseUrl })
+    await stock.refresh()
+    for (const [tag, { digest }] of [
+      ['2.0', b],
+      ['1.7', a],
+      ['1.1000', a],
+    ] as const) {
+      t.equal(`sha256:${(await stock.getTargetInfo(tag))?.hashes['sha256']}`, digest, tag)
+    }
+    t.equal(await stock.getTargetInfo('3.0'), undefined)
+  })
+  await t.test('a stale one finds the bin by itself when it is made again', async (t) => {
+    const tags = ['3.0', '3.1'].map((tag) => `${repository}:${tag}@${a.digest}`)
+    const [one, two] = [
+      pendingIn(await alice.run(['sign', ...tags.slice(0, 1), '--json'])),
+      pendingIn(await alice.run(['sign', ...tags, '--json'])),
+    ]
+    await ok(bob.run(['approve', repository, one, '--yes']))
+    const ran = await bob.run(['approve', repository, two, '--renew', '--yes', '--json'])
+    t.equal(ran.code, 0, ran.stderr)
+    const { renewed } = documentOf(ran) as { renewed: string }
+    await ok(carol.run(['approve', repository, renewed, '--yes']))
+    t.same([await digestFor(town, '3.0'), await digestFor(town, '3.1')], [a.digest, a.digest])
   })
 })

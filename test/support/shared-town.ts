@@ -2,12 +2,13 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { openTestServer } from '../server/support/app.ts'
 import { documentOf } from './cli.ts'
 import type { Ran } from './cli.ts'
 import { tagsealHere } from './in-process.ts'
 import { buildImage } from './images.ts'
 import type { Stored } from './images.ts'
-import type { TestServerOptions } from './server.ts'
+import { startServer } from './server.ts'
 import { openTown, pinFrom } from './town.ts'
 import type { Person, Town } from './town.ts'
 
@@ -30,8 +31,8 @@ async function signer(town: Town): Promise<Signer> {
 }
 
 /** Targets are under two of the keys of Alice, Bob and Carol; nobody has more than their own. */
-export async function openSharedTown(t: Test, options: TestServerOptions = {}): Promise<SharedTown> {
-  const town = await openTown(options, tagsealHere)
+export async function openSharedTown(t: Test, serve: typeof startServer = startServer): Promise<SharedTown> {
+  const town = await openTown({}, tagsealHere, serve)
   t.teardown(town.close)
   const { repository } = town
   const [alice, bob, carol, consumer, a, b] = await Promise.all([
@@ -53,6 +54,16 @@ export async function openSharedTown(t: Test, options: TestServerOptions = {}): 
   await ok(alice.run(['key', 'remove', bob.key, '--yes']))
   await Promise.all([bob, carol, consumer].map(({ run }) => ok(run(pinFrom(made)))))
   return { ...town, alice, bob, carol, consumer, a, b }
+}
+
+/** A server in this process, whose clock a test may move. */
+export function serverUnder(t: Test, clock = { now: Date.now() }): typeof startServer {
+  return async () => {
+    const { app } = await openTestServer(t, {}, clock)
+    const url = await app.listen({ port: 0, host: '127.0.0.1' })
+    const nothing = async () => {}
+    return { url, data: '', log: () => '', stop: nothing, remove: nothing }
+  }
 }
 
 export async function ok(running: Promise<Ran>): Promise<Ran> {

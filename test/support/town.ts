@@ -26,8 +26,12 @@ export type Town = {
   readonly close: () => Promise<void>
 }
 
-export async function openTown(options: TestServerOptions = {}, program: typeof tagseal = tagseal): Promise<Town> {
-  const [server, registry] = await Promise.all([startServer(options), startRegistry()])
+export async function openTown(
+  options: TestServerOptions = {},
+  program: typeof tagseal = tagseal,
+  serve: typeof startServer = startServer,
+): Promise<Town> {
+  const [server, registry] = await Promise.all([serve(options), startRegistry()])
   const homes = await mkdtemp(join(tmpdir(), 'tagseal-homes-'))
   const repository = `${registry.host}/team/app`
   return {
