@@ -194,6 +194,23 @@ await t.test('a role of two people below targets', { skip }, async (t) => {
     await ok(carol.run(['approve', repository, pendingIn(ran), '--yes', '--key', carol.key]))
     t.equal(await digestFor(town, 'r-1'), a.digest)
   })
+  await t.test('what one can sign alone waits for nobody', async (t) => {
+    const solo = ['delegation', 'add', repository, 'solo', '--key', bob.publicFile, '--path', 's-*', '--json']
+    await ok(carol.run(['approve', repository, pendingIn(await alice.run(solo)), '--yes']))
+    const ran = await bob.run(['sign', `${repository}:s-1@${a.digest}`, '--json'])
+    t.match([ran.code, documentOf(ran)], [0, { signed: [{ role: 'solo', published: true }] }], ran.stderr)
+  })
+  await t.test('nor does what one can take out alone', async (t) => {
+    const signing = await alice.run(['sign', `${repository}:s-1@${a.digest}`, '--role', 'targets', '--json'])
+    await ok(carol.run(['approve', repository, pendingIn(signing), '--yes']))
+    const ran = await bob.run(['revoke', `${repository}:s-1`, '--json'])
+    t.match(
+      [ran.code, documentOf(ran)],
+      [1, { revoked: [{ roles: ['solo'], keeping: [] }], pending: [{ roles: [{ role: 'targets' }] }] }],
+    )
+    await ok(alice.run(['approve', repository, pendingIn(ran), '--yes']))
+    t.equal(await digestFor(town, 's-1'), 'TAG_NOT_SIGNED')
+  })
   await t.test('a rotation is never left pending by the way', async (t) => {
     const ran = await alice.run(['rotate', repository, 'releases', '--no-passphrase', '--key', 'mine'])
     t.same([ran.code, codeOf(ran)], [1, 'NO_SIGNING_KEY'])

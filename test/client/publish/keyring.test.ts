@@ -8,7 +8,9 @@ import { openKeystore } from '../../../keys/keystore/file.ts'
 import { openPassphrases } from '../../../keys/keystore/passphrase-source.ts'
 import type { Keystore } from '../../../keys/keystore/keystore.ts'
 import { nativeSuite } from '../../../keys/native/suite.ts'
-import { authorityOf, notaryCodec, ROOT, TARGETS } from '../../../tuf/index.ts'
+import { keyFields } from '../../../keys/public-key.ts'
+import { authorityOf, keyId, notaryCodec, ROOT, roleKeys, TARGETS, tufCodec } from '../../../tuf/index.ts'
+import type { Authority } from '../../../tuf/index.ts'
 import { NOTARY_PASSPHRASES } from '../../support/notary.ts'
 import { newestRoot, stateFiles } from '../../support/notary-move.ts'
 import { NOTARY_VECTORS } from '../../support/notary-vectors.ts'
@@ -63,4 +65,53 @@ for (const [name, { named, refused }] of Object.entries(CASES)) {
 
 await t.test('a name that nobody has is told at once', async (t) => {
   await t.rejects(openKeyring({ keystore, named: ['nobody'], unattended: true }), { code: 'KEY_NOT_FOUND' })
+})
+
+await t.test('a part of the signatures', async (t) => {
+  const passphrase = openPassphrases({ env: {}, terminal: () => undefined })
+  const here = openKeystore({ dir: privateFolder(t), passphrase })
+  const elsewhere = openKeystore({ dir: privateFolder(t), passphrase })
+  const make = async (store: Keystore, name: string) =>
+    await store.generate({ algorithm: 'ed25519', name, encrypted: false })
+  const [a, b, c, stranger] = [
+    await make(here, 'a'),
+    await make(here, 'b'),
+    await make(elsewhere, 'c'),
+    await make(here, 'stranger'),
+  ]
+  const keys = [a, b, c].map((key) => tufCodec.key(keyFields(key.public, 'tuf-1.0'), nativeSuite))
+  const authority = (threshold: number): Authority => ({
+    name: TARGETS,
+    role: roleKeys({ keys, threshold }),
+    keys: new Map(keys.map((key) => [key.id, key])),
+  })
+  const PARTS: Record<
+    string,
+    { threshold: number; signed?: readonly string[]; named?: readonly string[]; by: readonly string[] }
+  > = {
+    'is by the keys here': { threshold: 3, by: [a.id, b.id] },
+    'is no more than is missing': { threshold: 2, signed: [c.id], by: [a.id] },
+    'is by nobody who has signed': { threshold: 3, signed: [a.id], by: [b.id] },
+    'is nothing where nothing is missing': { threshold: 2, signed: [b.id, c.id], by: [] },
+    'is by the key that was named': { threshold: 3, named: [b.id], by: [b.id] },
+  }
+  for (const [name, { threshold, signed = [], named = [], by }] of Object.entries(PARTS)) {
+    await t.test(name, async (t) => {
+      const keyring = await openKeyring({ keystore: here, named, unattended: true })
+      t.teardown(keyring.close)
+      const asked = authority(threshold)
+      t.same([keyring.canHelp(asked), keyring.canSign(asked)], [true, threshold === 2 && named.length === 0])
+      const signatures = await keyring.signPart(payload, asked, new Set(signed.map(keyId)))
+      t.same(
+        signatures.map(({ keyid }) => keyid),
+        by,
+      )
+    })
+  }
+  await t.test('is not by a key that signs nothing here', async (t) => {
+    const keyring = await openKeyring({ keystore: here, named: [stranger.id], unattended: true })
+    t.teardown(keyring.close)
+    t.equal(keyring.canHelp(authority(2)), false)
+    await t.rejects(keyring.signPart(payload, authority(2), new Set()), { code: 'KEY_NOT_IN_ROLE' })
+  })
 })
