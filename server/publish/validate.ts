@@ -1,7 +1,7 @@
 /**
  * From an upload to the next state of a repository, or to the reason why clients would refuse it. The judgement is the
  * client's own workflow (`tuf/verify`), walked over the set as it would be served; what is added here is what a server
- * must refuse to store although a client could read it.
+ * must refuse to store although a client could read it. Only what passed all of it is signed.
  */
 import {
   ROOT,
@@ -41,6 +41,7 @@ import type { Completed, Completion, Subject } from './complete.ts'
 import { acceptUploaded, begunAnew, leftBehind } from './delegated.ts'
 import type { AcceptedRole } from './delegated.ts'
 import { RULES } from './dialects.ts'
+import { draftOf } from './draft.ts'
 import type { NextSnapshot, Rules } from './rules.ts'
 import { refuseBelowLost } from './versions.ts'
 
@@ -76,14 +77,16 @@ export async function validate(completion: Completion, candidate: Candidate): Pr
   const { trust, previous } = await acceptRoots(candidate, completion, rules)
   const holdsSnapshot = await completion.online.holds(candidate.repository, 'snapshot', trust)
   const next = await rules.nextSnapshot({ ...candidate, decoded }, holdsSnapshot)
-  const made = await completed(completion, candidate, { trust, rules }, next)
-  refuseLargeSnapshot(made.snapshot, candidate.judge)
-  const afterTargets = await acceptTopTargets(candidate, made.trust)
+  const draft = draftOf(completion, trust)
+  const drafted = await completed(draft.completion, candidate, { trust: draft.trust, rules }, next)
+  refuseLargeSnapshot(drafted.snapshot, candidate.judge)
+  const afterTargets = await acceptTopTargets(candidate, { ...drafted.trust, suite: trust.suite })
   await refuseLessHeard(candidate, afterTargets)
   const accepted = await acceptUploaded(afterTargets, await nextFiles(candidate))
   const anew = await begunAnew(afterTargets, accepted, candidate.state, candidate.stored)
   const roles = await changedRoles(candidate, decoded, afterTargets, accepted)
   for (const { role, file, previous: before } of roles) rules.refuseUnwritable(role, before, file)
+  const made = await completed(completion, candidate, { trust, rules }, next)
   return {
     files: [...candidate.uploaded, ...filesOf(made)].map(([role, bytes]) => newFile(candidate.judge, role, bytes)),
     changes: [...roles.map((role) => changeOf(candidate.judge, role)), ...(await emptied(candidate, next.leaving))],

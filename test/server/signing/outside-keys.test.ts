@@ -5,12 +5,13 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 
+import { firstTargets } from '../../../tuf/index.ts'
 import type { OnlineRole } from '../../../server/storage/store.ts'
 import { privateFolder } from '../../support/secrets.ts'
 import { exampleProgram, exampleSigner, shellSigner, startToken, whyNoTokens } from '../../support/signers.ts'
 import { keyOf, openTestServer, REPO } from '../support/app.ts'
 import type { KeyObject, TestServer } from '../support/app.ts'
-import { changeRoot, setTag, signRoot, signTargets } from '../support/party.ts'
+import { changeRoot, context, newKey, setTag, signRoot, signTargets } from '../support/party.ts'
 import { fetchTrusted } from '../support/reader.ts'
 
 const HOUR = 3600 * 1000
@@ -174,6 +175,25 @@ await t.test('a signer that hangs', async (t) => {
     t.equal((await server.get('/readyz')).statusCode, 200)
     t.ok(await fetchTrusted(server, owner))
   })
+})
+
+await t.test('nothing is signed for an upload that is refused', async (t) => {
+  const [folder, log] = [privateFolder(t), join(privateFolder(t), 'log')]
+  const script = `[ "$1" != sign ] || echo >> ${log}; exec ${exampleProgram(t)} "$@"`
+  const server = await openTestServer(t, { onlineKeys: `${shellSigner(t, script)}?arg=${encodeURIComponent(folder)}` })
+  const owner = await server.create()
+  const signatures = () => readFileSync(log).length
+  t.equal(signatures(), 2)
+  setTag(owner, server.clock.now, '2.0', 'x')
+  const good = await signTargets(owner)
+  const targetsKey = await newKey()
+  const stranger = await signTargets({ ...owner, targetsKey })
+  const team = await signTargets({ ...owner, targetsKey, targets: firstTargets({}, context(server.clock.now)) })
+  t.match((await server.publish({ targets: stranger })).json(), { errors: [{ code: 'INVALID_UPDATE' }] })
+  t.match((await server.publish({ targets: good, team })).json(), { errors: [{ code: 'INVALID_ROLE' }] })
+  t.equal(signatures(), 2)
+  t.equal((await server.publish({ targets: good })).statusCode, 200)
+  t.equal(signatures(), 4)
 })
 
 await t.test('who can write to the database chooses no program', async (t) => {
