@@ -11,7 +11,7 @@ type Kind = {
   readonly flag: boolean
   readonly number: number
 }
-type Setting<K extends keyof Kind = keyof Kind> = {
+export type Setting<K extends keyof Kind = keyof Kind> = {
   readonly kind: K
   readonly about: string
   readonly default?: Kind[K]
@@ -73,6 +73,9 @@ export const SETTINGS = {
   tokenLifetime: lifetime(300, 'how long an access token is valid'),
   tokenServices: text('other services we issue access tokens for: NAME, or NAME=HOST of a registry, with commas'),
   tokenPublicServices: text('those of them from which anybody may pull'),
+  signerCa: text('authority (PEM) of the certificate of a signer at an https address'),
+  signerCert: text('our certificate (PEM) for that signer; read again for each connection, as are the others'),
+  signerKey: text('private key of that certificate (PEM)'),
   logLevel: {
     ...text('what is logged'),
     default: 'info',
@@ -115,16 +118,14 @@ export const SETTINGS = {
   workCacheBytes: bytes(256 * MiB, 'memory for decoded files between two publishes', 0),
 } as const satisfies Record<string, Setting>
 
-type Table = typeof SETTINGS
+type Table = Readonly<Record<string, Setting>>
 type ValueOf<S> = S extends { readonly kind: infer K extends keyof Kind } ? Kind[K] : never
-type WithDefault = { [N in keyof Table]: Table[N] extends { readonly default: unknown } ? N : never }[keyof Table]
-export type SettingName = keyof Table
-export type Settings = { readonly [N in WithDefault]: ValueOf<Table[N]> } & {
-  readonly [N in Exclude<SettingName, WithDefault>]?: ValueOf<Table[N]>
+type WithDefault<T> = { [N in keyof T]: T[N] extends { readonly default: unknown } ? N : never }[keyof T]
+export type SettingsOf<T extends Table> = { readonly [N in WithDefault<T>]: ValueOf<T[N]> } & {
+  readonly [N in Exclude<keyof T, WithDefault<T>>]?: ValueOf<T[N]>
 }
+export type Settings = SettingsOf<typeof SETTINGS>
 export type Value = string | number | boolean
-
-const NAMES: readonly string[] = Object.keys(SETTINGS)
 
 export type ConfigSources = {
   /** What was given on the command line; undefined where it was not. */
@@ -133,18 +134,23 @@ export type ConfigSources = {
   readonly file?: string
 }
 
+/** Throws ConfigError, naming the setting. */
+export function loadSettings(sources: ConfigSources): Settings {
+  return refuseNonsense(readSettings(SETTINGS, sources))
+}
+
 /** Command line over environment over file over defaults. Throws ConfigError, naming the setting. */
-export function loadSettings({ flags, env, file }: ConfigSources): Settings {
+export function readSettings<T extends Table>(table: T, { flags, env, file }: ConfigSources): SettingsOf<T> {
   const given = new Map<string, Value>()
-  for (const [name, value] of fileSettings(file ?? env['TAGSEAL_SERVER_CONFIG'])) given.set(name, value)
-  for (const [name, value] of envSettings(env)) given.set(name, value)
+  for (const [name, value] of fileSettings(table, file ?? env['TAGSEAL_SERVER_CONFIG'])) given.set(name, value)
+  for (const [name, value] of envSettings(table, env)) given.set(name, value)
   for (const [name, value] of Object.entries(flags)) if (value !== undefined) given.set(name, value)
   const settings: Record<string, Value | undefined> = {}
-  for (const [name, setting] of Object.entries(SETTINGS)) {
+  for (const [name, setting] of Object.entries(table)) {
     const value = given.get(name)
     settings[name] = value === undefined ? defaultOf(setting) : checked(name, setting, value)
   }
-  return refuseNonsense(asSettings(settings))
+  return asSettings(table, settings)
 }
 
 /** `timestampLifetime` as `TAGSEAL_SERVER_TIMESTAMP_LIFETIME`. */
@@ -156,8 +162,8 @@ export function envName(setting: string): string {
  * Only the known names are looked at: orchestrators put variables of their own beside ours (a Kubernetes service named
  * tagseal-server makes TAGSEAL_SERVER_PORT), so an unknown one is no mistake.
  */
-function envSettings(env: ConfigSources['env']): [string, Value][] {
-  return Object.entries(SETTINGS).flatMap(([name, setting]): [string, Value][] => {
+function envSettings(table: Table, env: ConfigSources['env']): [string, Value][] {
+  return Object.entries(table).flatMap(([name, setting]): [string, Value][] => {
     const value = env[envName(name)]
     return value === undefined || value === '' ? [] : [[name, fromText(name, setting, value)]]
   })
@@ -170,11 +176,11 @@ function fromText(name: string, { kind }: Setting, value: string): Value {
   throw new ConfigError('SETTING_INVALID', { name: envName(name), got: value, wanted: wantedOf(kind) })
 }
 
-function fileSettings(path: string | undefined): [string, Value][] {
+function fileSettings(table: Table, path: string | undefined): [string, Value][] {
   if (path === undefined) return []
   return Object.entries(readConfig(path)).map(([name, value]): [string, Value] => {
-    if (!Object.hasOwn(SETTINGS, name)) {
-      const meant = nearest(name, NAMES)
+    if (!Object.hasOwn(table, name)) {
+      const meant = nearest(name, Object.keys(table))
       throw new ConfigError('SETTING_UNKNOWN', { name, path, ...(meant === undefined ? {} : { meant }) })
     }
     if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return [name, value]
@@ -211,13 +217,14 @@ function defaultOf(setting: Setting): Value | undefined {
 }
 
 /** The mapped type says of each name what `checked` has made sure of. */
-function asSettings(values: object): Settings {
-  if (isSettings(values)) return values
+function asSettings<T extends Table>(table: T, values: unknown): SettingsOf<T> {
+  if (isSettings(table, values)) return values
   throw new TypeError('a setting without a value')
 }
 
-function isSettings(values: object): values is Settings {
-  return Object.entries(SETTINGS).every(([name, setting]) => defaultOf(setting) === undefined || name in values)
+function isSettings<T extends Table>(table: T, values: unknown): values is SettingsOf<T> {
+  if (typeof values !== 'object' || values === null) return false
+  return Object.entries(table).every(([name, setting]) => defaultOf(setting) === undefined || name in values)
 }
 
 /** Settings that are fine alone and wrong together. */
@@ -228,6 +235,7 @@ function refuseNonsense(settings: Settings): Settings {
     throw new ConfigError('SETTING_MISSING', { name, because: `${other} is given` })
   }
   refuseTokenNonsense(settings)
+  refuseSignerNonsense(settings)
   const { host } = hostPort(settings.listen)
   if (isLoopback(host)) return settings
   if (settings.open) throw new ConfigError('OPEN_BEYOND_LOOPBACK', { listen: settings.listen })
@@ -260,6 +268,15 @@ function refuseTokenNonsense(settings: Settings): void {
   for (const [name, got] of Object.entries({ tokenService, tokenServices })) {
     if (parseServices(got) !== undefined) continue
     throw new ConfigError('SETTING_INVALID', { name, got, wanted: 'names without blanks and quotes' })
+  }
+}
+
+/** A signer beyond this machine knows us by a certificate, and we know it by its authority. */
+function refuseSignerNonsense(settings: Settings): void {
+  const remote = [settings.onlineKeys, settings.onlineKeysBefore].some((place) => place?.startsWith('https:') === true)
+  for (const name of ['signerCa', 'signerCert', 'signerKey'] as const) {
+    if (!remote || settings[name] !== undefined) continue
+    throw new ConfigError('SETTING_MISSING', { name, because: 'the signer has an https address' })
   }
 }
 

@@ -40,7 +40,7 @@ export type Door = {
   /** Whether it takes the request itself, before the application sees it; `back` gives it back. */
   readonly take?: (request: IncomingMessage, response: ServerResponse, back: () => void) => boolean
 }
-type SocketLimits = Pick<
+export type SocketLimits = Pick<
   Settings,
   'maxHeaderBytes' | 'headersTimeout' | 'requestTimeout' | 'keepAliveTimeout' | 'maxConnections'
 >
@@ -79,7 +79,12 @@ function optionsOf(deps: FrameDeps, door: Door): FastifyServerOptions {
   }
 }
 
-function openServer(settings: Settings, handler: RequestListener, { tls, limits, take, inside = false }: Door): Server {
+/** A server on which no connection lives without doing something. */
+export function openServer(
+  settings: SocketLimits,
+  handler: RequestListener,
+  { tls, limits, take, inside = false }: Door,
+): Server {
   const { maxHeaderBytes, headersTimeout, requestTimeout, keepAliveTimeout, maxConnections } = {
     ...settings,
     ...limits,
@@ -96,7 +101,7 @@ function openServer(settings: Settings, handler: RequestListener, { tls, limits,
   const server =
     tls === undefined
       ? createServer(options, listener)
-      : createTlsServer({ ...options, ...tls, minVersion: 'TLSv1.2' }, listener)
+      : createTlsServer({ ...options, minVersion: 'TLSv1.2', ...tls }, listener)
   // Nor may an answer lie about for longer that nobody takes: a few thousand of those would be all connections.
   server.timeout = (requestTimeout + 2) * 1000 // after the 408 for a request that does not come
   server.maxConnections = maxConnections
@@ -111,7 +116,7 @@ function takingFirst(take: NonNullable<Door['take']>, handler: RequestListener):
 }
 
 /** A caller's own id is kept where it is harmless in a log; ours are a random start and a count, unique and cheap. */
-function makeRequestIds(): (request: IncomingMessage) => string {
+export function makeRequestIds(): (request: IncomingMessage) => string {
   const start = randomName().slice(0, 8)
   let count = 0
   return ({ headers }) => {

@@ -10,6 +10,9 @@ import type { Listening } from './listen.ts'
 import { openLog } from './log.ts'
 import { Problem } from './problem.ts'
 import { isStorageError } from './storage/errors.ts'
+import { signerCommand } from './signer/command.ts'
+import type { SignerSettings } from './signer/config.ts'
+import { startSigner } from './signer/start.ts'
 import { startServer } from './start.ts'
 import { tokenCommand } from './token-command.ts'
 
@@ -73,6 +76,7 @@ function program(): Command {
     .addCommand(tokenCommand(around))
     .addCommand(backupCommand(around))
     .addCommand(restoreCommand(around))
+    .addCommand(signerCommand({ env, out, clock: Date.now, serve: serveSigner }))
 }
 
 /** What is no number is refused by its setting, in the same words as from elsewhere. */
@@ -83,15 +87,28 @@ function asNumber(text: string): Value {
 /** Resolves when the server has stopped. */
 async function serve(flags: Readonly<Record<string, Value>>, config: string | undefined): Promise<void> {
   const settings = loadSettings({ flags, env, ...(config === undefined ? {} : { file: config }) })
-  const logger = openLog(settings.logLevel)
+  const around = { clock: Date.now, random: Math.random, env }
+  await run(openLog(settings.logLevel), 'tagseal-server', (logger) => startServer(settings, { ...around, logger }))
+}
+
+/** Its lines are an audit, so none of them waits for others. */
+async function serveSigner(settings: SignerSettings): Promise<void> {
+  const around = { clock: Date.now, monotonic: () => performance.now(), env }
+  const log = openLog(settings.logLevel, 0)
+  await run(log, 'tagseal-server signer', (logger) => startSigner(settings, { ...around, logger }))
+}
+
+type Log = ReturnType<typeof openLog>
+
+async function run(logger: Log, name: string, start: (logger: Log) => Promise<Listening>): Promise<void> {
   process.on('uncaughtException', (error) => {
     logger.fatal({ err: error }, 'uncaught')
     logger.flushed()
     process.exit(1)
   })
-  const server = await startServer(settings, { clock: Date.now, random: Math.random, env, logger })
+  const server = await start(logger)
   const ended = stopped(server) // from here on a signal drains: whoever reads the next line may send one
-  out(`tagseal-server listening on ${server.url}`)
+  out(`${name} listening on ${server.url}`)
   await ended
   logger.flushed()
 }

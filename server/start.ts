@@ -1,4 +1,3 @@
-import { isKeyError } from '../keys/errors.ts'
 import type { Kek } from '../keys/kek.ts'
 import { ROOT, openRoot } from '../tuf/index.ts'
 import type { Limits, WalkingRoot } from '../tuf/index.ts'
@@ -10,7 +9,7 @@ import type { Settings } from './config.ts'
 import type { Door } from './frame.ts'
 import { makeFreshness } from './freshness/freshness.ts'
 import type { Freshness } from './freshness/freshness.ts'
-import { openKek, proveKek } from './kek.ts'
+import { openKek, whyNoKeys } from './kek.ts'
 import { listen } from './listen.ts'
 import type { Listening } from './listen.ts'
 import { makeMetrics } from './metrics.ts'
@@ -89,7 +88,13 @@ async function assemble(
   const judge = makeJudge(clock, limitsOf(settings))
   const sealed = sealedKeys(kek, () => whyNoKeys(store, kek))
   const holders = openHolders(settings, { sealed, env, logger, monotonic })
-  const online = makeOnlineKeys({ store, holders, clock, shared: settings.sharedOnlineKey })
+  const online = makeOnlineKeys({
+    store,
+    holders,
+    clock,
+    shared: settings.sharedOnlineKey,
+    failed: (error) => logger.warn({ err: error }, 'the signer does not know what was published'),
+  })
   const metrics = makeMetrics({ clock, summary: () => metadata.summary() })
   const common = {
     online,
@@ -195,16 +200,6 @@ async function whyRestored(
   const reason = reasonOf(restored)
   logger.error({ restored, lost: await recovery?.lost() }, reason)
   return reason
-}
-
-async function whyNoKeys(store: Store, kek: Kek): Promise<string | undefined> {
-  try {
-    await proveKek(store, kek)
-    return undefined
-  } catch (error) {
-    if (!isKeyError(error)) throw error
-    return 'its signing keys cannot be opened'
-  }
 }
 
 /** What keeps us from signing, such as a full disk, is no reason not to serve what is signed; the timer tries again. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { Server as TlsServer, createSecureContext } from 'node:tls'
+import type { SecureContextOptions } from 'node:tls'
 import type { Logger } from 'pino'
 import { ConfigError } from './config-error.ts'
 import type { Settings } from './config.ts'
@@ -12,16 +13,22 @@ export type TlsFiles = { readonly cert: string; readonly key: string }
 export function readTls({ tlsCert, tlsKey }: Settings): TlsFiles | undefined {
   if (tlsCert === undefined || tlsKey === undefined) return undefined
   const tls = { cert: readTlsFile(tlsCert), key: readTlsFile(tlsKey) }
+  refuseUnusable(`${tlsCert} with ${tlsKey}`, tls)
+  return tls
+}
+
+/** Throws TLS_UNUSABLE where certificate, key and authority are none, or do not fit each other. */
+export function refuseUnusable(path: string, tls: SecureContextOptions): void {
   try {
     createSecureContext(tls)
-    return tls
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
-    throw new ConfigError('TLS_UNUSABLE', { path: `${tlsCert} with ${tlsKey}`, why }, { cause })
+    throw new ConfigError('TLS_UNUSABLE', { path, why }, { cause })
   }
 }
 
-function readTlsFile(path: string): string {
+/** Throws TLS_UNUSABLE. */
+export function readTlsFile(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (cause) {

@@ -7,6 +7,7 @@ import type { Completed, Completion, Lifetimes } from '../publish/complete.ts'
 import { RULES } from '../publish/dialects.ts'
 import { newFile } from '../publish/validate.ts'
 import { lastSignedOf } from '../publish/versions.ts'
+import { onlineVersions } from '../signing/online-keys.ts'
 import type { WorkCache } from '../publish/work-cache.ts'
 import type {
   Dialect,
@@ -139,6 +140,7 @@ async function signBatch(options: FreshnessOptions, batch: readonly DueRepositor
   // Where it was not stored somebody published meanwhile, which signed both files anew.
   const done = publications.filter((_, i) => stored[i] === true)
   for (const { repository } of done) options.changed(repository)
+  for (const { repository, files } of done) await options.online.published(repository, onlineVersions(files))
   options.report.signed(done.length)
   return done.length
 }

@@ -14,7 +14,7 @@ import {
 import type { Judge, Limits, RoleName } from '../../tuf/index.ts'
 import { nativeSuite } from '../../keys/native/suite.ts'
 import { Problem, invalidUpdate, untrusted } from '../problem.ts'
-import { ONLINE_ROLES } from '../signing/online-keys.ts'
+import { ONLINE_ROLES, onlineVersions } from '../signing/online-keys.ts'
 import type {
   Dialect,
   NewAuditEntry,
@@ -158,6 +158,7 @@ async function attempt(options: PublisherOptions, request: PublishRequest, left:
   }
   changed(repository)
   for (const file of next.files) options.work.keep(repository, file)
+  await options.online.published(repository, onlineVersions(next.files))
   const versions = new Map([...versionsOf(state), ...next.files.map(({ role, version }) => [role, version] as const)])
   return { versions, leftBehind: next.leftBehind, signed: signedIn(next.files) }
 }
@@ -180,6 +181,7 @@ async function takeIn(options: PublisherOptions, request: PublishRequest, judge:
   const [stored] = await store.metadata.publish([publicationOf(options, judge, undefined, request, next)])
   if (stored !== true) return takeIn(options, request, judge)
   changed(repository)
+  await options.online.published(repository, onlineVersions(next.files))
   const versions = new Map(next.files.map(({ role, version }) => [role, version] as const))
   return { versions, leftBehind: next.leftBehind, signed: signedIn(next.files) }
 }

@@ -1,7 +1,9 @@
 import type { Socket } from 'node:net'
 import { randomName } from '../../keys/random.ts'
-import type { Settings } from '../config.ts'
 import { Problem, bodyOf } from '../problem.ts'
+import type { Settings } from '../config.ts'
+
+type Limits = Pick<Settings, 'requestTimeout' | 'maxHeaderBytes'>
 
 const REASON = new Map([
   [400, 'Bad Request'],
@@ -10,13 +12,13 @@ const REASON = new Map([
 ])
 
 /** Answers what never became a request: no HTTP, headers without end, a body that does not come. Then hangs up. */
-export function refuseBrokenRequests(settings: Settings): (error: Error & { code?: string }, socket: Socket) => void {
+export function refuseBrokenRequests(limits: Limits): (error: Error & { code?: string }, socket: Socket) => void {
   return (error, socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) {
       socket.destroy(error)
       return
     }
-    const problem = problemOf(error.code, settings)
+    const problem = problemOf(error.code, limits)
     const body = JSON.stringify(bodyOf(problem))
     socket.end(
       [
@@ -33,7 +35,7 @@ export function refuseBrokenRequests(settings: Settings): (error: Error & { code
   }
 }
 
-function problemOf(code: string | undefined, { requestTimeout, maxHeaderBytes }: Settings): Problem {
+function problemOf(code: string | undefined, { requestTimeout, maxHeaderBytes }: Limits): Problem {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new Problem('TIMEOUT', { seconds: requestTimeout })
   if (code === 'HPE_HEADER_OVERFLOW') return new Problem('HEADERS_TOO_LARGE', { limit: maxHeaderBytes })
   return new Problem('INVALID_REQUEST', { reason: 'it is no HTTP/1.1 request' })

@@ -1,12 +1,16 @@
 import type { Logger } from 'pino'
 import { KeyError } from '../../keys/errors.ts'
 import { ALGORITHMS } from '../../keys/schemes/table.ts'
+import { ConfigError } from '../config-error.ts'
 import type { Settings } from '../config.ts'
 import { custodianKeys } from './custodian-keys.ts'
 import type { KeyHolder } from './holder.ts'
 import { pausing } from './pause.ts'
 import { parsePlace } from './place.ts'
 import type { KeyPlace } from './place.ts'
+import { openSignerClient } from './signer-client.ts'
+import type { SignerAddress } from './signer-client.ts'
+import { signerKeys } from './signer-keys.ts'
 import type { OnlineKeyRecord } from '../storage/store.ts'
 
 /** Everywhere that keys are: new ones are made in `current`; the others sign on until a root names no key of theirs. */
@@ -21,7 +25,8 @@ export type Holders = {
 export type HolderSettings = Pick<
   Settings,
   'onlineKeys' | 'onlineKeysBefore' | 'onlineKeyAlgorithm' | 'sharedOnlineKey' | 'signerTimeout'
->
+> &
+  Partial<Pick<Settings, 'signerCa' | 'signerCert' | 'signerKey'>>
 export type HolderAround = {
   readonly sealed: KeyHolder
   readonly env: Readonly<Record<string, string | undefined>>
@@ -31,6 +36,7 @@ export type HolderAround = {
 
 /** Programs that are started at a time; a token does one thing at a time by itself. */
 const MOST_PROGRAMS = 4
+const MOST_QUESTIONS = 32
 
 /** Nothing is reached yet: a signer that is down keeps no reader waiting. Throws ConfigError. */
 export function openHolders(settings: HolderSettings, around: HolderAround): Holders {
@@ -59,11 +65,15 @@ export function openHolders(settings: HolderSettings, around: HolderAround): Hol
 
 function openHolder(
   place: KeyPlace,
-  { onlineKeyAlgorithm, sharedOnlineKey, signerTimeout }: HolderSettings,
+  settings: HolderSettings,
   { sealed, env, logger, monotonic }: HolderAround,
 ): KeyHolder {
+  const { onlineKeyAlgorithm, sharedOnlineKey, signerTimeout } = settings
   if (place.kind === 'sealed') return sealed
-  if (place.kind === 'signer') throw new Error('not yet')
+  if (place.kind === 'signer') {
+    const holder = signerKeys(openSignerClient(addressOf(place, settings), signerTimeout))
+    return pausing(holder, { name: 'the signer', most: MOST_QUESTIONS, monotonic })
+  }
   const surroundings = {
     env: withoutOurs(env),
     say: (sentence: string) => logger.info({ signer: place.kind }, sentence),
@@ -75,6 +85,16 @@ function openHolder(
   const shared = place.kind === 'exec' && sharedOnlineKey
   const holder = custodianKeys({ ...place, algorithm, shared, surroundings })
   return pausing(holder, { name: `the keys of ${place.kind}`, most: MOST_PROGRAMS, monotonic })
+}
+
+type SignerPlace = Extract<KeyPlace, { readonly kind: 'signer' }>
+
+function addressOf(place: SignerPlace, { signerCa, signerCert, signerKey }: HolderSettings): SignerAddress {
+  if ('socket' in place) return { socket: place.socket }
+  if (signerCa === undefined || signerCert === undefined || signerKey === undefined) {
+    throw new ConfigError('SETTING_MISSING', { name: 'signerCa', because: 'the signer has an https address' })
+  }
+  return { url: place.url, ca: signerCa, cert: signerCert, key: signerKey }
 }
 
 /** A program of somebody else's is told none of our secrets. */

@@ -3,11 +3,12 @@ import type { AnyKeyError } from '../../keys/errors.ts'
 import { nativeSuite } from '../../keys/native/suite.ts'
 import { keyFields, readPublicKey } from '../../keys/public-key.ts'
 import { roleName, tufCodec } from '../../tuf/index.ts'
-import type { Codec, KeyId, PublicKey, Root, Signature, Snapshot, Timestamp } from '../../tuf/index.ts'
+import type { Codec, KeyId, PublicKey, RoleName, Root, Signature, Snapshot, Timestamp } from '../../tuf/index.ts'
 import { Problem, invalidUpdate } from '../problem.ts'
 import type { OnlineKeyRecord, OnlineRole, Store } from '../storage/store.ts'
 import type { KeyHolder } from './holder.ts'
 import type { Holders } from './holders.ts'
+import { SignerRefusal } from './signer-client.ts'
 
 export const ONLINE_ROLES: readonly OnlineRole[] = ['timestamp', 'snapshot']
 /** Who may sign, and how its dialect writes keys. */
@@ -33,6 +34,11 @@ export type OnlineKeys = {
    * that no root came to name.
    */
   readonly retired: (repository: string, before: Root, standing: Standing) => Promise<readonly KeyId[]>
+  /**
+   * Tells whoever keeps the keys that this was published, so that they sign nothing behind it. Never fails: what is
+   * published is published, and the next time they are told again.
+   */
+  readonly published: (repository: string, versions: ReadonlyMap<OnlineRole, number>) => Promise<void>
   /** Throws SIGNING_UNAVAILABLE, and VersionSpent. */
   readonly sign: (
     repository: string,
@@ -53,9 +59,11 @@ export type OnlineKeyOptions = {
   readonly clock: () => number
   /** One key may sign for several repositories: see `sharedOnlineKey`. */
   readonly shared?: boolean
+  /** Told what nobody waits for. */
+  readonly failed: (error: unknown) => void
 }
 
-export function makeOnlineKeys({ store, holders, clock, shared = false }: OnlineKeyOptions): OnlineKeys {
+export function makeOnlineKeys({ store, holders, clock, failed, shared = false }: OnlineKeyOptions): OnlineKeys {
   const { keys } = store
   const { current } = holders
   async function made(purpose: Purpose, make: KeyHolder['make']): Promise<OnlineKeyRecord> {
@@ -131,6 +139,17 @@ export function makeOnlineKeys({ store, holders, clock, shared = false }: Online
       )
       return gone.flat().map(({ keyid }) => keyid)
     },
+    async published(repository, versions) {
+      for (const [role, version] of versions) {
+        for (const record of await keys.list(repository, role)) {
+          try {
+            await holders.of(record).published?.(record, version)
+          } catch (error) {
+            failed(error)
+          }
+        }
+      }
+    },
     async sign(repository, role, standing, body) {
       const held = await named({ repository, role }, standing)
       const { codec } = standing
@@ -151,6 +170,7 @@ async function translated<T>(purpose: Purpose, work: () => Promise<T>): Promise<
   try {
     return await work()
   } catch (error) {
+    if (error instanceof SignerRefusal) throw unavailable(purpose, `its signer refused: ${error.code}`, error)
     if (!isKeyError(error)) throw error
     throw unavailable(purpose, reasonOf(error), error)
   }
@@ -164,6 +184,18 @@ function unavailable(purpose: Purpose, reason?: string, cause?: unknown): Proble
 function reasonOf(error: AnyKeyError): string | undefined {
   if (error.code === 'SIGNER_TIMEOUT') return `its signer gave no answer within ${error.detail.seconds} seconds`
   return error.code === 'SIGNER_UNAVAILABLE' ? 'its signer cannot be reached' : undefined
+}
+
+/** Those of files that a server signs. */
+export function onlineVersions(
+  files: readonly { readonly role: RoleName; readonly version: number }[],
+): ReadonlyMap<OnlineRole, number> {
+  const versions = new Map<OnlineRole, number>()
+  for (const online of ONLINE_ROLES) {
+    const file = files.find(({ role }) => role === roleName(online))
+    if (file !== undefined) versions.set(online, file.version)
+  }
+  return versions
 }
 
 function needed({ root }: Standing, role: OnlineRole): number {

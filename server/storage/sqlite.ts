@@ -36,12 +36,32 @@ export function isStoreIn(dir: string): boolean {
 
 export const DATABASE = 'tagseal.db'
 
-/** Opens DIR/tagseal.db, making or migrating it. Several processes may have it open; only one may be the server. */
-export async function openSqliteStore({ dir, maxBytes, marks }: SqliteOptions): Promise<Store> {
-  const path = join(dir, DATABASE)
-  const db = translating(path, () => openDatabase(dir, path, maxBytes))
+/** The tables of one database file, and how to let go of them. */
+export type Tables = {
+  readonly sql: Sql
+  /** Throws StorageError when it does not answer. */
+  readonly check: () => void
+  readonly close: () => void
+}
+export type TablesOptions = SqliteOptions & { readonly name: string; readonly migrations: readonly string[] }
+
+/** Opens DIR/NAME, making or migrating it. */
+export function openTables({ dir, name, migrations, maxBytes, marks }: TablesOptions): Tables {
+  const path = join(dir, name)
+  const db = translating(path, () => openDatabase(dir, path, migrations, maxBytes))
   const sql = sqlOver(db, path)
   if (marks !== undefined) translating(marks, () => closingAfterFailure(db, () => attachMarks(db, marks)))
+  return {
+    sql,
+    check: () => void sql.run(() => db.prepare('SELECT count(*) FROM setting').get()),
+    close: () => void db.close(),
+  }
+}
+
+/** Opens DIR/tagseal.db, making or migrating it. Several processes may have it open; only one may be the server. */
+export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
+  const { sql, check, close } = openTables({ ...options, name: DATABASE, migrations: MIGRATIONS })
+  const { marks } = options
   return {
     metadata: metadataIn(sql, marks === undefined ? undefined : markWriter(sql)),
     recovery: marks === undefined ? undefined : recoveryIn(sql),
@@ -52,12 +72,8 @@ export async function openSqliteStore({ dir, maxBytes, marks }: SqliteOptions): 
     keys: keysIn(sql),
     audit: auditIn(sql),
     settings: settingsIn(sql),
-    async check() {
-      sql.run(() => db.prepare('SELECT count(*) FROM setting').get())
-    },
-    async close() {
-      db.close()
-    },
+    check: async () => check(),
+    close: async () => close(),
   }
 }
 
@@ -137,7 +153,12 @@ export function lockData(dir: string): DataLock {
   })
 }
 
-function openDatabase(dir: string, path: string, maxBytes: number | undefined): Database.Database {
+function openDatabase(
+  dir: string,
+  path: string,
+  migrations: readonly string[],
+  maxBytes: number | undefined,
+): Database.Database {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   const db = new Database(path, { timeout: BUSY_TIMEOUT_MS })
   try {
@@ -151,7 +172,7 @@ function openDatabase(dir: string, path: string, maxBytes: number | undefined): 
     if (maxBytes !== undefined) db.pragma(`max_page_count = ${Math.max(64, Math.floor(maxBytes / pageSize(db)))}`)
     // Asked first: a transaction that writes cannot be had on a full disk, where reading shall go on.
     db.pragma('foreign_keys = OFF') // a step that makes a table anew drops the old one, rows and all
-    if (schemaOf(db) !== MIGRATIONS.length) db.transaction(() => migrate(db, path)).immediate()
+    if (schemaOf(db) !== migrations.length) db.transaction(() => migrate(db, path, migrations)).immediate()
     db.pragma('foreign_keys = ON')
     return db
   } catch (error) {
@@ -191,11 +212,11 @@ function schemaOf(db: Database.Database): number {
 }
 
 /** Inside one immediate transaction: two processes that start at once migrate once. */
-function migrate(db: Database.Database, path: string): void {
+function migrate(db: Database.Database, path: string, migrations: readonly string[]): void {
   const has = schemaOf(db)
-  if (has > MIGRATIONS.length) throw new StorageError('STORAGE_NEWER', { path, has, known: MIGRATIONS.length })
-  for (const step of MIGRATIONS.slice(has)) db.exec(step)
-  db.pragma(`user_version = ${MIGRATIONS.length}`)
+  if (has > migrations.length) throw new StorageError('STORAGE_NEWER', { path, has, known: migrations.length })
+  for (const step of migrations.slice(has)) db.exec(step)
+  db.pragma(`user_version = ${migrations.length}`)
 }
 
 function sqlOver(db: Database.Database, path: string): Sql {

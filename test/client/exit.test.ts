@@ -8,6 +8,7 @@ import { RegistryError, REPOSITORY_MEANT } from '../../client/registry/errors.ts
 import { ClientError } from '../../client/trust/errors.ts'
 import { KeyError } from '../../keys/errors.ts'
 import { STATUS } from '../../server/problem.ts'
+import { REFUSAL_STATUS } from '../../server/signer/refusal.ts'
 import { TrustError } from '../../tuf/errors.ts'
 
 const doc = await readFile(new URL('../../docs/errors.md', import.meta.url), 'utf8')
@@ -23,7 +24,8 @@ function documented(heading: string): Record<string, number> {
 await t.test('docs/errors.md says of every code what it ends with, and names no other', async (t) => {
   for (const [name, codes] of Object.entries(EXIT_CODES)) t.same(documented(name), codes, name)
   t.same(documented('Answers of the server'), STATUS)
-  t.equal(doc.split(/^## /m).length, Object.keys(EXIT_CODES).length + 2)
+  t.same(documented('Refusals of the signer'), REFUSAL_STATUS)
+  t.equal(doc.split(/^## /m).length, Object.keys(EXIT_CODES).length + 3)
 })
 
 const ERRORS: Record<string, { error: unknown; code: string; exit: number; hint?: RegExp }> = {

@@ -40,6 +40,14 @@ listening() {
   cat server.log >&2
   return 1
 }
+signer_listening() {
+  for _ in $(seq 100); do
+    if [ -S signer.sock ]; then return 0; fi
+    sleep 0.1
+  done
+  cat signer.log >&2
+  return 1
+}
 `
 
 const documents = [
@@ -132,17 +140,20 @@ async function openOld(stage: Stage, host: string, images: ReadonlyMap<string, S
 
 /** Prints each block before it runs, so that a failure says where; ends what the blocks left in the background. */
 async function scriptOf(text: string, host: string, server: string): Promise<string> {
-  const [port, gateway] = [await freePort(), await freePort()]
+  const [port, gateway, second] = [await freePort(), await freePort(), await freePort()]
   const blocks = [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block = '']) =>
     block
       .replaceAll('registry.example.com', host)
       .replaceAll('https://trust.example.com', server)
       .replaceAll('127.0.0.1:4480', `127.0.0.1:${port}`)
       .replaceAll('127.0.0.1:5080', `127.0.0.1:${gateway}`)
+      .replaceAll('127.0.0.1:4481', `127.0.0.1:${second}`)
       .replaceAll(/^(tagseal gateway .*) &$/gm, `$1 > server.log 2>&1 &\nlistening ${gateway}`)
-      .replaceAll(/^tagseal-server (?!token)(.*) &$/gm, (_, rest: string) => {
+      .replaceAll(/^(tagseal-server signer .*) &$/gm, '$1 > signer.log 2>&1 &\nsigner_listening')
+      .replaceAll(/^tagseal-server (?!token|signer)(.*) &$/gm, (_, rest: string) => {
         const listen = rest.includes('--listen') ? rest : `${rest} --listen 127.0.0.1:${port}`
-        return `tagseal-server ${listen} > server.log 2>&1 &\nlistening ${port}`
+        const at = /--listen 127\.0\.0\.1:(\d+)/.exec(listen)?.[1] ?? port
+        return `tagseal-server ${listen} > server.log 2>&1 &\nlistening ${at}`
       }),
   )
   return `${PRELUDE}\n${blocks.map((block) => `cat >&2 <<'SHOWN'\n${block}SHOWN\n${block}`).join('\n')}`

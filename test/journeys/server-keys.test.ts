@@ -10,7 +10,9 @@ import { buildImage } from '../support/images.ts'
 import { whyNoRegistry } from '../support/registry.ts'
 import type { TestServerOptions } from '../support/server.ts'
 import { privateFolder } from '../support/secrets.ts'
+import { startSignerProcess, startTlsSigner } from '../support/signer-process.ts'
 import { exampleProgram, startToken, whyNoTokens } from '../support/signers.ts'
+import { whyNoOpenssl } from '../support/tls.ts'
 import { openTown, pinFrom } from '../support/town.ts'
 
 /** Settings of a server, and what its records call keys that are kept so. */
@@ -19,7 +21,11 @@ type Place = { readonly options: TestServerOptions; readonly kind: string }
 const skip = (await whyNoRegistry()) ?? false
 const PLACES: Record<string, { readonly open: (t: Test) => Promise<Place>; readonly skip: string | false }> = {
   'on a PKCS#11 token': { open: tokenPlace, skip: skip || (whyNoTokens() ?? false) },
-  'behind the openssl example': { open: programPlace, skip },
+  'behind the openssl example, by a signer on a socket': { open: socketPlace, skip },
+  'on a token, by a signer behind mutual TLS': {
+    open: tlsPlace,
+    skip: skip || ((await whyNoOpenssl()) ?? whyNoTokens() ?? false),
+  },
 }
 
 for (const [name, { open, skip: why }] of Object.entries(PLACES)) {
@@ -74,13 +80,30 @@ for (const [name, { open, skip: why }] of Object.entries(PLACES)) {
 }
 
 async function tokenPlace(t: Test): Promise<Place> {
-  const { module, pinFile, env } = startToken(t)
-  const onlineKeys = `pkcs11:token=release?module-path=${module}&pin-source=file:${pinFile}`
-  return placed('pkcs11', onlineKeys, { SOFTHSM2_CONF: env.SOFTHSM2_CONF })
+  const { place, env } = newToken(t)
+  return placed('pkcs11', place, env)
 }
 
-async function programPlace(t: Test): Promise<Place> {
-  return placed('exec', `exec:${exampleProgram(t)}?arg=${encodeURIComponent(privateFolder(t))}`)
+async function socketPlace(t: Test): Promise<Place> {
+  const place = `exec:${exampleProgram(t)}?arg=${encodeURIComponent(privateFolder(t))}`
+  const { url } = await startSignerProcess(t, { args: ['--online-keys', place] })
+  return placed('signer', url)
+}
+
+async function tlsPlace(t: Test): Promise<Place> {
+  const { place, env } = newToken(t)
+  const { url, signerCa, signerCert, signerKey } = await startTlsSigner(t, { args: ['--online-keys', place], env })
+  return placed('signer', url, {
+    TAGSEAL_SERVER_SIGNER_CA: signerCa,
+    TAGSEAL_SERVER_SIGNER_CERT: signerCert,
+    TAGSEAL_SERVER_SIGNER_KEY: signerKey,
+  })
+}
+
+function newToken(t: Test) {
+  const { module, pinFile, env } = startToken(t)
+  const place = `pkcs11:token=release?module-path=${module}&pin-source=file:${pinFile}`
+  return { place, env: { SOFTHSM2_CONF: env.SOFTHSM2_CONF } }
 }
 
 function placed(kind: string, onlineKeys: string, env: Readonly<Record<string, string>> = {}): Place {

@@ -1,0 +1,119 @@
+/** The settings of a signer: those of the server that mean the same, and its own. */
+import { isAbsolute } from 'node:path'
+import { ConfigError } from '../config-error.ts'
+import { SETTINGS, hostPort, readSettings } from '../config.ts'
+import type { ConfigSources, SettingsOf } from '../config.ts'
+
+const {
+  tlsCert,
+  tlsKey,
+  kekFile,
+  onlineKeys,
+  onlineKeysBefore,
+  onlineKeyAlgorithm,
+  sharedOnlineKey,
+  signerTimeout,
+  logLevel,
+  timestampLifetime,
+  snapshotLifetime,
+  notarySnapshotLifetime,
+  requestTimeout,
+  headersTimeout,
+  keepAliveTimeout,
+  drainTimeout,
+  maxHeaderBytes,
+  maxTimestamp,
+  maxSnapshot,
+  maxJsonDepth,
+  maxSignatures,
+} = SETTINGS
+
+const SIGNER_SETTINGS = {
+  data: {
+    kind: 'text',
+    about: 'folder of the keys, of what was signed, and of a key-encryption key',
+    default: './tagseal-signer',
+  },
+  listen: {
+    kind: 'text',
+    about: 'unix:/path/to/socket, or host:port with TLS and clientCa; a socket in the data folder where it is not said',
+  },
+  socketMode: {
+    kind: 'text',
+    about: 'who may use the socket: 0600 its owner, 0660 its group',
+    default: '0600',
+    choices: ['0600', '0660'],
+  },
+  clientCa: { kind: 'text', about: 'authority (PEM) of the certificates of those who may ask' },
+  maxKeys: { kind: 'number', about: 'keys in all', default: 100_000, min: 1, max: 10_000_000 },
+  maxKeysPerRole: { kind: 'number', about: 'keys for one role of one repository', default: 64, min: 1, max: 10_000 },
+  versionBurst: {
+    kind: 'number',
+    about: 'versions that a role may go up at once',
+    default: 10_000,
+    min: 1,
+    max: 1_000_000,
+  },
+  versionRate: { kind: 'number', about: 'versions that a role may go up in a second', default: 10, min: 1, max: 1000 },
+  maxConnections: { ...SETTINGS.maxConnections, default: 256 },
+  maxAtOnce: {
+    kind: 'number',
+    about: 'requests that are being received or answered, in bytes',
+    default: 256 * 1024 * 1024,
+    min: 1024,
+    max: 2 ** 50,
+  },
+  tlsCert,
+  tlsKey,
+  kekFile,
+  onlineKeys,
+  onlineKeysBefore,
+  onlineKeyAlgorithm,
+  sharedOnlineKey,
+  signerTimeout,
+  logLevel,
+  timestampLifetime,
+  snapshotLifetime,
+  notarySnapshotLifetime,
+  requestTimeout,
+  headersTimeout,
+  keepAliveTimeout,
+  drainTimeout,
+  maxHeaderBytes,
+  maxTimestamp,
+  maxSnapshot,
+  maxJsonDepth,
+  maxSignatures,
+} as const
+
+export type SignerSettings = SettingsOf<typeof SIGNER_SETTINGS>
+
+/** Throws ConfigError. */
+export function loadSignerSettings(sources: ConfigSources): SignerSettings {
+  const settings = readSettings(SIGNER_SETTINGS, sources)
+  for (const name of ['onlineKeys', 'onlineKeysBefore'] as const) {
+    const place = settings[name]
+    if (place === undefined || !/^(?:unix|https):/.test(place)) continue
+    throw new ConfigError('SETTING_INVALID', { name, got: place, wanted: 'where keys are, and not another signer' })
+  }
+  const place = signerListen(settings)
+  if (place.kind === 'socket') return settings
+  for (const name of ['tlsCert', 'tlsKey', 'clientCa'] as const) {
+    if (settings[name] !== undefined) continue
+    throw new ConfigError('SETTING_MISSING', { name, because: 'a signer listens to others than this machine' })
+  }
+  return settings
+}
+
+export type SignerListen =
+  | { readonly kind: 'socket'; readonly path: string | undefined }
+  | { readonly kind: 'tls'; readonly host: string; readonly port: number }
+
+/** A socket without a path is in the data folder. Throws ConfigError. */
+export function signerListen({ listen }: Pick<SignerSettings, 'listen'>): SignerListen {
+  if (listen === undefined) return { kind: 'socket', path: undefined }
+  if (!listen.startsWith('unix:')) return { kind: 'tls', ...hostPort(listen) }
+  const path = listen.slice('unix:'.length)
+  if (isAbsolute(path)) return { kind: 'socket', path }
+  throw new ConfigError('SETTING_INVALID', { name: 'listen', got: listen, wanted: 'unix:/absolute/path or HOST:PORT' })
+}
