@@ -57,7 +57,8 @@ export async function rotateRole(context: Context, rotation: Rotation): Promise<
   }
 }
 
-async function wantedKeys(
+/** The keys that the role gets, and every role that gets new ones together with it. */
+export async function wantedKeys(
   context: Context,
   standing: Standing,
   rotation: Rotation,
@@ -75,7 +76,7 @@ async function wantedKeys(
 }
 
 /** undefined for a delegated role. */
-function topRolesOf(wanted: ReadonlyMap<RoleName, NewKeys>): ReadonlyMap<TopRole, NewKeys> | undefined {
+export function topRolesOf(wanted: ReadonlyMap<RoleName, NewKeys>): ReadonlyMap<TopRole, NewKeys> | undefined {
   const tops = new Map<TopRole, NewKeys>()
   for (const [role, keys] of wanted) {
     const top = topRole(role)

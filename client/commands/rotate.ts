@@ -27,6 +27,7 @@ import { pinCommand } from './pin-command.ts'
 import { givenDelegation } from './role-names.ts'
 import { repinning } from './root-lost.ts'
 import { rotateEverywhere } from './rotate-everywhere.ts'
+import { proposeRotation } from './rotate-propose.ts'
 import { decideIncident, openIncident, rotateRole, topRole } from './rotate-role.ts'
 import type { Rotated } from './rotate-role.ts'
 import { leavingKeys } from './rotation-keys.ts'
@@ -52,6 +53,7 @@ export const rotateCommand = defineCommand({
     'root-cert': list('FILE', 'the X.509 certificate of a root key in a repository of Notary; may be repeated'),
     legacy: count('N', 'root: sign with the keys of the N roots before it too, for old clients of notary'),
     'no-passphrase': flag('keep the new key readable to whoever reads its file'),
+    propose: text('FILE', 'publish nothing, and write a proposal for the holders of root keys that are elsewhere'),
   },
   examples: [
     'tagseal rotate registry.example.com/team/app targets --compromised',
@@ -76,6 +78,7 @@ export const rotateCommand = defineCommand({
     'is named, and the same command goes on with it.',
     'Where a role has several keys, say which leaves with --stolen or --lost, or name each that it shall have with --key;',
     'the threshold stays.',
+    'With --propose, "tagseal root sign FILE" and "tagseal root publish FILE" do the rest, wherever the root keys are.',
   ].join('\n'),
   drains: true,
   async run(context, input) {
@@ -100,8 +103,10 @@ export const rotateCommand = defineCommand({
       legacy: legacyOf(input.count('legacy'), role ?? TARGETS),
       decide: decisions.decide,
     }
-    const names = input.text('repositories')
+    const [names, proposal] = [input.text('repositories'), input.text('propose')]
     if (everywhere !== undefined) {
+      if (proposal !== undefined)
+        throw usage('--all-with-key and --propose exclude each other', 'propose one at a time')
       if (stolen.length + lost.length > 0)
         throw usage('--all-with-key names the key that leaves', 'leave the other out')
       const pattern = typedPattern(input.one('REPO'))
@@ -111,7 +116,9 @@ export const rotateCommand = defineCommand({
     const { name: repository } = parseRepo(input.one('REPO'))
     if (role === undefined) throw usage('no role is named', `tagseal rotate ${repository} targets`)
     const rotation = { ...common, repository, role, gone: [...stolen, ...lost] }
-    return await untilAborted(rotateHere(context, rotation, decisions), context.signal)
+    const work =
+      proposal === undefined ? rotateHere(context, rotation, decisions) : proposeRotation(context, rotation, proposal)
+    return await untilAborted(work, context.signal)
   },
 })
 

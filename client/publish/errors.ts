@@ -121,7 +121,10 @@ const HINT: { readonly [C in PublishCode]?: (d: PublishFailures[C]) => string } 
 function lostHint({ role, repository = 'REPO' }: PublishFailures['NO_SIGNING_KEY']): readonly string[] {
   const by = role === 'targets' ? 'with the root keys' : 'with the keys of whoever delegates to it'
   if (role !== 'root') return [`if it is lost: tagseal rotate ${repository} ${role}, ${by}`]
-  return [`if one of several is lost: tagseal rotate ${repository} root --lost ID, where enough of the others are`]
+  return [
+    `where the others are elsewhere, propose it to them: tagseal rotate ${repository} ROLE --propose FILE`,
+    `if one of several is lost: tagseal rotate ${repository} root --lost ID, where enough of the others are`,
+  ]
 }
 
 /** A change that was not published. Branch on `code`. */

@@ -99,6 +99,35 @@ await t.test('what happens while people sign', { skip }, async (t) => {
   })
 })
 
+await t.test('a rotation that this machine cannot sign alone', { skip }, async (t) => {
+  const { ceremony, alice, bob, pipeline } = await twoOfTwo(t)
+  const { repository, carry } = ceremony
+  const rotate = async (...args: string[]) => await alice.online(['rotate', repository, ...args])
+  await t.test('is refused, and told how the others can sign it', async (t) => {
+    const came = await rotate('targets', '--no-passphrase')
+    t.match(came, { exit: 1, code: 'NO_SIGNING_KEY', stderr: /hint: .*tagseal rotate REPO ROLE --propose FILE/ })
+  })
+  await t.test('is proposed instead, with the key that it made', async (t) => {
+    const file = alice.path('rotation.json')
+    const proposed = done(t, await rotate('targets', '--no-passphrase', '--compromised', '--propose', file))
+    t.match(proposed.stdout, /^targets: in /m)
+    t.match(await rotate('targets', '--propose', file), { exit: 1, code: 'FILE_EXISTS' })
+    done(t, await alice.run(['root', 'sign', file, '--yes']))
+    const copy = carry(alice, 'rotation.json', bob)
+    done(t, await bob.run(['root', 'sign', copy, '--yes']))
+    done(t, await alice.online(['root', 'publish', carry(bob, 'rotation.json', alice, 'back.json')]))
+    await ceremony.push('2.0')
+    t.match(await pipeline.online(['sign', `${repository}:2.0`]), { exit: 1, code: 'NO_SIGNING_KEY' })
+    done(t, await alice.online(['sign', `${repository}:2.0`]))
+    done(t, await alice.online(['verify', `${repository}:1.0`]))
+  })
+  await t.test('but not what the root does not list, or what cannot be in a proposal', async (t) => {
+    for (const args of [['team'], ['targets', '--compromised', '--since', '1h'], ['root', '--legacy', '1']]) {
+      t.match(await rotate(...args, '--propose', alice.path('no.json')), { exit: 2, code: 'USAGE' }, args.join(' '))
+    }
+  })
+})
+
 await t.test('a founding whose acknowledgement is lost, and one that comes second', { skip }, async (t) => {
   const ceremony = await openCeremony(t)
   const { repository } = ceremony

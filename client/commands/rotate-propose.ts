@@ -1,0 +1,51 @@
+/** A rotation that other holders of root keys have to sign where they are. */
+import { existsSync } from 'node:fs'
+import type { TopRole } from '../../tuf/index.ts'
+import { editsFor, proposalOf } from '../ceremony/make.ts'
+import { linksTo } from '../ceremony/source.ts'
+import type { Context } from '../context.ts'
+import { keysInForce } from '../publish/rotating.ts'
+import type { NewKeys } from '../publish/rotating.ts'
+import type { Answer } from './declare.ts'
+import { CommandError, usage } from './errors.ts'
+import { writeProposal } from './root-files.ts'
+import { topRole, topRolesOf, wantedKeys } from './rotate-role.ts'
+import type { Rotation } from './rotation-keys.ts'
+
+/** Writes the root that the rotation makes, with what goes with it, as a proposal. Nothing is signed or published. */
+export async function proposeRotation(context: Context, rotation: Rotation, path: string): Promise<Answer> {
+  const { repository, role, since, legacy } = rotation
+  if (topRole(role) === undefined)
+    throw usage(
+      `${role} is not listed by the root`,
+      `leave --propose out: whoever delegates to ${role} signs that alone`,
+    )
+  if (since !== undefined)
+    throw usage(
+      '--since and --propose exclude each other',
+      'propose it without, and look at the tags once it is published',
+    )
+  if (legacy > 0)
+    throw usage('--legacy and --propose exclude each other', 'whoever has an older key names it: root sign --key ID')
+  if (existsSync(path)) throw new CommandError('FILE_EXISTS', { path })
+  const standing = await (await context.repository(repository)).refreshToPublish(context.signal)
+  const before = await keysInForce(standing, repository, role)
+  const wanted = topRolesOf(await wantedKeys(context, standing, rotation, before)) ?? new Map<TopRole, NewKeys>()
+  const edits = await editsFor(standing, Object.fromEntries(wanted), new Map(), context)
+  const roots = await linksTo(context, repository, standing)
+  const made = await proposalOf(standing, edits, { repository, roots })
+  await writeProposal(path, made)
+  context.terminal.note(`${path} is for each holder: tagseal root review ${path}, then tagseal root sign ${path}`)
+  const { words } = made.proposal
+  return {
+    lines: [`proposal ${made.fingerprint}`, ...words],
+    document: {
+      repository,
+      role,
+      file: path,
+      proposal: made.fingerprint,
+      version: made.root.signed.body.version,
+      words,
+    },
+  }
+}
