@@ -5,7 +5,7 @@ import type { Reviewed } from '../proposals/review.ts'
 import { settle } from '../proposals/settle.ts'
 import type { Settled } from '../proposals/settle.ts'
 import { openDesk } from '../publish/desk.ts'
-import { PublishError } from '../publish/errors.ts'
+import { isPublishError, PublishError } from '../publish/errors.ts'
 import type { Desk } from '../publish/publish.ts'
 import { allRoles } from '../publish/standing.ts'
 import type { Standing } from '../publish/standing.ts'
@@ -77,8 +77,14 @@ async function fullName({ server }: Desk, given: string): Promise<string> {
   return only.id
 }
 
-async function withdrawn(desk: Desk, repository: string, id: string): Promise<Answer> {
-  await desk.server.proposals.withdraw(id)
+async function withdrawn({ server }: Desk, repository: string, id: string): Promise<Answer> {
+  try {
+    await server.proposals.withdraw(id)
+  } catch (error) {
+    if (!isPublishError(error) || error.code !== 'DENIED') throw error
+    const { by } = await server.proposals.get(id)
+    throw new PublishError('PROPOSAL_OF_OTHERS', { proposal: id, by }, { cause: error })
+  }
   return { lines: [`withdrew ${id}`], document: { repository, proposal: id, withdrawn: true } }
 }
 

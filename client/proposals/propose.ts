@@ -1,5 +1,5 @@
 /** Leaving a publish on the server that this machine can sign, but not enough. */
-import { likenessOf, proposalId } from '../../tuf/index.ts'
+import { likenessOf, proposalId, signersOf } from '../../tuf/index.ts'
 import type { RoleName, Targets } from '../../tuf/index.ts'
 import { customsOf } from '../publish/customs.ts'
 import type { Edit, Plan } from '../publish/edit.ts'
@@ -8,9 +8,9 @@ import type { Waiting } from '../publish/errors.ts'
 import { named, patiently } from '../publish/publish.ts'
 import type { Desk, Published } from '../publish/publish.ts'
 import type { Standing } from '../publish/standing.ts'
-import type { PendingProposal } from './api.ts'
+import type { PendingProposal, RoleSignature } from './api.ts'
 import { review, waitingFor } from './review.ts'
-import { settle } from './settle.ts'
+import { handedIn, settle } from './settle.ts'
 
 /** What waits for others now. */
 export type Pending = { readonly id: string; readonly expiresAt: number; readonly roles: readonly Waiting[] }
@@ -79,7 +79,32 @@ async function kept(desk: Desk, standing: Standing, edits: readonly Edit[]): Pro
   if (outcome.kind === 'late') return undefined
   const like = await desk.server.proposals.get(outcome.id)
   refuseUnlike(desk, standing, bodies, like)
-  return like
+  return await joined(desk, standing, edits, like)
+}
+
+/**
+ * Somebody else's with our signatures on it. They come first, before it is judged: the keys that signed it may have left
+ * the role since, and then it has none that counts.
+ */
+async function joined(
+  desk: Desk,
+  { codec, suite, limits }: Standing,
+  edits: readonly Edit[],
+  like: PendingProposal,
+): Promise<PendingProposal | undefined> {
+  const signatures: RoleSignature[] = []
+  for (const { role, bytes, signatures: theirs } of like.files) {
+    const [authority] = edits.find((edit) => edit.role === role)?.authorities ?? []
+    if (authority === undefined) throw new Error('it has the files of our edits')
+    const signed = codec.decode('targets', codec.resign(bytes, theirs, { suite, limits }), { suite, limits })
+    const own = await desk.keyring.signPart(
+      signed.payload,
+      authority,
+      new Set(signersOf(authority, signed, suite).values()),
+    )
+    signatures.push(...own.map((signature) => ({ role, signature })))
+  }
+  return await handedIn(desk, like, signatures)
 }
 
 /** Throws NO_SIGNING_KEY for what is not proposed: a root, files that no key here signs, the dialect without thresholds. */

@@ -20,9 +20,10 @@ const AT_ONCE = 32
 
 export async function settle(desk: Desk, standing: Standing, reviewed: Reviewed): Promise<Settled> {
   const signatures = await signaturesFor(desk, reviewed)
-  const signed = await handedIn(desk, standing, reviewed, signatures)
-  if (signed === undefined) return { kind: 'overtaken' }
+  const pending = await handedIn(desk, reviewed.pending, signatures)
+  if (pending === undefined) return { kind: 'overtaken' }
   const added = signatures.length
+  const signed = added === 0 ? reviewed : await review(standing, desk, pending)
   // Whoever adds the last signature publishes; where two did at once, each finds it complete.
   if (!isComplete(signed)) return { kind: 'pending', reviewed: signed, added }
   return await publishComplete(desk, standing, signed, added)
@@ -39,20 +40,18 @@ async function signaturesFor({ keyring }: Desk, { files }: Reviewed): Promise<re
   return signatures
 }
 
-/** As the server has it afterwards, with what others signed meanwhile; judged again. */
-async function handedIn(
+/** As the server has it afterwards, with what others signed meanwhile; undefined where it came too late. */
+export async function handedIn(
   desk: Desk,
-  standing: Standing,
-  reviewed: Reviewed,
+  before: PendingProposal,
   signatures: readonly RoleSignature[],
-): Promise<Reviewed | undefined> {
-  let { pending } = reviewed
-  for (let at = 0; at < signatures.length; at += AT_ONCE) {
-    const now = await signedOn(desk, pending.id, signatures.slice(at, at + AT_ONCE))
-    if (now === undefined) return undefined
-    pending = now
+): Promise<PendingProposal | undefined> {
+  let pending: PendingProposal | undefined = before
+  for (let at = 0; at < signatures.length && pending !== undefined; at += AT_ONCE) {
+    pending = await signedOn(desk, before.id, signatures.slice(at, at + AT_ONCE))
   }
-  return pending === reviewed.pending ? reviewed : await review(standing, desk, { ...pending, id: reviewed.pending.id })
+  // By the name that we signed under: whatever else came back is found out when it is reviewed.
+  return pending && { ...pending, id: before.id }
 }
 
 async function signedOn(

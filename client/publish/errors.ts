@@ -23,6 +23,8 @@ export type PublishFailures = {
   readonly PROPOSAL_UNFIT: { readonly proposal: string; readonly why: string }
   /** The server gave other bytes than those that the name stands for. */
   readonly PROPOSAL_ALTERED: { readonly proposal: string; readonly got: string }
+  /** Only whoever began it takes it back, and an administrator. */
+  readonly PROPOSAL_OF_OTHERS: { readonly proposal: string; readonly by: string | undefined }
   /** Others published in its place. */
   readonly PROPOSAL_STALE: { readonly repository: string; readonly proposal: string; readonly role: string }
   readonly UNKNOWN_ROLE: { readonly repository: string; readonly role: string }
@@ -65,6 +67,8 @@ const SENTENCE: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string
     `proposal ${d.proposal} of ${d.repository} waits for others: ${d.roles.map(waitingText).join('; ')}`,
   PROPOSAL_UNFIT: (d) => `proposal ${d.proposal} is not to be signed: ${d.why}`,
   PROPOSAL_ALTERED: (d) => `what the server gives as proposal ${d.proposal} is ${d.got}`,
+  PROPOSAL_OF_OTHERS: (d) =>
+    `proposal ${d.proposal} was begun with ${d.by === undefined ? 'another token' : `the token ${d.by}`}, and is not ours to take back`,
   PROPOSAL_STALE: (d) =>
     `proposal ${d.proposal} comes too late: another version of ${d.role} was published in its place`,
   UNKNOWN_ROLE: (d) => `${d.repository} has no role ${d.role}`,
@@ -101,6 +105,7 @@ const HINT: { readonly [C in PublishCode]?: (d: PublishFailures[C]) => string } 
   APPROVAL_PENDING: (d) => `whoever holds one of those keys: tagseal approve ${d.repository} ${d.proposal}`,
   PROPOSAL_UNFIT: () => 'ask whoever began it; "tagseal approve REPO PROPOSAL --withdraw" takes it back',
   PROPOSAL_ALTERED: () => 'sign nothing that this server shows before you know why',
+  PROPOSAL_OF_OTHERS: () => 'use that token, or one that allows admin; unsigned, it ends by itself',
   PROPOSAL_STALE: (d) => `tagseal approve ${d.repository} ${d.proposal} --renew makes it again on top of what is there`,
   UNKNOWN_ROLE: (d) => `tagseal delegation list ${d.repository}`,
   TAG_OUT_OF_SCOPE: (d) => `tagseal delegation list ${d.repository} shows what ${d.role} may sign`,

@@ -7,7 +7,7 @@ import { codeOf, documentOf } from '../support/cli.ts'
 import type { Ran } from '../support/cli.ts'
 import { startProxy } from '../support/proxy.ts'
 import { whyNoRegistry } from '../support/registry.ts'
-import { ok, openSharedTown, pendingIn, serverUnder } from '../support/shared-town.ts'
+import { ok, openSharedTown, pendingIn, serverUnder, serverWithTokens } from '../support/shared-town.ts'
 import type { SharedTown } from '../support/shared-town.ts'
 
 const skip = (await whyNoRegistry()) ?? false
@@ -304,6 +304,46 @@ await t.test('a proposal that nobody completes in a week', { skip }, async (t) =
     const second = pendingIn(await sign())
     await ok(bob.run(['approve', repository, second, '--yes']))
     t.equal(await digestFor(town, '1.0'), a.digest)
+  })
+})
+
+await t.test('a signer who leaves with a proposal half signed', { skip }, async (t) => {
+  const town = await openSharedTown(t, serverUnder(t))
+  const { repository, alice, bob, carol, a } = town
+  const left = pendingIn(await carol.run(['sign', `${repository}:1.0@${a.digest}`, '--json']))
+  const file = join(alice.home, 'without-carol.json')
+  await ok(alice.run(['root', 'propose', repository, '--remove-targets', carol.key, '--out', file]))
+  await ok(alice.run(['root', 'sign', file, '--yes']))
+  await ok(alice.run(['root', 'publish', file]))
+
+  await t.test('has left nothing that counts', async (t) => {
+    t.equal(codeOf(await bob.run(['approve', repository, left, '--yes'])), 'THRESHOLD')
+    t.equal(codeOf(await carol.run(['sign', `${repository}:2.0@${a.digest}`])), 'NO_SIGNING_KEY')
+  })
+  await t.test('and does not keep those who stay from signing the same', async (t) => {
+    const ran = await alice.run(['sign', `${repository}:1.0@${a.digest}`, '--json'])
+    t.match(documentOf(ran), { pending: [{ proposal: left, roles: [{ have: 1, missing: [bob.key] }] }] })
+    await ok(bob.run(['approve', repository, left, '--yes']))
+    t.equal(await digestFor(town, '1.0'), a.digest)
+  })
+})
+
+await t.test('with tokens', { skip }, async (t) => {
+  const { serve, tokenOf } = await serverWithTokens(t)
+  const town = await openSharedTown(t, serve, tokenOf)
+  const { repository, alice, bob, a } = town
+  const id = pendingIn(await alice.run(['sign', `${repository}:1.0@${a.digest}`, '--json']))
+  await t.test('another than the one that began it does not take it back', async (t) => {
+    const ran = await bob.run(['approve', repository, id, '--withdraw'])
+    t.same([ran.code, codeOf(ran)], [1, 'PROPOSAL_OF_OTHERS'], ran.stderr)
+    t.match(ran.stderr, 'was begun with the token alice')
+    await ok(bob.run(['approve', repository, id, '--yes']))
+  })
+  await t.test('a reader is told nothing of what waits', async (t) => {
+    await ok(alice.run(['sign', `${repository}:2.0@${a.digest}`, '--allow-pending']))
+    const status = await town.consumer.run(['status', repository, '--json'])
+    t.match([status.code, documentOf(status)], [0, { proposals: null }], status.stderr)
+    t.equal(codeOf(await town.consumer.run(['approve', repository])), 'UNAUTHORIZED')
   })
 })
 

@@ -22,8 +22,12 @@ export type SharedTown = Town & {
   readonly b: Stored
 }
 
-async function signer(town: Town): Promise<Signer> {
-  const person = await town.person()
+type Tokens = (name: string) => Promise<string | undefined>
+
+async function signer(town: Town, token: string | undefined): Promise<Signer> {
+  const { home, run } = await town.person()
+  const env = token === undefined ? {} : { TAGSEAL_TOKEN: token }
+  const person: Person = { home, run: (args, more) => run(args, { ...more, env: { ...env, ...more?.env } }) }
   const key = (await person.run(['key', 'generate', '--no-passphrase', '--name', 'mine'])).stdout.trim()
   const publicFile = join(person.home, 'mine.pub.pem')
   await writeFile(publicFile, (await person.run(['key', 'export', key])).stdout)
@@ -31,14 +35,18 @@ async function signer(town: Town): Promise<Signer> {
 }
 
 /** Targets are under two of the keys of Alice, Bob and Carol; nobody has more than their own. */
-export async function openSharedTown(t: Test, serve: typeof startServer = startServer): Promise<SharedTown> {
+export async function openSharedTown(
+  t: Test,
+  serve: typeof startServer = startServer,
+  tokenOf: Tokens = async () => undefined,
+): Promise<SharedTown> {
   const town = await openTown({}, tagsealHere, serve)
   t.teardown(town.close)
   const { repository } = town
   const [alice, bob, carol, consumer, a, b] = await Promise.all([
-    signer(town),
-    signer(town),
-    signer(town),
+    signer(town, await tokenOf('alice')),
+    signer(town, await tokenOf('bob')),
+    signer(town, await tokenOf('carol')),
     town.person(),
     town.push('a', buildImage({ layers: [{ a: 'a' }] })),
     town.push('b', buildImage({ layers: [{ b: 'b' }] })),
@@ -58,12 +66,21 @@ export async function openSharedTown(t: Test, serve: typeof startServer = startS
 
 /** A server in this process, whose clock a test may move. */
 export function serverUnder(t: Test, clock = { now: Date.now() }): typeof startServer {
-  return async () => {
-    const { app } = await openTestServer(t, {}, clock)
-    const url = await app.listen({ port: 0, host: '127.0.0.1' })
-    const nothing = async () => {}
-    return { url, data: '', log: () => '', stop: nothing, remove: nothing }
-  }
+  return async () => await listening(await openTestServer(t, {}, clock))
+}
+
+/** One that asks for tokens, and gives everybody one of their own that may publish. */
+export async function serverWithTokens(
+  t: Test,
+): Promise<{ readonly serve: typeof startServer; readonly tokenOf: Tokens }> {
+  const server = await openTestServer(t, { open: false }, { now: Date.now() })
+  return { serve: async () => await listening(server), tokenOf: async (name) => await server.token({ name }) }
+}
+
+async function listening({ app }: Awaited<ReturnType<typeof openTestServer>>): ReturnType<typeof startServer> {
+  const url = await app.listen({ port: 0, host: '127.0.0.1' })
+  const nothing = async () => {}
+  return { url, data: '', log: () => '', stop: nothing, remove: nothing }
 }
 
 export async function ok(running: Promise<Ran>): Promise<Ran> {
