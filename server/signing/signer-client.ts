@@ -1,4 +1,4 @@
-/** Asks a signer process: HTTP with JSON over its socket, or by mutual TLS. Bounded in time and size; nothing is tried twice. */
+/** Asks a signer process: HTTP with JSON over its socket, or by mutual TLS. Bounded in time and size. */
 import { readFileSync } from 'node:fs'
 import { Agent, request as requestPlain } from 'node:http'
 import type { IncomingMessage, RequestOptions } from 'node:http'
@@ -28,6 +28,11 @@ export class SignerRefusal extends Error {
   }
 }
 
+/** A connection that was kept and had ended meanwhile: nobody was asked yet, or the same may be asked again. */
+class Reset extends Error {
+  override readonly name = 'Reset'
+}
+
 const MAX_ANSWER = 64 * 1024
 const CONNECTIONS = { keepAlive: true, maxSockets: 32, maxFreeSockets: 8 } as const
 
@@ -38,8 +43,12 @@ export function openSignerClient(address: SignerAddress, seconds: number): Signe
   return {
     async ask(path, body) {
       const limit = AbortSignal.timeout(seconds * 1000)
+      const once = () => exchange(options(), path, body, limit)
       try {
-        const { status, text } = await exchange(options(), path, body, limit)
+        const { status, text } = await once().catch((error: unknown) => {
+          if (error instanceof Reset) return once()
+          throw error
+        })
         return answerOf(status, text)
       } catch (error) {
         if (error instanceof SignerRefusal) throw error
@@ -74,7 +83,9 @@ async function exchange(
   const send = 'socketPath' in options ? requestPlain : requestTls
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
     const request = send({ ...options, path, method, headers, signal }, resolve)
-    request.on('error', reject)
+    request.on('error', (error: NodeJS.ErrnoException) => {
+      reject(request.reusedSocket && error.code === 'ECONNRESET' ? new Reset() : error)
+    })
     request.end(payload)
   })
   return { status: answer.statusCode ?? 0, text: await textOf(answer) }
