@@ -64,6 +64,7 @@ const LAZY_BUILTINS: Plugin = {
 const APART: Readonly<Record<string, string>> = {
   'client/policy/policy.ts': 'tagseal-policy.cjs',
   'client/gateway/serve.ts': 'tagseal-gateway.cjs',
+  'client/doctor/main.ts': 'tagseal-doctor.cjs',
   'client/verifier/verify.ts': 'tagseal-verifier.cjs',
   'client/verifier/serve.ts': 'tagseal-agent.cjs',
 }

@@ -176,6 +176,10 @@ export const COMMANDS: Readonly<Record<string, Entry | Group>> = {
     summary: 'serve registries through a gateway that lets only admitted images pass',
     load: async () => (await import('./gateway.ts')).gatewayCommand,
   },
+  doctor: {
+    summary: 'prove that nothing gets into this machine past the signatures, or say what does',
+    load: async () => (await import('./doctor.ts')).doctorCommand,
+  },
   verifier: {
     summary: 'answer containerd, which asks before it pulls an image',
     load: async () => (await import('./verifier.ts')).verifierCommand,

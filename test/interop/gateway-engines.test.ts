@@ -1,16 +1,18 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import type { Test } from 'tap'
+import { tryDocker } from '../support/engines.ts'
 import { startGateway } from '../support/gateway.ts'
 import type { TestGateway, TestGatewayOptions } from '../support/gateway.ts'
 import { buildImage, buildIndex } from '../support/images.ts'
 import { startProxy } from '../support/proxy.ts'
 import type { Proxy } from '../support/proxy.ts'
 import { whyNoRegistry } from '../support/registry.ts'
-import { STOCK_ENGINES } from '../support/stock-engines.ts'
+import { runInside } from '../support/run-inside.ts'
+import { STOCK_ENGINES, writtenFor } from '../support/stock-engines.ts'
 import type { StockEngine } from '../support/stock-engines.ts'
 import { openTown, pinFrom } from '../support/town.ts'
 import type { Person, Town } from '../support/town.ts'
@@ -72,7 +74,7 @@ const JOURNEYS: Record<string, Journey> = {
     await delay(MAX_AGE)
     await refused(t, lab, engine, tag, 'TAG_NOT_SIGNED')
   },
-  'by the configuration of the guide, an image under the name of its registry': async (t, lab, engine, tag) => {
+  'by what doctor writes, an image under the name of its registry': async (t, lab, engine, tag) => {
     if (engine.pullConfigured === undefined) return void t.pass('this engine is told by the name of the image')
     const digest = await release(lab, tag, 'signed')
     await lab.town.push(tag, imageWith('evil'))
@@ -167,6 +169,59 @@ await t.test('stock engines through the gateway', { skip }, async (t) => {
       }
     })
   }
+})
+
+await t.test('a hosts.toml with a server alone: containerd 1 goes past it, and doctor says so', { skip }, async (t) => {
+  const lab = await openLab(t)
+  const containerd = await STOCK_ENGINES['containerd']?.()
+  if (containerd === undefined || typeof containerd === 'string') return void t.pass('containerd is not here')
+  t.teardown(containerd.stop)
+  const root = await writtenFor('containerd', lab.gateway.host)
+  t.teardown(() => rm(root, { recursive: true }))
+  const hosts = join(root, 'etc/containerd/certs.d')
+  const image = `${lab.town.registry.host}/team/app:none`
+  await lab.town.push('none', imageWith('unsigned'))
+  const doctor = ['doctor', '--root', root, '--gateway', lab.gateway.url, '--config-only']
+  t.equal((await runInside(doctor)).exit, 0)
+  t.not((await containerd.pullBy?.(hosts, image))?.code, 0)
+  await writeFile(join(hosts, '_default', 'hosts.toml'), `server = "${lab.gateway.url}"\n`)
+  t.match(await runInside(doctor), { exit: 1, stdout: /SERVER_ALONE/ })
+  const ran = await containerd.pullBy?.(hosts, image)
+  t.comment(ran?.code === 0 ? 'this containerd goes past it' : 'this containerd does not')
+})
+
+await t.test('docker that reaches the gateway and nobody else, by what doctor writes', { skip }, async (t) => {
+  const lab = await openLab(t)
+  const root = await writtenFor('docker', lab.gateway.host)
+  t.teardown(() => rm(root, { recursive: true }))
+  const dropIn = await readFile(join(root, 'etc/systemd/system/docker.service.d/zz-tagseal.conf'), 'utf8')
+  const env: Record<string, string> = {}
+  for (const [, name = '', value = ''] of dropIn.matchAll(/"([A-Z_]+)=([^"]*)"/g)) env[name] = value
+  const config = await readFile(join(root, 'etc/docker/daemon.json'), 'utf8')
+  const docker = await tryDocker({ config, env })
+  if (typeof docker === 'string') return void t.pass(docker)
+  t.teardown(docker.stop)
+  await release(lab, 'signed', 'signed')
+  t.equal((await docker.run('pull', imageOf(lab, 'signed'))).code, 0)
+  const asked = lab.gateway.log().length
+  const hub = await docker.run('pull', 'team/app:none')
+  t.not(hub.code, 0)
+  t.match(hub.stderr, /127\.0\.0\.1:9: connect: connection refused/, 'Docker Hub cannot be asked')
+  t.ok(lab.gateway.log().length > asked, 'and the gateway was')
+  t.match((await docker.run('pull', 'registry.example.org/team/app:none')).stderr, /127\.0\.0\.1:9: connect/)
+  const canary = [
+    'doctor',
+    '--root',
+    root,
+    '--gateway',
+    lab.gateway.url,
+    '--try',
+    'docker',
+    '--canary',
+    'team/app:none',
+  ]
+  const doctor = await runInside(canary, { env: docker.env })
+  t.match(doctor, { exit: 0, stdout: /canary: docker: refused/ }, doctor.stdout + doctor.stderr)
 })
 
 await t.test('a trust server that stood still past its timestamp', { skip }, async (t) => {

@@ -19,20 +19,26 @@ export type TestDockerd = {
 const SECONDS_TO_START = 30
 const SECONDS_TO_END = 10
 
+export type DockerdOptions = {
+  /** What `daemon.json` says. */
+  readonly config?: string
+  readonly env?: Readonly<Record<string, string>>
+}
+
 /** A running daemon, or why there cannot be one here: tests pass the reason to `skip`. */
-export async function tryDockerd(): Promise<TestDockerd | string> {
+export async function tryDockerd(options: DockerdOptions = {}): Promise<TestDockerd | string> {
   for (const program of ['dockerd', 'setpriv']) {
     const { code } = await runProgram(program, ['--version'])
     if (code !== 0) return `SKIPPED: ${program} is not installed (apt-get install docker.io)`
   }
   if (process.getuid?.() !== 0) return 'SKIPPED: dockerd runs as root only'
-  return await startDockerd()
+  return await startDockerd(options)
 }
 
-async function startDockerd(): Promise<TestDockerd | string> {
+async function startDockerd({ config = '{}', env = {} }: DockerdOptions): Promise<TestDockerd | string> {
   const folder = await mkdtemp(join(tmpdir(), 'tagseal-dockerd-'))
   const host = `unix://${join(folder, 'socket')}`
-  await writeFile(join(folder, 'daemon.json'), '{}') // the machine's own is not ours
+  await writeFile(join(folder, 'daemon.json'), config) // the machine's own is not ours
   const args = [
     ['--data-root', join(folder, 'data')],
     ['--exec-root', join(folder, 'exec')],
@@ -46,7 +52,7 @@ async function startDockerd(): Promise<TestDockerd | string> {
   // It gets SIGTERM when this process dies, however it dies; its own containerd dies with it likewise.
   const child = spawn('setpriv', ['--pdeathsig', 'TERM', 'dockerd', ...args, '--iptables=false', '--ip6tables=false'], {
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { PATH: process.env['PATH'], HOME: folder },
+    env: { PATH: process.env['PATH'], HOME: folder, ...env },
   })
   const log: string[] = []
   child.stderr.on('data', (part: Buffer) => log.push(part.toString('utf8')))

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { findDockerClients } from './docker-client.ts'
 import { tryDockerd } from './dockerd.ts'
+import type { DockerdOptions } from './dockerd.ts'
 import { runProgram } from './program.ts'
 import type { Ran } from './program.ts'
 
@@ -18,10 +19,10 @@ export type TestEngine = {
 }
 
 /** the docker client that a user would get, before a daemon of our own; or why there is none. */
-export async function tryDocker(): Promise<TestEngine | string> {
+export async function tryDocker(options: DockerdOptions = {}): Promise<TestEngine | string> {
   const [client] = await findDockerClients()
   if (client === undefined) return 'SKIPPED: docker is not installed (apt-get install docker.io)'
-  const daemon = await tryDockerd()
+  const daemon = await tryDockerd(options)
   if (typeof daemon === 'string') return daemon
   const folder = await mkdtemp(join(tmpdir(), 'tagseal-docker-'))
   await symlink(client.program, join(folder, 'docker'))

@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process'
 import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { run } from '../../client/run.ts'
+import { runInside } from './run-inside.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../client/main.ts', import.meta.url))
 
@@ -64,20 +63,10 @@ export async function askInside(
   ask: ContainerdAsk,
   env: Readonly<Record<string, string>>,
 ): Promise<Judgement> {
-  const [out, err]: [string[], string[]] = [[], []]
   const began = performance.now()
-  const code = await run(['verifier', ...options, ...argumentsOf(ask)], {
-    env,
-    homeDirectory: undefined,
-    stdin: () => Readable.from([Buffer.from(stdinOf(ask))]),
-    stdout: { write: (text) => out.push(text) },
-    stderr: { write: (text) => err.push(text) },
-    clock: Date.now,
-    monotonic: () => performance.now(),
-    signal: new AbortController().signal,
-    version: '0',
-  })
-  const [reason, debug] = [out.join('').trim(), err.join('')]
+  const argv = ['verifier', ...options, ...argumentsOf(ask)]
+  const ran = await runInside(argv, { env, homeDirectory: undefined, input: stdinOf(ask) })
+  const [code, reason, debug] = [ran.exit, ran.stdout.trim(), ran.stderr]
   return { ok: code === 0, code, reason, debug, failed: undefined, ms: performance.now() - began }
 }
 

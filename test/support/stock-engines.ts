@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { tryDocker, tryPodman } from './engines.ts'
+import { runInside } from './run-inside.ts'
 import { runProgram } from './program.ts'
 import type { Ran } from './program.ts'
 
@@ -12,8 +13,10 @@ export type StockEngine = {
   readonly name: string
   /** Pulls `gateway/team/app:tag`. */
   readonly pull: (image: string) => Promise<Ran>
-  /** Pulls an image by the name of its registry, by the configuration of the guide alone; where the engine has such a thing. */
+  /** Pulls an image by the name of its registry, by what `tagseal doctor` wrote; where the engine has such a thing. */
   readonly pullConfigured?: (registry: string, gateway: string, image: string) => Promise<Ran>
+  /** containerd with another folder for `hosts.toml`. */
+  readonly pullBy?: (hosts: string, image: string) => Promise<Ran>
   /** What of `gateway/team/app` it has now: digests and tags in its own words; empty where it has nothing. */
   readonly has: (repository: string) => Promise<string>
   readonly stop: () => Promise<void>
@@ -51,6 +54,15 @@ async function trySkopeo(): Promise<StockEngine | string> {
   }
 }
 
+/** The folder below which `tagseal doctor` wrote the configuration of an engine. */
+export async function writtenFor(engine: string, gateway: string, more: readonly string[] = []): Promise<string> {
+  const root = await mkdtemp(join(tmpdir(), 'tagseal-written-'))
+  const args = ['doctor', '--write', engine, '--root', root, '--gateway', `http://${gateway}`, '--yes', ...more]
+  const { exit, stderr } = await runInside(args)
+  if (exit !== 0) throw new Error(stderr)
+  return root
+}
+
 async function readIndex(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8')
@@ -66,9 +78,16 @@ async function tryStockPodman(): Promise<StockEngine | string> {
     name: 'podman',
     pull: (image) => engine.run('pull', '--tls-verify=false', image),
     async pullConfigured(registry, gateway, image) {
-      const file = join(engine.env['HOME'] ?? '', 'registries.conf')
-      await writeFile(file, `[[registry]]\nprefix = "${registry}"\nlocation = "${gateway}"\ninsecure = true\n`)
-      return await runProgram('podman', ['pull', image], { env: { ...engine.env, CONTAINERS_REGISTRIES_CONF: file } })
+      const root = await writtenFor('podman', gateway, ['--registry', registry])
+      const own = join(engine.env['HOME'] ?? '', '.config', 'containers')
+      await mkdir(own, { recursive: true })
+      await copyFile(join(root, 'etc/containers/policy.json'), join(own, 'policy.json'))
+      const registries = join(root, 'etc/containers/registries.conf.d/999-tagseal.conf')
+      const ran = await runProgram('podman', ['pull', image], {
+        env: { ...engine.env, CONTAINERS_REGISTRIES_CONF: registries },
+      })
+      await Promise.all([rm(root, { recursive: true }), rm(own, { recursive: true })])
+      return ran
     },
     has: async (repository) =>
       (await engine.run('images', '--digests', '--format', '{{.Digest}} {{.Repository}}:{{.Tag}}', repository)).stdout,
@@ -122,6 +141,14 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"
   return {
     name: 'containerd',
     pull: (image) => ctr('images', 'pull', '--plain-http', '--snapshotter', 'native', image),
+    async pullConfigured(_registry, gateway, image) {
+      const root = await writtenFor('containerd', gateway)
+      const hosts = join(root, 'etc/containerd/certs.d')
+      const ran = await ctr('images', 'pull', '--hosts-dir', hosts, '--snapshotter', 'native', image)
+      await rm(root, { recursive: true })
+      return ran
+    },
+    pullBy: (hosts, image) => ctr('images', 'pull', '--hosts-dir', hosts, '--snapshotter', 'native', image),
     has: async (repository) =>
       (await ctr('images', 'list', `name~="${repository}"`)).stdout.split('\n').slice(1).join('\n').trim(),
     stop,

@@ -1,0 +1,64 @@
+/** Files that are to be written: what changes in them, and writing them. */
+import { mkdir, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { writeAtomically } from '../trust/atomic.ts'
+import type { Machine } from './machine.ts'
+
+export type Change = {
+  /** As the machine calls it. */
+  readonly path: string
+  readonly before: string | undefined
+  readonly after: string
+  readonly mode: number
+}
+
+export function changeOf(machine: Machine, path: string, after: string, mode = 0o644): readonly Change[] {
+  const before = machine.text(path)
+  return before === after ? [] : [{ path, before, after, mode }]
+}
+
+const CONTEXT = 2
+
+/** What is the same at the beginning and at the end is left out, but for two lines. */
+export function diffOf({ path, before, after }: Change): readonly string[] {
+  const [old, next] = [before === undefined ? [] : linesOf(before), linesOf(after)]
+  let start = 0
+  while (start < Math.min(old.length, next.length) && old[start] === next[start]) start++
+  let end = 0
+  while (end < Math.min(old.length, next.length) - start && old.at(-1 - end) === next.at(-1 - end)) end++
+  const around = (from: number, to: number) => next.slice(Math.max(from, 0), to).map((line) => ` ${line}`)
+  return [
+    `--- ${before === undefined ? '/dev/null' : path}`,
+    `+++ ${path}`,
+    `@@ -${start + 1},${old.length - end - start} +${start + 1},${next.length - end - start} @@`,
+    ...around(start - CONTEXT, start),
+    ...old.slice(start, old.length - end).map((line) => `-${line}`),
+    ...next.slice(start, next.length - end).map((line) => `+${line}`),
+    ...around(next.length - end, next.length - end + CONTEXT),
+  ]
+}
+
+function linesOf(text: string): readonly string[] {
+  return text.replace(/\n$/, '').split('\n')
+}
+
+/** Each file whole or not at all; what was there lies beside it afterwards. Gives the names of those copies. */
+export async function writeChanges(
+  machine: Machine,
+  changes: readonly Change[],
+  now: number,
+): Promise<readonly string[]> {
+  const stamp = new Date(now).toISOString().replaceAll(/[-:]|\.\d+/g, '')
+  const copies: string[] = []
+  for (const { path, before, after, mode } of changes) {
+    const place = machine.place(path)
+    await mkdir(dirname(place), { recursive: true })
+    const kept = before === undefined ? mode : (await stat(place)).mode & 0o777
+    if (before !== undefined) {
+      await writeAtomically(`${place}.${stamp}.bak`, Buffer.from(before), kept)
+      copies.push(`${path}.${stamp}.bak`)
+    }
+    await writeAtomically(place, Buffer.from(after), kept)
+  }
+  return copies
+}

@@ -1,0 +1,127 @@
+/**
+ * docker: `registry-mirrors` alone falls back to Docker Hub, and knows no other registry. What closes it is that the
+ * daemon reaches nobody but the gateway: by a proxy that is nobody (ADR 0033), or, where images are kept in containerd,
+ * by `certs.d`.
+ */
+import type { Finding } from './finding.ts'
+import { isOpenToOthers, isOwnHost, namesGateway } from './gateway.ts'
+import type { Gateway } from './gateway.ts'
+import { checkHostsFolder } from './hosts-file.ts'
+import type { Machine } from './machine.ts'
+import { at, Broken, isTrue, readJson, textsIn, whereOf } from './spot.ts'
+import type { Spot } from './spot.ts'
+import { readUnits } from './units.ts'
+import type { Line } from './units.ts'
+
+export const DAEMON = '/etc/docker/daemon.json'
+export const DROP_IN = '/etc/systemd/system/docker.service.d/zz-tagseal.conf'
+const CERTS = '/etc/docker/certs.d'
+/** Nobody listens there: the port is "discard", and only root could take it. */
+export const NOBODY = 'http://127.0.0.1:9'
+const PROGRAMS = ['/usr/bin/dockerd', '/usr/sbin/dockerd', '/usr/local/bin/dockerd', '/etc/docker']
+
+type Told = Omit<Finding, 'engine'>
+
+export function checkDocker(machine: Machine, gateway: Gateway): readonly Finding[] | undefined {
+  if (!PROGRAMS.some(machine.has)) return undefined
+  return check(machine, gateway).map((told) => ({ engine: 'docker', ...told }))
+}
+
+function check(machine: Machine, gateway: Gateway): readonly Told[] {
+  try {
+    const text = machine.text(DAEMON)
+    const daemon = text === undefined ? undefined : readJson(text, DAEMON)
+    const units = readUnits(machine)
+    return [
+      ...checkReach(machine, gateway, daemon, units.environment),
+      ...checkMirrors(gateway, [...linesIn(daemon, 'registry-mirrors'), ...units.flags('registry-mirror')]),
+      ...checkInsecure([...linesIn(daemon, 'insecure-registries'), ...units.flags('insecure-registry')], gateway),
+      ...linesIn(daemon, 'allow-nondistributable-artifacts').map(foreignLayers),
+    ]
+  } catch (error) {
+    if (!(error instanceof Broken)) throw error
+    const mend = 'mend the file; the daemon does not start with it'
+    return [{ level: 'unknown', code: 'CONFIG_BROKEN', where: whereOf(error), message: error.message, mend }]
+  }
+}
+
+function linesIn(daemon: Spot | undefined, name: string): readonly Line[] {
+  return textsIn(at(daemon, name)).map(({ text, spot }) => ({ text, where: whereOf(spot) }))
+}
+
+/** Whom the daemon can reach at all. */
+function checkReach(
+  machine: Machine,
+  gateway: Gateway,
+  daemon: Spot | undefined,
+  environment: ReadonlyMap<string, Line>,
+): readonly Told[] {
+  const own = (name: string) => {
+    const spot = at(daemon, 'proxies', name)
+    return typeof spot?.value === 'string' && spot.value !== '' ? { text: spot.value, where: whereOf(spot) } : undefined
+  }
+  const plain = own('http-proxy') ?? environment.get('HTTP_PROXY')
+  const secure = own('https-proxy') ?? environment.get('HTTPS_PROXY')
+  const except = own('no-proxy') ?? environment.get('NO_PROXY')
+  const closed = [plain, secure].every((line) => line !== undefined && isNobody(line.text, gateway))
+  if (closed) return checkExceptions(except, gateway)
+  const store = at(daemon, 'features', 'containerd-snapshotter')
+  if (isTrue(store)) return checkHostsFolder(machine, gateway, CERTS)
+  const other = [plain, secure].find((line) => line !== undefined && !isNobody(line.text, gateway))
+  if (plain !== undefined && secure !== undefined && other !== undefined) {
+    const message = `whether ${other.text} lets anybody through but the gateway is not known here`
+    return [{ level: 'unknown', code: 'PROXY_UNKNOWN', where: other.where, message, mend: MEND }]
+  }
+  const [mirror] = linesIn(daemon, 'registry-mirrors')
+  const where = mirror?.where ?? (plain ?? secure)?.where ?? `${DAEMON}:1`
+  const message =
+    mirror === undefined
+      ? 'the daemon asks registries themselves'
+      : 'what a mirror refuses is asked of Docker Hub, and other registries are asked themselves'
+  return [{ level: 'hole', code: mirror === undefined ? 'DIRECT' : 'MIRRORS_FALL_BACK', where, message, mend: MEND }]
+}
+
+const MEND = `tagseal doctor --write docker: HTTP_PROXY and HTTPS_PROXY as ${NOBODY}, with NO_PROXY for the gateway alone`
+
+function isNobody(text: string, gateway: Gateway): boolean {
+  return text.replace(/\/$/, '') === NOBODY || namesGateway(gateway, text)
+}
+
+/** Loopback is never asked through a proxy, whatever is written. */
+function checkExceptions(except: Line | undefined, gateway: Gateway): readonly Told[] {
+  const hosts = (except?.text ?? '').split(',').map((host) => host.trim())
+  return hosts.flatMap((host) => {
+    const isFine = host === '' || isOwnHost(host) || host === '::1' || host === '127.0.0.0/8'
+    if (except === undefined || isFine || namesGateway(gateway, host) || host === gateway.url.hostname) return []
+    const message = `${host} is reached without the proxy, and so past the gateway`
+    return [{ level: 'hole', code: 'NO_PROXY', where: except.where, message, mend: `leave ${host} out` } as const]
+  })
+}
+
+function checkMirrors(gateway: Gateway, mirrors: readonly Line[]): readonly Told[] {
+  return mirrors.flatMap(({ text, where }): readonly Told[] => {
+    const mend = `"${gateway.url.origin}" alone`
+    if (namesGateway(gateway, text)) {
+      if (!isOpenToOthers(gateway, text)) return []
+      const message = 'anybody on the way can answer in the place of the gateway'
+      return [{ level: 'hole', code: 'PLAIN_HTTP', where, message, mend }]
+    }
+    const message = `${text} is not the gateway, and is asked what a tag means`
+    return [{ level: 'hole', code: 'MIRROR_ELSEWHERE', where, message, mend }]
+  })
+}
+
+function checkInsecure(registries: readonly Line[], gateway: Gateway): readonly Told[] {
+  return registries.flatMap(({ text, where }) => {
+    if (isOwnHost(text) || text === '127.0.0.0/8' || text === '::1/128') return []
+    const message = namesGateway(gateway, text)
+      ? 'anybody on the way can answer in the place of the gateway'
+      : `anybody on the way can answer for ${text}`
+    return [{ level: 'hole', code: 'INSECURE_REGISTRY', where, message, mend: `leave ${text} out` } as const]
+  })
+}
+
+function foreignLayers({ text, where }: Line): Told {
+  const message = `images pushed to ${text} may have layers that are fetched elsewhere; the gateway refuses them`
+  return { level: 'warning', code: 'FOREIGN_LAYERS', where, message, mend: `leave ${text} out` }
+}

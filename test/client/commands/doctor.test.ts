@@ -1,0 +1,200 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import t from 'tap'
+import type { Test } from 'tap'
+import { NAME, openGatewayLab } from '../../support/gateway-lab.ts'
+import { buildImage } from '../../support/images.ts'
+import { runInside } from '../../support/run-inside.ts'
+
+const GATEWAY = 'https://gateway.example.com'
+
+async function rootWith(t: Test, files: Readonly<Record<string, string>> = {}): Promise<string> {
+  const root = await mkdtemp(join(tmpdir(), 'tagseal-root-'))
+  t.teardown(() => rm(root, { recursive: true, force: true }))
+  for (const [path, text] of Object.entries(files)) {
+    await mkdir(dirname(join(root, path)), { recursive: true })
+    await writeFile(join(root, path), text)
+  }
+  return root
+}
+
+const doctor = async (root: string, ...args: string[]) =>
+  await runInside(['doctor', '--root', root, '--gateway', GATEWAY, ...args])
+
+await t.test('what is written is shown first, and nothing is written without a yes', async (t) => {
+  const root = await rootWith(t, { 'etc/docker/daemon.json': '{\n  "log-level": "warn"\n}\n' })
+  const shown = await doctor(root, '--write', 'docker')
+  t.equal(shown.exit, 1)
+  t.match(shown.stdout, `--- /etc/docker/daemon.json\n+++ /etc/docker/daemon.json\n`)
+  t.match(shown.stdout, `+  "registry-mirrors": [`)
+  t.match(shown.stderr, /hint: nothing is written yet; add --yes/)
+  t.same(await readdir(join(root, 'etc/docker')), ['daemon.json'])
+  t.match(await readFile(join(root, 'etc/docker/daemon.json'), 'utf8'), /^\{\n {2}"log-level": "warn"\n\}\n$/)
+})
+
+await t.test(
+  'what was there is kept beside it, with the rest of its lines, and the second time nothing changes',
+  async (t) => {
+    const before = '{\n  "log-level": "warn",\n  "registry-mirrors": ["https://mirror.example.com"]\n}\n'
+    const root = await rootWith(t, { 'etc/docker/daemon.json': before })
+    const wrote = await doctor(root, '--write', 'docker', '--yes')
+    t.equal(wrote.exit, 0, wrote.stderr)
+    const folder = join(root, 'etc/docker')
+    const [file = '', copy = ''] = (await readdir(folder)).toSorted()
+    t.match(copy, /^daemon\.json\.\d{8}T\d{6}Z\.bak$/)
+    t.equal(await readFile(join(folder, copy), 'utf8'), before)
+    t.same(JSON.parse(await readFile(join(folder, file), 'utf8')), {
+      'log-level': 'warn',
+      'registry-mirrors': [GATEWAY],
+    })
+    const again = await doctor(root, '--write', 'docker', '--yes')
+    t.match(again, { exit: 0, stdout: 'nothing to change\n' })
+    t.equal((await readdir(folder)).length, 2)
+    t.equal((await doctor(root, '--config-only')).exit, 0)
+  },
+)
+
+const CONFIGS: Record<string, { before: string; expected: RegExp }> = {
+  'without the table': {
+    before: '# ours\nversion = 3\nroot = "/data"\n',
+    expected:
+      /^# ours\nversion = 3\nroot = "\/data"\n\n\[plugins\."io\.containerd\.cri\.v1\.images"\.registry\]\n {2}config_path = "\/etc\/containerd\/certs\.d"\n$/,
+  },
+  'with the table and another one behind it': {
+    before:
+      'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry] # here\n  config_path = ""\n[debug]\nlevel = "info"\n',
+    expected: /registry\] # here\n {2}config_path = "\/etc\/containerd\/certs\.d"\n\[debug\]\nlevel = "info"\n$/,
+  },
+}
+for (const [name, { before, expected }] of Object.entries(CONFIGS)) {
+  await t.test(`a config.toml ${name} gets one line, and every folder that is there its hosts.toml`, async (t) => {
+    const hosts = 'etc/containerd/certs.d/quay.io/hosts.toml'
+    const root = await rootWith(t, { 'etc/containerd/config.toml': before, [hosts]: 'server = "https://quay.io"\n' })
+    t.equal((await doctor(root, '--config-only')).exit, 1)
+    const wrote = await doctor(root, '--write', 'containerd', '--yes')
+    t.equal(wrote.exit, 0, wrote.stderr)
+    t.match(await readFile(join(root, 'etc/containerd/config.toml'), 'utf8'), expected)
+    t.match(await readFile(join(root, hosts), 'utf8'), `[host."${GATEWAY}"]`)
+    t.equal((await doctor(root, '--config-only')).exit, 0)
+    t.match(await doctor(root, '--write', 'containerd', '--yes'), { exit: 0, stdout: 'nothing to change\n' })
+  })
+}
+
+await t.test('lines of others that stay open are named', async (t) => {
+  const other = 'etc/containers/registries.conf.d/000-ours.conf'
+  const line = '[[registry]]\nprefix = "docker.io/library"\nlocation = "docker.io/library"\n'
+  const root = await rootWith(t, { [other]: line })
+  const wrote = await doctor(root, '--write', 'podman', '--registry', 'docker.io', '--yes')
+  t.equal(wrote.exit, 1)
+  t.match(wrote.stderr, /warning: still open: \/etc\/containers\/registries\.conf\.d\/000-ours\.conf:3: /)
+})
+
+await t.test('the verifier of containerd 2 is a program that can be run', async (t) => {
+  const root = await rootWith(t)
+  t.equal(
+    (await doctor(root, '--write', 'verifier', '--policy', "/etc/it's.yaml", '--agent', '/run/a.sock', '--yes')).exit,
+    0,
+  )
+  const file = join(root, 'opt/containerd/image-verifier/bin/tagseal')
+  t.equal((await stat(file)).mode & 0o777, 0o755)
+  t.match(
+    await readFile(file, 'utf8'),
+    /'verifier' '--policy' '\/etc\/it'\\''s\.yaml' '--agent' '\/run\/a\.sock' "\$@" 2>&1\n$/,
+  )
+})
+
+const WRONG: Record<
+  string,
+  { args: readonly string[]; files?: Readonly<Record<string, string>>; exit: number; code: string }
+> = {
+  'an engine that is none': { args: ['--write', 'rkt'], exit: 2, code: 'USAGE' },
+  'a gateway that is no address': { args: ['--gateway', 'gateway.example.com'], exit: 2, code: 'USAGE' },
+  'an engine to try that is none': { args: ['--try', 'rkt'], exit: 2, code: 'USAGE' },
+  'podman without registries': { args: ['--write', 'podman'], exit: 2, code: 'USAGE' },
+  'two registries with ports for podman': {
+    args: ['--write', 'podman', '--registry', 'a.io:1', '--registry', 'b.io:2'],
+    exit: 2,
+    code: 'USAGE',
+  },
+  'a configuration that cannot be read': {
+    args: ['--write', 'docker'],
+    files: { 'etc/docker/daemon.json': '{' },
+    exit: 2,
+    code: 'FILE_MALFORMED',
+  },
+  'mirrors that exclude what would be written': {
+    args: ['--write', 'containerd'],
+    files: {
+      'etc/containerd/config.toml': 'plugins."io.containerd.grpc.v1.cri".registry.mirrors.a.endpoint = ["b"]\n',
+    },
+    exit: 2,
+    code: 'FILE_MALFORMED',
+  },
+}
+for (const [name, { args, files, exit, code }] of Object.entries(WRONG)) {
+  await t.test(`refuses ${name}`, async (t) => {
+    const root = await rootWith(t, files)
+    const gateway = args.includes('--gateway') ? [] : ['--gateway', GATEWAY]
+    const ran = await runInside(['doctor', '--root', root, ...gateway, ...args])
+    t.equal(ran.exit, exit)
+    t.match(ran.stderr, `(${code})`)
+  })
+}
+
+await t.test('the canary', async (t) => {
+  const lab = await openGatewayLab()
+  t.teardown(lab.close)
+  const image = buildImage()
+  lab.registry.serve(image)
+  lab.sign({ '1.0': image.manifest })
+  const root = await rootWith(t)
+  const written = ['--root', root, '--gateway', lab.url]
+  t.equal((await runInside(['doctor', ...written, '--write', 'docker', '--yes'])).exit, 0)
+  const asked = async (canary: string, gateway = lab.url) =>
+    await runInside(['doctor', '--root', root, '--gateway', gateway, '--canary', canary])
+
+  await t.test('is refused by the gateway, and what was not tried is named', async (t) => {
+    const ran = await asked(`${NAME}:unsigned`)
+    t.equal(ran.exit, 0, ran.stdout)
+    t.match(ran.stdout, /^canary: the gateway at http:\S+: refused: tagseal: /m)
+    t.match(ran.stdout, /^canary: docker: not tried: /m)
+    t.match(ran.stdout, /^containerd: not found$/m)
+    const { stdout } = await runInside(['doctor', ...written, '--canary', `${NAME}:unsigned`, '--json'])
+    t.match(JSON.parse(stdout), {
+      enforced: true,
+      engines: [{ engine: 'docker', findings: [] }],
+      trials: [{ outcome: 'refused' }],
+    })
+  })
+  await t.test('that passes is a hole', async (t) =>
+    t.match(await asked(`${NAME}:1.0`), { exit: 1, stdout: /: admitted: / }),
+  )
+  await t.test('by a registry that is no gateway of ours proves nothing', async (t) => {
+    const other = createServer((_request, response) => response.writeHead(403).end('{"errors":[{"message":"no"}]}'))
+    other.listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    t.teardown(() => other.close())
+    const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}`
+    t.equal((await runInside(['doctor', '--root', root, '--gateway', url, '--write', 'docker', '--yes'])).exit, 0)
+    t.match(await asked(`${NAME}:1.0`, url), { exit: 3, stdout: /: unknown: / })
+  })
+  await t.test('cannot be tried where no gateway answers', async (t) => {
+    t.equal(
+      (await runInside(['doctor', '--root', root, '--gateway', 'http://127.0.0.1:1', '--write', 'docker', '--yes']))
+        .exit,
+      0,
+    )
+    t.match(await asked(`${NAME}:1.0`, 'http://127.0.0.1:1'), { exit: 3 })
+  })
+})
+
+await t.test('a machine without an engine enforces nothing', async (t) => {
+  t.match(await doctor(await rootWith(t), '--config-only'), {
+    exit: 3,
+    stdout: /docker: not found\ncontainerd: not found\npodman: not found/,
+  })
+})
