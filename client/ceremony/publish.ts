@@ -82,11 +82,19 @@ async function follow(context: Context, opened: Opened): Promise<Published> {
   }
 }
 
-/** What was collected takes the place of keys: nothing of the proposal is signed here. */
+/**
+ * What was collected takes the place of keys: nothing of the proposal is signed here. A file that has to have another
+ * version than was signed, because a restored server lost some, is another file.
+ */
 function signedAlready({ keyring }: Desk, opened: Opened): Desk['keyring'] {
   const parts = partsOf(opened)
-  const sign = async (payload: Uint8Array): Promise<readonly Signature[]> =>
-    parts.find(({ signed }) => sameBytes(signed.payload, payload))?.signed.signatures ?? []
+  const sign = async (payload: Uint8Array): Promise<readonly Signature[]> => {
+    const part = parts.find(({ signed }) => sameBytes(signed.payload, payload))
+    if (part !== undefined) return part.signed.signatures
+    const [companion] = opened.companions
+    const { role, version } = { role: companion?.role ?? TARGETS, version: companion?.signed.body.version ?? 0 }
+    throw new CeremonyError('FILES_STALE', { repository: opened.proposal.repository, role, version })
+  }
   return { ...keyring, sign }
 }
 

@@ -5,6 +5,7 @@ import { DEFAULT_LIMITS, keySetOf, ROOT, TARGETS } from '../../tuf/index.ts'
 import type { Codec, PublicKey, RootKeys } from '../../tuf/index.ts'
 import { editsFor, foundingOf, proposalOf, refreshed } from '../ceremony/make.ts'
 import { namesIn } from '../ceremony/names.ts'
+import type { KeyNames } from '../ceremony/names.ts'
 import type { Opened } from '../ceremony/opened.ts'
 import { linksTo, openSource } from '../ceremony/source.ts'
 import type { Context } from '../context.ts'
@@ -130,7 +131,9 @@ async function proposeFirst(context: Context, wishes: Wishes): Promise<Opened> {
   }
   context.terminal.note(`${repository} has no trust data on ${api.server} yet: this founds it`)
   const edits = foundingEdits(plan, codec, nativeSuite, context.clock())
-  return foundingOf(edits, codec, new Map([...rootKeys.names, ...targetsKeys.names]), repository)
+  const names = new Map([...rootKeys.names, ...targetsKeys.names])
+  refuseSameName(names)
+  return foundingOf(edits, codec, names, repository)
 }
 
 async function proposeNext(context: Context, wishes: Wishes): Promise<Opened> {
@@ -144,6 +147,7 @@ async function proposeNext(context: Context, wishes: Wishes): Promise<Opened> {
   }
   const standing = await (await context.repository(repository)).refreshToPublish(context.signal)
   const { change, names } = await changeFrom(context, wishes, standing)
+  refuseSameName(namesAfter(standing, change, names))
   const edits = await editsFor(standing, change, names, context)
   return await proposalOf(standing, edits, { repository, roots: await linksTo(context, repository, standing) })
 }
@@ -161,6 +165,17 @@ async function changeFrom(context: Context, { repository, root, targets, online 
   )
   const change: Partial<RootKeys> = { root: wantedRoot, targets: wantedTargets, ...Object.fromEntries(replaced) }
   return { change, names: new Map([...wantedRoot.names, ...wantedTargets.names]) }
+}
+
+/** What the keys that stay are called, and those that join. */
+function namesAfter({ root }: Standing, change: Partial<RootKeys>, added: KeyNames): KeyNames {
+  const listed = new Set([change.root, change.targets].flatMap((set) => set?.keys.map(({ id }) => String(id)) ?? []))
+  return new Map([...namesIn(root), ...added].filter(([id]) => listed.has(id)))
+}
+
+function refuseSameName(names: KeyNames): void {
+  const twice = [...names.values()].find((name, i, all) => all.indexOf(name) < i)
+  if (twice !== undefined) throw usage(`two keys would be called ${twice}`, 'give one of them another name: NAME=KEY')
 }
 
 async function newOnlineKey(context: Context, repository: string, role: OnlineRole, codec: Codec): Promise<PublicKey> {

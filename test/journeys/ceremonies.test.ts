@@ -99,6 +99,12 @@ await t.test('a ceremony of three of five', { skip }, async (t) => {
     })
   })
 
+  await t.test('two keys cannot have one name', async (t) => {
+    const key = await makeKey(bob, 'another')
+    const came = await bob.online(['root', 'propose', repository, '--add-root', `carol=${key}`])
+    t.match(came, { exit: 2, code: 'USAGE', stderr: /two keys would be called carol/ })
+  })
+
   await t.test('tuf-js follows all of it', async (t) => {
     const updater = await stockClient(t, ceremony)
     t.equal(`sha256:${(await updater.getTargetInfo('1.0'))?.hashes['sha256']}`, digest)

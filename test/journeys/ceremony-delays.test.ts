@@ -99,6 +99,37 @@ await t.test('what happens while people sign', { skip }, async (t) => {
   })
 })
 
+await t.test('a proposal that comes from another server under the same keys', { skip }, async (t) => {
+  const [here, there] = [await openCeremony(t), await openCeremony(t)]
+  const { repository } = here
+  const alice = here.holder('alice')
+  const key = await makeKey(alice)
+  const atServer = async (url: string, ...args: string[]) => done(t, await alice.run([...args, '--server', url]))
+  for (const [url, name] of [
+    [there.url, 'there'],
+    [here.url, 'here'],
+  ] as const) {
+    const file = alice.path(`${name}.json`)
+    here.clock.now += 1000 // or both would found it by the very same root
+    await atServer(url, 'root', 'propose', repository, '--add-root', key, '--add-targets', key, '--out', file)
+    await atServer(url, 'root', 'sign', file, '--yes', '--offline')
+    const elsewhere = { TAGSEAL_HOME: alice.path(name) }
+    done(t, await alice.run(['root', 'publish', file, '--server', url], elsewhere))
+    const pin = ['trust', 'add', repository, '--tofu', '--server', url]
+    done(t, await alice.run(pin, elsewhere))
+    const next = ['root', 'propose', repository, '--renew', '--out', alice.path(`next-${name}.json`)]
+    done(t, await alice.run(next, elsewhere))
+  }
+  const home = { TAGSEAL_HOME: alice.path('here') }
+  t.match(await alice.run(['root', 'review', alice.path('next-here.json')], home), { exit: 0 })
+  for (const more of [[], ['--offline']]) {
+    const came = await alice.run(['root', 'review', alice.path('next-there.json'), ...more], home)
+    t.match(came, { exit: 1, code: 'OTHER_CHAIN', stderr: /this machine has another root 1 / }, more.join())
+  }
+  const stranger = await alice.run(['root', 'review', alice.path('next-there.json'), '--server', here.url])
+  t.match(stranger, { exit: 1, code: 'OTHER_CHAIN', stderr: /the server has another root 1 / })
+})
+
 await t.test('a rotation that this machine cannot sign alone', { skip }, async (t) => {
   const { ceremony, alice, bob, pipeline } = await twoOfTwo(t)
   const { repository, carry } = ceremony
