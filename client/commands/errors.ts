@@ -16,6 +16,8 @@ export type CommandFailures = {
   readonly ROOT_LOST: { readonly repository: string; readonly stolen: number; readonly threshold: number }
   /** A key that was to leave many repositories is still in some. */
   readonly LEFT_UNDONE: { readonly key: string; readonly undone: number; readonly repositories: number }
+  /** A play came out otherwise than it may: either the drill or what it drills is broken. */
+  readonly DRILL_FAILED: { readonly what: string }
   readonly ENGINE_MISSING: { readonly tried: string }
   readonly ENGINE_FAILED: { readonly engine: string; readonly why: string }
   readonly INTERRUPTED: Record<string, never>
@@ -36,6 +38,7 @@ const SENTENCE: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string
   ROOT_LOST: (d) =>
     `whoever has ${d.stolen} of the root keys of ${d.repository}, of which ${d.threshold} suffice, can replace every other key; no signature brings back clients that believe them`,
   LEFT_UNDONE: (d) => `${d.undone} of ${d.repositories} repositories may still list ${d.key}`,
+  DRILL_FAILED: (d) => `the drill failed: ${d.what}`,
   ENGINE_MISSING: (d) => `none of ${d.tried} is installed`,
   ENGINE_FAILED: (d) => `${d.engine} failed: ${d.why}`,
   INTERRUPTED: () => 'interrupted',
@@ -55,6 +58,7 @@ const HINT: { readonly [C in CommandCode]?: (d: CommandFailures[C]) => string } 
   STILL_SIGNED: (d) => `have whoever holds those keys run: tagseal revoke ${d.image}`,
   ROOT_LOST: () => 'run the commands above in their order; what every pin names decides from then on',
   LEFT_UNDONE: () => 'run the same command again: it goes on where it ended, with the same new key',
+  DRILL_FAILED: () => 'run it again with --verbose; --server-program FILE names another tagseal-server',
   ENGINE_MISSING: () => 'install one, or have skopeo write a folder: --engine skopeo --output DIR',
   ENGINE_FAILED: () => 'the image passed; see that the engine works by itself, or name another with --engine',
   INTERNAL: () => 'this is a bug in tagseal; run it again with --verbose and report what it prints',

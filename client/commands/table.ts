@@ -46,6 +46,10 @@ export const COMMANDS: Readonly<Record<string, Entry | Group>> = {
     summary: 'print versions, keys, thresholds and expiries of a repository',
     load: async () => (await import('./status.ts')).statusCommand,
   },
+  drill: {
+    summary: 'play each theft of a key against a scratch copy, and print what its thief achieves',
+    load: async () => (await import('./drill.ts')).drillCommand,
+  },
   trust: {
     summary: 'whom this machine trusts for which repositories',
     example: 'tagseal trust list',

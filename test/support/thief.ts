@@ -2,18 +2,17 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
+import type { StolenKey } from '../../client/drill/theft.ts'
 import { openOnlineKey } from '../../keys/online.ts'
 import { nativeSuite } from '../../keys/native/suite.ts'
-import { keyFields, readPublicKey, signAs } from '../../keys/public-key.ts'
-import type { Signer } from '../../keys/signer.ts'
-import { codecOf, DEFAULT_LIMITS, instant, version } from '../../tuf/index.ts'
-import type { Metadata, PublicKey, Snapshot, Timestamp } from '../../tuf/index.ts'
+import { keyFields, readPublicKey } from '../../keys/public-key.ts'
 import { openKek } from '../../server/kek.ts'
 import type { OnlineRole } from '../../server/storage/store.ts'
 import { REPOSITORY } from './incident-lab.ts'
 import type { IncidentLab } from './incident-lab.ts'
 
-export type StolenKey = { readonly key: PublicKey; readonly signer: Signer }
+export { forgeSnapshot, forgeTimestamp } from '../../client/drill/theft.ts'
+export type { StolenKey } from '../../client/drill/theft.ts'
 
 /** From a copy of the database, and of the key that opens it. */
 export async function stealOnline(t: Test, { server }: IncidentLab, role: OnlineRole): Promise<StolenKey> {
@@ -55,53 +54,4 @@ export async function intercept(t: Test, { url }: IncidentLab): Promise<Intercep
     proxy.close()
   })
   return { url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`, files, genuine }
-}
-
-const SEAT = { suite: nativeSuite, limits: DEFAULT_LIMITS }
-const TEN_YEARS = 10 * 365 * 86_400_000
-
-export type Forging = { readonly to: number; readonly now: number; readonly rootFile: Uint8Array }
-
-/** A timestamp at that version, good for ten years, over this snapshot. */
-export async function forgeTimestamp(
-  { key, signer }: StolenKey,
-  from: Uint8Array,
-  snapshot: Uint8Array,
-  { to, now, rootFile }: Forging,
-): Promise<Uint8Array> {
-  const codec = codecOf(rootFile, DEFAULT_LIMITS)
-  const { body } = codec.decode('timestamp', from, SEAT)
-  const listed = codec.decode('snapshot', snapshot, SEAT).body
-  const hashes = new Map(
-    [...(body.snapshot.hashes?.keys() ?? [])].map((name) => [name, nativeSuite.hash(name as 'sha256', snapshot)]),
-  )
-  const meta = {
-    ...body.snapshot,
-    ...(body.snapshot.version === undefined ? {} : { version: listed.version }),
-    length: snapshot.length,
-    hashes,
-  }
-  return await sealed(rootFile, { ...aged(body, to, now, rootFile), snapshot: meta }, { key, signer })
-}
-
-/** A snapshot at that version, with whatever he wants listed. */
-export async function forgeSnapshot(
-  stolen: StolenKey,
-  from: Uint8Array,
-  { to, now, rootFile }: Forging,
-  change: (body: Snapshot) => Snapshot = (body) => body,
-): Promise<Uint8Array> {
-  const { body } = codecOf(rootFile, DEFAULT_LIMITS).decode('snapshot', from, SEAT)
-  return await sealed(rootFile, change(aged(body, to, now, rootFile)), stolen)
-}
-
-function aged<M extends Snapshot | Timestamp>(body: M, to: number, now: number, rootFile: Uint8Array): M {
-  const expires = now + TEN_YEARS
-  const expiresText = codecOf(rootFile, DEFAULT_LIMITS).date(expires)
-  return { ...body, version: version(to), expires: instant(Math.floor(expires / 1000) * 1000), expiresText }
-}
-
-async function sealed(rootFile: Uint8Array, body: Metadata, { key, signer }: StolenKey): Promise<Uint8Array> {
-  const codec = codecOf(rootFile, DEFAULT_LIMITS)
-  return codec.assemble(body, [await signAs(key, signer, codec.encode(body))])
 }
