@@ -33,7 +33,7 @@ set -euo pipefail
 cd "$SANDBOX"
 trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
 listening() {
-  for _ in $(seq 100); do
+  for _ in $(seq 600); do
     if (exec 3<>/dev/tcp/127.0.0.1/"$1") 2>/dev/null; then return 0; fi
     sleep 0.1
   done
@@ -41,7 +41,7 @@ listening() {
   return 1
 }
 signer_listening() {
-  for _ in $(seq 100); do
+  for _ in $(seq 600); do
     if [ -S signer.sock ]; then return 0; fi
     sleep 0.1
   done
