@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
-import type { StorageSummary } from './storage/store.ts'
+import type { MetadataStore, StorageSummary } from './storage/store.ts'
 
 export type Metrics = {
   readonly contentType: string
@@ -15,10 +15,11 @@ export type Metrics = {
 export type MetricsOptions = {
   readonly clock: () => number
   readonly summary: () => Promise<StorageSummary>
+  readonly expiries: MetadataStore['expiries']
 }
 
 /** Figures for operators. Names of repositories are not among them: there may be many, and some are nobody's business. */
-export function makeMetrics({ clock, summary }: MetricsOptions): Metrics {
+export function makeMetrics({ clock, summary, expiries }: MetricsOptions): Metrics {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
@@ -50,11 +51,13 @@ export function makeMetrics({ clock, summary }: MetricsOptions): Metrics {
     registers,
   })
   const measure = storageGauges(registry, clock, summary)
+  const measureExpiries = expiryGauges(registry, clock, expiries)
   const children = new Map<string, (times: number) => void>()
   return {
     contentType: registry.contentType,
     async text() {
       await measure()
+      await measureExpiries()
       return registry.metrics()
     },
     request(route, status, times = 1) {
@@ -90,5 +93,22 @@ function storageGauges(registry: Registry, clock: () => number, summary: () => P
     size.set(bytes)
     age.set(oldestTimestamp === undefined ? 0 : (now - oldestTimestamp) / 1000)
     left.set(firstExpiry === undefined ? 0 : (firstExpiry - now) / 1000)
+  }
+}
+
+/** Three values each, however many repositories there are. A role that nobody has is left out. */
+function expiryGauges(registry: Registry, clock: () => number, expiries: MetadataStore['expiries']) {
+  const labelNames = ['role'] as const
+  const gauge = (name: string, help: string) =>
+    new Gauge({ name: `tagseal_${name}`, help, labelNames, registers: [registry] })
+  const left = gauge('role_left_seconds', 'Until the first file of that role expires; negative where one has.')
+  const due = gauge('roles_expiring', 'Files of that role with a fifth of their life left, or less.')
+  return async () => {
+    const now = clock()
+    left.reset()
+    for (const [role, { first, due: many }] of Object.entries(await expiries(now))) {
+      due.set({ role }, many)
+      if (first !== undefined) left.set({ role }, (first - now) / 1000)
+    }
   }
 }

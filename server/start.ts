@@ -95,7 +95,7 @@ async function assemble(
     shared: settings.sharedOnlineKey,
     failed: (error) => logger.warn({ err: error }, 'the signer does not know what was published'),
   })
-  const metrics = makeMetrics({ clock, summary: () => metadata.summary() })
+  const metrics = makeMetrics({ clock, summary: () => metadata.summary(), expiries: metadata.expiries })
   const common = {
     online,
     lifetimes: lifetimesOf(settings),

@@ -1,4 +1,5 @@
 import type { Context } from '../context.ts'
+import { warnOfExpiry } from '../publish/expiry.ts'
 import { holderOf } from '../publish/place.ts'
 import { allRoles, counts, rolesFor } from '../publish/standing.ts'
 import type { Standing } from '../publish/standing.ts'
@@ -27,6 +28,7 @@ type SignedTag = { readonly tag: string; readonly digest: string; readonly lengt
 async function signedTags(context: Context, repository: string): Promise<readonly SignedTag[]> {
   const standing = await (await context.repository(repository)).refresh(context.signal)
   const roles = await allRoles(standing)
+  warnOfExpiry(context, repository, standing)
   const tags = new Set(roles.flatMap(({ file }) => [...(file?.targets.keys() ?? [])]))
   const signed = await Promise.all([...tags].map((tag) => effective(standing, tag)))
   return signed.filter((tag) => tag !== undefined).toSorted((a, b) => byName(a.tag, b.tag))

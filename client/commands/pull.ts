@@ -8,7 +8,7 @@ import { CommandError, usage } from './errors.ts'
 import { parseTagged } from './images.ts'
 import type { TaggedImage } from './images.ts'
 import { POLICY_OPTION } from './policy-option.ts'
-import { verifyImage } from './verify.ts'
+import { verifyImage, warnOfExpiries } from './verify.ts'
 
 const ENGINES = ['docker', 'podman', 'skopeo'] as const satisfies readonly EngineName[]
 
@@ -28,7 +28,9 @@ export const pullCommand = defineCommand({
     const image = parseTagged(input.one('IMAGE'))
     const output = input.text('output')
     const engine = openEngine(await chooseEngine(context, input.text('engine'), output), context.env)
-    const { digest, role } = await verifyImage(context, image, input.text('policy'))
+    const verified = await verifyImage(context, image, input.text('policy'))
+    warnOfExpiries(context, [verified])
+    const { digest, role } = verified
     context.terminal.detail(`${engine.name} pulls ${pinned(image, digest)}`)
     const { name, tag } = image
     const { signal } = context

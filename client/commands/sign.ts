@@ -6,6 +6,8 @@ import { PublishError } from '../publish/errors.ts'
 import { publishOrPropose } from '../publish/publish-or-propose.ts'
 import { findWhole, targetOf } from '../publish/in-registry.ts'
 import type { Pending } from '../proposals/propose.ts'
+import { warnOfExpiry } from '../publish/expiry.ts'
+import type { Standing } from '../publish/standing.ts'
 import { planSigning } from '../publish/tags.ts'
 import { pinned } from '../registry/reference.ts'
 import { directoryCache } from '../trust/directory-cache.ts'
@@ -122,7 +124,13 @@ async function signRepository(
         if (!counts) uncounted.add(name)
       },
     })
-    const { published, pending } = await publishOrPropose(desk, plan)
+    let last: { readonly standing: Standing; readonly renewed: ReadonlySet<string> } | undefined
+    const { published, pending } = await publishOrPropose(desk, async (standing) => {
+      const edits = await plan(standing)
+      last = { standing, renewed: new Set(edits.map((edit) => edit.role)) }
+      return edits
+    })
+    if (last !== undefined) warnOfExpiry(context, repository, last.standing, last.renewed)
     for (const name of uncounted)
       context.terminal.warn(`neither docker nor tagseal asks ${name} for a tag, unless it is told to`)
     if (!published && pending === undefined)

@@ -1,7 +1,8 @@
 import { authorityOf, roleName, ROOT, SNAPSHOT, TIMESTAMP } from '../../tuf/index.ts'
-import type { Authority, Codec, RoleName, TopRole } from '../../tuf/index.ts'
+import type { Authority, Codec, RoleName } from '../../tuf/index.ts'
 import { allBins, BINS } from '../publish/layout.ts'
-import { isDue } from '../publish/customs.ts'
+import { expiryText, inDays, isExpiring, verbOf } from '../publish/expiry.ts'
+import type { Dated } from '../publish/expiry.ts'
 import { allRoles } from '../publish/standing.ts'
 import type { HoldingRole, Standing } from '../publish/standing.ts'
 import { proposalsWaiting } from '../proposals/waiting.ts'
@@ -25,8 +26,8 @@ export const statusCommand = defineCommand({
     const roles = await rolesOf(standing)
     const { codec } = standing
     for (const role of roles) {
-      if (isExpiring(role, codec, now))
-        context.terminal.warn(`${role.name} of ${name} ${verb(role, now)} ${inDays(role, now)}: ${remedy(role, name)}`)
+      const file = datedOf(role)
+      if (file !== undefined && isExpiring(file, codec, now)) context.terminal.warn(expiryText(file, name, now))
     }
     if (proposals !== undefined && proposals > 0) {
       const wait = proposals === 1 ? '1 proposal waits' : `${proposals} proposals wait`
@@ -88,38 +89,8 @@ function inOne(bins: readonly Role[]): readonly Role[] {
   ]
 }
 
-function kindOf({ name }: Role): TopRole {
-  switch (name) {
-    case ROOT:
-      return 'root'
-    case SNAPSHOT:
-      return 'snapshot'
-    case TIMESTAMP:
-      return 'timestamp'
-    default:
-      return 'targets'
-  }
-}
-
-function isExpiring(role: Role, codec: Codec, now: number): boolean {
-  return role.published !== undefined && isDue(codec, kindOf(role), role.published.expires, now)
-}
-
-function remedy(role: Role, repository: string): string {
-  const kind = kindOf(role)
-  if (kind === 'root') return `tagseal rotate ${repository} root --key ID renews it, also with the key it has`
-  if (kind === 'targets') return `the next "tagseal sign" as ${role.name} renews it`
-  return 'the server has not renewed it in time'
-}
-
-function verb({ published }: Role, now: number): string {
-  return published !== undefined && published.expires <= now ? 'expired' : 'expires'
-}
-
-function inDays({ published }: Role, now: number): string {
-  const hours = ((published?.expires ?? now) - now) / 3_600_000
-  if (hours <= 0) return `${Math.floor(-hours / 24)} days ago`
-  return hours < 48 ? `in ${Math.floor(hours)} hours` : `in ${Math.floor(hours / 24)} days`
+function datedOf({ name, published }: Role): Dated | undefined {
+  return published && { name, expires: published.expires }
 }
 
 function lineOf(role: Role, now: number): readonly string[] {
@@ -132,7 +103,7 @@ function lineOf(role: Role, now: number): readonly string[] {
     role.name,
     `version ${version}`,
     size,
-    `${verb(role, now)} ${new Date(expires).toISOString().slice(0, 10)} (${inDays(role, now)})`,
+    `${verbOf({ ...role, expires }, now)} ${new Date(expires).toISOString().slice(0, 10)} (${inDays({ ...role, expires }, now)})`,
     keys,
   ]
 }
@@ -147,7 +118,7 @@ function documentOf(role: Role, codec: Codec, now: number): object {
     published: true,
     version,
     expires: new Date(expires).toISOString(),
-    expiring: isExpiring(role, codec, now),
+    expiring: isExpiring({ name: role.name, expires }, codec, now),
     ...(tags === undefined ? {} : { tags }),
     ...keys,
   }

@@ -2,8 +2,10 @@ import type { Context } from '../context.ts'
 import { failureOf } from '../exit.ts'
 import type { Failure } from '../exit.ts'
 import { failureDocument, tellFailure } from '../failure-text.ts'
+import { warnOfExpiry } from '../publish/expiry.ts'
 import { pinned } from '../registry/reference.ts'
 import { ClientError } from '../trust/errors.ts'
+import type { View } from '../trust/repository.ts'
 import { defineCommand, flag, many } from './declare.ts'
 import type { Answer } from './declare.ts'
 import { parseTagged } from './images.ts'
@@ -38,15 +40,27 @@ export type Verified = {
   readonly digest: string
   readonly length: number
   readonly role: string
+  /** What the answer was taken from. */
+  readonly view: View | undefined
 }
 type Verdict = Verified | { readonly image: TaggedImage; readonly failure: Failure; readonly error: unknown }
 
 /** The signed digest of one image. Throws where it is not signed, or not as the digest that was named. */
 export async function verifyImage(context: Context, image: TaggedImage, policy: string | undefined): Promise<Verified> {
-  const verdict = await (await context.verdicts(policy)).judge(image)
+  const verdicts = await context.verdicts(policy)
+  const verdict = await verdicts.judge(image)
   if (verdict.kind === 'unsigned') throw new ClientError('TAG_NOT_SIGNED', { repository: image.name, tag: image.tag })
   const { digest, length, role } = verdict
-  return { image, digest, length, role }
+  const standing = await verdicts.standing(image.name)
+  return { image, digest, length, role, view: standing?.view }
+}
+
+/** Once for each repository, however many of its tags were asked for. */
+export function warnOfExpiries(context: Context, verified: readonly Verified[]): void {
+  const views = new Map(
+    verified.flatMap(({ image, view }) => (view === undefined ? [] : [[image.name, view] as const])),
+  )
+  for (const [repository, view] of views) warnOfExpiry(context, repository, view)
 }
 
 /** Everything below the digest, fetched and hashed. */
@@ -88,6 +102,7 @@ function answerOf(context: Context, verdicts: readonly Verdict[]): Answer {
     tellFailure(context.terminal, failure, `${image.text}: `)
   }
   const passed = verdicts.filter((verdict) => 'digest' in verdict)
+  warnOfExpiries(context, passed)
   const lines = first === undefined ? passed.map(({ image, digest }) => pinned(image, digest)) : []
   const document = {
     images: verdicts.map(documentOf),

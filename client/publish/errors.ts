@@ -113,6 +113,8 @@ const HINT: { readonly [C in PublishCode]?: (d: PublishFailures[C]) => string } 
   TAG_MOVED: (d) => `sign what you pushed by its digest: tagseal sign ${d.image} --digest ${d.digest}`,
   TAG_CHANGED: (d) => `tagseal history ${d.image} shows who signed what; sign again if yours is meant`,
   CONFLICT: () => 'try again; nothing was published',
+  UPDATE_REFUSED: (d) =>
+    d.reason === 'ROOT_CERTIFICATE' ? `renew the root first: tagseal rotate ${d.repository} root --key ID` : '',
   UNAUTHORIZED: () => 'give a token with --token-file FILE or TAGSEAL_TOKEN_FILE',
   NOT_THERE: () => 'check the name and the server',
   DENIED: () => "ask the server's owner: tagseal-server token create --repo PATTERN --allow pull,push",

@@ -3,7 +3,7 @@ import { delegatedAuthority, firstTargets, nextTargets, version } from '../../tu
 import type { Codec, RoleName, TargetFile, Targets } from '../../tuf/index.ts'
 import { digestOf } from '../trust/repository.ts'
 import { PublishError } from './errors.ts'
-import { BINS, binToRenew, isOwner, keysOfOwner, spreadIfLarge } from './layout.ts'
+import { allBins, BINS, binToRenew, isOwner, keysOfOwner, spreadIfLarge } from './layout.ts'
 import { customsOf, isDue } from './customs.ts'
 import { holderOf, placeFor, refuseShadowed } from './place.ts'
 import type { Place, PlaceWish } from './place.ts'
@@ -61,19 +61,53 @@ function signingEdits(
   return spreadIfLarge(edit, keysOfOwner(role), suite, context)
 }
 
-/** Bins expire one by one: whoever publishes into one also looks after another, and renews it when it is due. */
+/**
+ * Whoever signs a tag also renews what the tag's answer rests on, where it is due and its keys are here: in a large
+ * repository nobody would touch `targets` and the role above the bins otherwise.
+ */
 async function renewal(standing: Standing, edits: readonly Edit[], wish: SignWish): Promise<readonly Edit[]> {
   const [targets, bins] = await rolesFor(standing, [...wish.tags.keys()][0] ?? '')
-  if (targets === undefined || bins?.name !== BINS || bins.file === undefined) return []
-  const role = binToRenew(bins.file, standing.snapshot.version)
-  // What can be published at once must not wait for others because of a bin.
+  const holders = bins?.name === BINS ? [targets, bins] : [targets]
+  // What can be published at once must not wait for others because of what is renewed beside it.
   const waits = edits.some(({ authorities }) => !authorities.every(wish.canSign))
-  const able = wish.canSign(bins.authority) || (waits && wish.canHelp(bins.authority))
-  if (role === undefined || edits.some((edit) => edit.role === role) || !able) return []
-  const { file } = await standing.get({ role, delegator: bins.file })
-  if (!isDue(standing.codec, 'targets', file.expires, wish.clock())) return []
-  const held = { name: role, authority: delegatedAuthority(bins.file, role), file, version: file.version }
-  return [editOf(held, {}, { codec: standing.codec, clock: wish.clock })]
+  const able = ({ authority }: HoldingRole) => wish.canSign(authority) || (waits && wish.canHelp(authority))
+  const due = holders
+    .filter((role) => role !== undefined)
+    .filter((role) => able(role) && isLeft(role, standing, edits, wish))
+  const bin = bins?.name === BINS && able(bins) ? await binsToRenew(standing, bins, wish) : []
+  const left = bin.filter(({ name }) => !edits.some((edit) => edit.role === name))
+  return [...due, ...left].map((role) => editOf(role, {}, { codec: standing.codec, clock: wish.clock }))
+}
+
+function isLeft(
+  { name, file }: HoldingRole,
+  { codec }: Standing,
+  edits: readonly Edit[],
+  { clock }: SignWish,
+): boolean {
+  if (file === undefined || edits.some((edit) => edit.role === name)) return false
+  return isDue(codec, 'targets', file.expires, clock())
+}
+
+/**
+ * Bins expire one by one: whoever publishes into one also looks after another, and renews it when it is due. Where that
+ * one has expired already nobody did for long, and all of them are looked at.
+ */
+async function binsToRenew(standing: Standing, bins: HoldingRole, wish: SignWish): Promise<readonly HoldingRole[]> {
+  const { codec, snapshot } = standing
+  if (bins.file === undefined) return []
+  const delegator = bins.file
+  const held = async (role: RoleName): Promise<HoldingRole> => {
+    const { file } = await standing.get({ role, delegator })
+    return { name: role, authority: delegatedAuthority(delegator, role), file, version: file.version }
+  }
+  const next = binToRenew(delegator, snapshot.version)
+  const first = next === undefined ? undefined : await held(next)
+  const now = wish.clock()
+  if (first?.file === undefined || !isDue(codec, 'targets', first.file.expires, now)) return []
+  if (first.file.expires > now) return [first]
+  const all = await Promise.all(allBins(delegator).map(held))
+  return all.filter(({ file }) => file !== undefined && isDue(codec, 'targets', file.expires, now))
 }
 
 export type RevokeWish = {

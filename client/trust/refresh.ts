@@ -45,8 +45,8 @@ export type RefreshOptions = {
   readonly anchor: Anchor
   readonly name?: NamePolicy | undefined
   /**
-   * For whoever publishes over what expired: root, targets and delegated roles may have expired. Timestamp and snapshot
-   * may not, or a mirror that stands still could have an old state signed anew.
+   * For whoever publishes over what expired: all but the timestamp may have expired, or a mirror that stands still could
+   * have an old state signed anew. A fresh timestamp names the very snapshot, whoever is to renew that.
    */
   readonly toPublish?: boolean | undefined
   /** How far the clock may have gone back, in milliseconds; five minutes where nothing is said. */
@@ -189,15 +189,24 @@ async function updateTimestamp(run: Run, trust: AfterRoot): Promise<AfterTimesta
 /** The file that was kept serves as long as it is what the timestamp announces. Else it still bars the way back. */
 async function updateSnapshot(run: Run, trust: AfterTimestamp): Promise<AfterSnapshot> {
   const kept = run.kept.get('snapshot')
-  const current = kept && unlessRefused(() => run.record.sawSnapshot(acceptSnapshot(trust, kept)))
+  const current = kept && unlessRefused(() => run.record.sawSnapshot(acceptedSnapshot(run, trust, kept)))
   if (kept !== undefined && current !== undefined) return used(run, 'snapshot', { bytes: kept, value: current })
   const previous = kept && stillTrusted(trust, 'snapshot', kept)
   const accept = (bytes: Uint8Array) => {
-    const got = acceptSnapshot(trust, bytes, previous)
+    const got = acceptedSnapshot(run, trust, bytes, previous)
     if (previous !== undefined) refuseLessHeard(run, got, previous)
     return run.record.sawSnapshot(got)
   }
   return await stored(run, 'snapshot', await demand(run, snapshotFile(trust), accept))
+}
+
+function acceptedSnapshot(
+  run: Run,
+  trust: AfterTimestamp,
+  bytes: Uint8Array,
+  previous?: Verified<Snapshot>,
+): AfterSnapshot {
+  return { ...acceptSnapshot(leniently(run, trust), bytes, previous), now: trust.now }
 }
 
 function refuseLessHeard({ kept }: Run, trust: AfterSnapshot, previous: Verified<Snapshot>): void {

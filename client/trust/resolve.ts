@@ -33,7 +33,9 @@ export type Delegated = {
   readonly find: (path: string, signal?: AbortSignal, order?: SearchOrder) => Promise<Found | undefined>
   /** Every delegated role once, in the order of the search: by name and, of hash bins, all of them. */
   readonly all: (signal?: AbortSignal) => AsyncGenerator<RoleFile, void, undefined>
-  /** When the first of the roles that were asked for so far expires. */
+  /** The roles that were asked for so far. */
+  readonly asked: () => readonly RoleFile[]
+  /** When the first of them expires. */
   readonly freshUntil: () => number
   /** One role by the word of one delegator. */
   readonly get: (wanted: Wanted, signal?: AbortSignal) => Promise<RoleFile>
@@ -112,6 +114,7 @@ export function delegatedRoles(
   return {
     get,
     listedVersion,
+    asked: () => [...fetched.values()],
     freshUntil: () => Math.min(...[...fetched.values()].map(({ file }) => file.expires)),
     async find(path, signal, order) {
       const steps = search(trust, path, order)

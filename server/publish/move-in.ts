@@ -51,7 +51,15 @@ export async function arriving(
     refuseTooHigh(SNAPSHOT, past.snapshot.version)
     const stored = async (role: RoleName) => pastFile(parts, role)
     const uploaded = parts.current
-    const next = await validate(completion, { repository, judge, state: undefined, uploaded, stored, lastSigned })
+    const next = await validate(completion, {
+      repository,
+      judge,
+      state: undefined,
+      uploaded,
+      stored,
+      lastSigned,
+      moving: true,
+    })
     return { ...next, files: [...olderRoots(judge, parts), ...next.files] }
   } catch (error) {
     if (isTrustError(error)) throw untrusted(error)

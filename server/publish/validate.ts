@@ -53,6 +53,8 @@ export type Candidate = {
   readonly uploaded: ReadonlyMap<RoleName, Uint8Array>
   /** The stored file of a role. */
   readonly stored: (role: RoleName) => Promise<Uint8Array | undefined>
+  /** It comes whole from another server: what has expired there is its signers' business, who could not sign it here yet. */
+  readonly moving?: true
   /** Of a deleted repository of that name, or before a backup was put back. */
   readonly lastSigned?: LastSigned
 }
@@ -82,7 +84,8 @@ export async function validate(completion: Completion, candidate: Candidate): Pr
   refuseLargeSnapshot(drafted.snapshot, candidate.judge)
   const afterTargets = await acceptTopTargets(candidate, { ...drafted.trust, suite: trust.suite })
   await refuseLessHeard(candidate, afterTargets)
-  const accepted = await acceptUploaded(afterTargets, await nextFiles(candidate))
+  const judging = candidate.moving === true ? regardlessOfExpiry(afterTargets) : afterTargets
+  const accepted = await acceptUploaded(judging, await nextFiles(candidate))
   const anew = await begunAnew(afterTargets, accepted, candidate.state, candidate.stored)
   const roles = await changedRoles(candidate, decoded, afterTargets, accepted)
   for (const { role, file, previous: before } of roles) rules.refuseUnwritable(role, before, file)
@@ -165,12 +168,12 @@ function refuseLargeSnapshot(snapshot: Uint8Array | undefined, { limits }: Judge
 }
 
 async function acceptTopTargets(
-  { uploaded, stored }: Candidate,
+  { uploaded, stored, moving }: Candidate,
   trust: Parameters<typeof acceptTargets>[0],
 ): Promise<AfterTargets> {
   const bytes = uploaded.get(TARGETS)
-  if (bytes !== undefined) return acceptTargets(trust, bytes)
-  const kept = await stored(TARGETS)
+  if (bytes !== undefined && moving !== true) return acceptTargets(trust, bytes)
+  const kept = bytes ?? (await stored(TARGETS))
   if (kept === undefined) throw invalidUpdate('INCOMPLETE', { missing: TARGETS })
   return { ...acceptTargets(regardlessOfExpiry(trust), kept), now: trust.now }
 }

@@ -20,6 +20,7 @@ export type ReaderDeps = {
   readonly files: Pick<ServedFiles, 'get'>
   readonly metrics: FrameDeps['metrics']
   readonly sightings: MetadataDeps['sightings']
+  readonly clock: () => number
   readonly logger: Logger
   readonly forwarder: Pick<Forwarder, 'forward'>
 }

@@ -59,7 +59,8 @@ async function open({ settings, serves, host, port, tls }: Order): Promise<Reade
   const store = openSqliteReading(settings.data)
   const forwarder = makeForwarder(socketPathIn(settings.data), () => !app.server.listening)
   const files = provenFiles(store, openServedFiles(store.metadata, shareOf(settings)))
-  const app = buildReader({ settings, serves, store, files, forwarder, logger, metrics: tally, sightings: tally }, tls)
+  const deps = { settings, serves, store, files, forwarder, logger, metrics: tally, sightings: tally, clock: Date.now }
+  const app = buildReader(deps, tls)
   const drain = makeDrain(app.server, settings.drainTimeout)
   await app.listen({ host, port, listenTextResolver: () => `reader ${process.pid} accepts connections` })
   const address = app.server.address()

@@ -14,7 +14,7 @@ const schema = {
   tags: ['trust'],
   summary: 'A metadata file, byte for byte as it was published.',
   description:
-    'Current files by role (`timestamp.json`, `targets.json`, `targets/releases.json`), any kept version (`4.targets.json`) or the file of one hash (`targets.<sha256>.json`). Every root is kept forever, other files for some minutes after they were superseded. Answers carry a strong ETag, honour If-None-Match, and may be compressed by gzip.',
+    'Current files by role (`timestamp.json`, `targets.json`, `targets/releases.json`), any kept version (`4.targets.json`) or the file of one hash (`targets.<sha256>.json`). Every root is kept forever, other files for some minutes after they were superseded. Answers carry a strong ETag, honour If-None-Match, and may be compressed by gzip. `Warning: 299` says of a file that it expires, once a fifth of its life is left.',
   security: [{}, { token: [] }],
   params: {
     type: 'object',
@@ -47,6 +47,7 @@ export type MetadataDeps = {
   readonly files: Pick<ServedFiles, 'get'>
   readonly settings: Settings
   readonly sightings: Pick<Sightings, 'note'>
+  readonly clock: () => number
   /** Who asks. Throws unless they may read the repository; called where the server is private. */
   readonly requireReader: (request: FastifyRequest, repository: string) => Promise<Caller>
 }
@@ -54,7 +55,10 @@ export type MetadataDeps = {
 const FOREVER = 'max-age=31536000, immutable'
 
 /** `GET /v2/:repository/_trust/tuf/:file`. Answers the stored bytes untouched: any other byte would break their hashes. */
-export function getMetadata(app: FastifyInstance, { files, settings, requireReader, sightings }: MetadataDeps): void {
+export function getMetadata(
+  app: FastifyInstance,
+  { files, settings, requireReader, sightings, clock }: MetadataDeps,
+): void {
   app.get<{ Params: Params }>('/v2/:repository/_trust/tuf/:file', { schema }, async (request, reply) => {
     const { repository, file } = request.params
     repositoryName(repository)
@@ -77,6 +81,8 @@ export function getMetadata(app: FastifyInstance, { files, settings, requireRead
     void reply.header('last-modified', served.lastModified)
     void reply.header('cache-control', served.immutable ? forever : askAgain(settings))
     void reply.header('vary', settings.private ? 'accept-encoding, authorization' : 'accept-encoding')
+    const { warning } = served
+    if (warning !== undefined && clock() >= warning.from) void reply.header('warning', warning.text)
     if (matchesEtag(headers['if-none-match'], etag)) return reply.code(304).send()
     if (small !== undefined) void reply.header('content-encoding', 'gzip')
     return reply.type('application/json').send(bytes)

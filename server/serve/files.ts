@@ -1,5 +1,6 @@
 import { promisify } from 'node:util'
 import { gzip as gzipWithCallback } from 'node:zlib'
+import { ROOT } from '../../tuf/index.ts'
 import { Problem } from '../problem.ts'
 import type { AwaitedFile, MetadataStore, StoredFile } from '../storage/store.ts'
 import { parseFileName } from './file-name.ts'
@@ -19,6 +20,8 @@ export type Served = {
   readonly etag: string
   /** When it was stored, as HTTP writes it. */
   readonly lastModified: string
+  /** What to say of it from when on, because it expires soon; undefined for what is not to be renewed. */
+  readonly warning: { readonly from: number; readonly text: string } | undefined
   /** Named by its version or hash: it will never be another. */
   readonly immutable: boolean
   /** Compressed once, for all readers; undefined where it does not pay. */
@@ -127,6 +130,7 @@ function servedOf(stored: StoredFile, { version, sha256 }: WantedFile, cached: b
     version: stored.version,
     etag: `"${stored.sha256}"`,
     lastModified: new Date(stored.storedAt).toUTCString(),
+    warning: warningOf(stored, version),
     immutable: version !== undefined || sha256 !== undefined,
     async gzip() {
       // What is not kept would be compressed for each reader anew, which is a way to keep a server busy.
@@ -135,4 +139,15 @@ function servedOf(stored: StoredFile, { version, sha256 }: WantedFile, cached: b
       return compressed
     },
   }
+}
+
+/**
+ * As HTTP has it (RFC 7234 5.5, code 299). A fifth of a life is left: of the time between when a file was stored, which is
+ * when it was signed or soon after, and its end. Old roots stay as they are for good.
+ */
+function warningOf({ role, version, expires, storedAt }: StoredFile, asked: number | undefined): Served['warning'] {
+  if (role === ROOT && asked !== undefined) return undefined
+  const name = /^[\w./-]{1,128}$/.test(role) ? role : 'a delegated role'
+  const text = `299 - "${name} ${version} expires at ${new Date(expires).toISOString()}"`
+  return { from: expires - (expires - storedAt) / 5, text }
 }

@@ -256,6 +256,13 @@ export const MIGRATIONS: readonly string[] = [
     at INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- What people renew, by when it ends and by when a fifth of its life is left.
+  CREATE INDEX file_expiry ON file (iif(role IN ('root', 'targets'), role, 'delegated'), expires)
+    WHERE superseded_at IS NULL AND role NOT IN ('snapshot', 'timestamp');
+  CREATE INDEX file_warning ON file (iif(role IN ('root', 'targets'), role, 'delegated'), expires - (expires - stored_at) / 5)
+    WHERE superseded_at IS NULL AND role NOT IN ('snapshot', 'timestamp');
+  `,
 ]
 
 /**

@@ -14,6 +14,7 @@ import type {
   FileRecord,
   LastSigned,
   MetadataStore,
+  OwnedRole,
   Publication,
   ReadingStore,
   RepositoryState,
@@ -72,6 +73,7 @@ export function metadataIn(sql: Sql, marks: MarkWriter | undefined): MetadataSto
     ...filesIn(sql),
     ...listsIn(sql),
     ...upkeepIn(sql),
+    expiries: expiriesIn(sql),
     history: historyIn(sql),
     changedTags: changedTagsIn(sql),
     changedDelegations: changedDelegationsIn(sql),
@@ -224,6 +226,21 @@ function listsIn(sql: Sql): Pick<MetadataStore, 'repositories' | 'due' | 'summar
         }
       })
     },
+  }
+}
+
+function expiriesIn(sql: Sql): MetadataStore['expiries'] {
+  const kind = "iif(role IN ('root', 'targets'), role, 'delegated')"
+  const owned = "superseded_at IS NULL AND role NOT IN ('snapshot', 'timestamp')"
+  const first = sql.prepare<[string], { first: number | null }>(
+    `SELECT min(expires) AS first FROM file WHERE ${owned} AND ${kind} = ?`,
+  )
+  const due = sql.prepare<[string, number], { due: number }>(
+    `SELECT count(*) AS due FROM file WHERE ${owned} AND ${kind} = ? AND expires - (expires - stored_at) / 5 <= ?`,
+  )
+  return async (now) => {
+    const of = (role: OwnedRole) => ({ first: first.get(role)?.first ?? undefined, due: due.get(role, now)?.due ?? 0 })
+    return sql.run(() => ({ root: of('root'), targets: of('targets'), delegated: of('delegated') }))
   }
 }
 

@@ -116,6 +116,11 @@ export type ChangedDelegation = {
 /** `after`, `before`: the last one of the page before. */
 export type Page<T> = { readonly limit: number; readonly from?: T }
 
+/** Of the files that people renew: of every repository's root, of its targets, or of all its delegated roles. */
+export type OwnedRole = 'root' | 'targets' | 'delegated'
+/** `first`: when the first of them expires, or expired. `due`: how many have a fifth of their life left, or less. */
+export type Expiries = { readonly first: number | undefined; readonly due: number }
+
 export type MetadataStore = {
   /**
    * All of them in one durable step. For each: false, and nothing of it stored, where the repository moved on from
@@ -153,6 +158,7 @@ export type MetadataStore = {
   /** Gives freed pages back to the disk, a bounded number at a time. True while there are more. */
   readonly reclaim: () => Promise<boolean>
   readonly summary: () => Promise<StorageSummary>
+  readonly expiries: (now: number) => Promise<Readonly<Record<OwnedRole, Expiries>>>
 }
 
 export type Removal = { readonly repository: string; readonly at: number; readonly audit: NewAuditEntry }

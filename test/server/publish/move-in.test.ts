@@ -208,3 +208,16 @@ await t.test(
     t.same(after, [(before[0] ?? 0) + 1, (before[1] ?? 0) + 1])
   },
 )
+
+await t.test('what has expired at the old server moves all the same, for its signers to sign here', async (t) => {
+  const years = 4 * 365 * 86_400_000 // targets and delegated roles of Notary live for three, its roots for ten
+  const server = await openTestServer(t, {}, { now: NOW + years })
+  const state = '01-alpha-delegation-x509'
+  const { repository = '' } = STATES[state] ?? {}
+  const files = await arrival(server, state, repository, { expires: NOW + 2 * years })
+  const answer = await send(server, repository, files)
+  t.equal(answer.statusCode, 200, answer.body)
+  const served = await server.get(`/v2/${repository}/_trust/tuf/targets.json`)
+  t.ok(served.json<{ signed: { expires: string } }>().signed.expires < new Date(server.clock.now).toISOString())
+  t.ok(versionIn((await server.get(`/v2/${repository}/_trust/tuf/timestamp.json`)).body) > 0)
+})
