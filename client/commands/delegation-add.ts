@@ -2,10 +2,11 @@ import { customsOf } from '../publish/customs.ts'
 import { planDelegation } from '../publish/delegating.ts'
 import type { WantedRole } from '../publish/delegating.ts'
 import { openDesk } from '../publish/desk.ts'
+import { parseLifetime } from '../publish/lifetime.ts'
 import { publicKeyOf } from '../publish/found.ts'
 import { publishOrPropose } from '../publish/publish-or-propose.ts'
 import { parseRepo } from '../registry/reference.ts'
-import { count, defineCommand, flag, list, one } from './declare.ts'
+import { count, defineCommand, flag, list, one, text } from './declare.ts'
 import type { Answer } from './declare.ts'
 import { pathsOf, pathsText } from './delegation-paths.ts'
 import { usage } from './errors.ts'
@@ -27,12 +28,16 @@ export const delegationAddCommand = defineCommand({
     ),
     threshold: count('N', 'how many of its keys must sign; 1 where nothing is said'),
     path: list('P', 'tags it may sign, as a pattern: 1.*; may be repeated; every tag where nothing is said'),
+    lifetime: text('TIME', 'how long what it signs is good: 12h, 30d, 8w; a year where nothing is said'),
     terminating: flag('for those tags, no role after it is asked'),
     'allow-pending': flag('exit with 0 also where this waits for the signatures of others'),
   },
-  examples: ['tagseal delegation add registry.example.com/team/app releases --key ./team.pub.pem --path "1.*"'],
+  examples: [
+    'tagseal delegation add registry.example.com/team/app releases --key ./team.pub.pem --path "1.*"',
+    'tagseal delegation add registry.example.com/team/app nightly --key "ssh-ed25519 AAAA... ci" --path "nightly-*" --lifetime 7d',
+  ],
   notes: [
-    'Run again for a role that exists, it adds keys, and replaces threshold and paths where they are given.',
+    'Run again for a role that exists, it adds keys, and replaces threshold, paths and lifetime where they are given.',
     'releases/team-a is delegated by the role releases where there is one, every other role by targets.',
     'Until the role has published once, clients refuse tags that only it could have signed.',
   ].join('\n'),
@@ -42,7 +47,9 @@ export const delegationAddCommand = defineCommand({
     const paths = input.list('path')
     const terminating = input.flag('terminating')
     const keys = await Promise.all(input.list('key').map((given) => givenKey(context, given)))
-    if (keys.length === 0) throw usage('a role needs keys', 'give a public key: --key FILE')
+    const lifetime = lifetimeOf(input.text('lifetime'))
+    const changes = paths.length > 0 || terminating || lifetime !== undefined || input.count('threshold') !== undefined
+    if (keys.length === 0 && !changes) throw usage('a role needs keys', 'give a public key: --key FILE')
     const desk = await openDesk(context, repository)
     let now: WantedRole | undefined
     try {
@@ -51,6 +58,8 @@ export const delegationAddCommand = defineCommand({
       const role = typed(() => customs.newRole(named))
       if (terminating && !customs.terminates)
         throw usage('nothing ends a search in this repository', 'leave --terminating out')
+      if (lifetime !== undefined && !customs.keepsUnknown)
+        throw usage('a repository of Notary has no place to keep a lifetime', 'leave --lifetime out')
       const wish = {
         repository,
         role,
@@ -59,6 +68,7 @@ export const delegationAddCommand = defineCommand({
         replacesScope: paths.length > 0,
         threshold: input.count('threshold'),
         terminating,
+        lifetime,
         canSign: desk.keyring.canSign,
         found: (wanted: WantedRole) => (now = wanted),
       }
@@ -72,6 +82,12 @@ export const delegationAddCommand = defineCommand({
     }
   },
 })
+
+function lifetimeOf(text: string | undefined): number | undefined {
+  const seconds = text === undefined ? undefined : parseLifetime(text)
+  if (text === undefined || seconds !== undefined) return seconds
+  throw usage(`${text} is no lifetime`, 'write it as 12h, 30d or 8w; from an hour to ten years')
+}
 
 /** What the role may do from now on: what it had before counts, and not only what was typed. */
 function answerFor(

@@ -1,4 +1,5 @@
 import type { DelegatedRole } from '../../tuf/index.ts'
+import { lifetimeIn, lifetimeText } from '../publish/lifetime.ts'
 import { allRoles } from '../publish/standing.ts'
 import type { HoldingRole } from '../publish/standing.ts'
 import { parseRepo } from '../registry/reference.ts'
@@ -37,10 +38,26 @@ function delegationsIn(roles: readonly HoldingRole[]): readonly Delegation[] {
 function lineOf({ by, entry, version }: Delegation): readonly string[] {
   const published = version === undefined ? 'not published' : `version ${version}`
   const keys = `${entry.threshold} of ${entry.keyids.length}: ${entry.keyids.map(shortId).join(', ')}`
-  return [entry.name, `by ${by}`, published, keys, `${pathsText(entry)}${entry.terminating ? ' (terminating)' : ''}`]
+  const lifetime = lifetimeIn({ role: entry })
+  const notes = [
+    ...(entry.terminating ? ['terminating'] : []),
+    ...(lifetime === undefined ? [] : [`for ${lifetimeText(lifetime)}`]),
+  ]
+  const paths = `${pathsText(entry)}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`
+  return [entry.name, `by ${by}`, published, keys, paths]
 }
 
 function documentOf({ by, entry, version }: Delegation): object {
   const { name: role, threshold, keyids: keys, terminating } = entry
-  return { role, by, threshold, keys, paths: pathsOf(entry), terminating, version: version ?? null }
+  const lifetime = lifetimeIn({ role: entry })
+  return {
+    role,
+    by,
+    threshold,
+    keys,
+    paths: pathsOf(entry),
+    terminating,
+    ...(lifetime === undefined ? {} : { lifetime: lifetime / 1000 }),
+    version: version ?? null,
+  }
 }

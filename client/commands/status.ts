@@ -3,6 +3,7 @@ import type { Authority, Codec, RoleName } from '../../tuf/index.ts'
 import { allBins, BINS } from '../publish/layout.ts'
 import { expiryText, inDays, isExpiring, verbOf } from '../publish/expiry.ts'
 import type { Dated } from '../publish/expiry.ts'
+import { lifetimeIn } from '../publish/lifetime.ts'
 import { allRoles } from '../publish/standing.ts'
 import type { HoldingRole, Standing } from '../publish/standing.ts'
 import { proposalsWaiting } from '../proposals/waiting.ts'
@@ -89,8 +90,8 @@ function inOne(bins: readonly Role[]): readonly Role[] {
   ]
 }
 
-function datedOf({ name, published }: Role): Dated | undefined {
-  return published && { name, expires: published.expires }
+function datedOf({ name, authority, published }: Role): Dated | undefined {
+  return published && { name, expires: published.expires, lifetime: lifetimeIn(authority) }
 }
 
 function lineOf(role: Role, now: number): readonly string[] {
@@ -118,7 +119,7 @@ function documentOf(role: Role, codec: Codec, now: number): object {
     published: true,
     version,
     expires: new Date(expires).toISOString(),
-    expiring: isExpiring({ name: role.name, expires }, codec, now),
+    expiring: isExpiring({ name: role.name, expires, lifetime: lifetimeIn(role.authority) }, codec, now),
     ...(tags === undefined ? {} : { tags }),
     ...keys,
   }

@@ -97,6 +97,12 @@ export function customsOf({ dialect }: Pick<Codec, 'dialect'>): Customs {
 }
 
 /** Warnings begin, and a publish renews, with a fifth of the lifetime left. */
-export function isDue(codec: Pick<Codec, 'dialect'>, kind: TopRole, expires: number, now: number): boolean {
-  return expires - now < customsOf(codec).lifetimes[kind] / 5
+export function isDue(
+  codec: Pick<Codec, 'dialect'>,
+  kind: TopRole,
+  expires: number,
+  now: number,
+  lifetime: number = customsOf(codec).lifetimes[kind],
+): boolean {
+  return expires - now < lifetime / 5
 }

@@ -1,10 +1,20 @@
 /** Letting other keys sign some tags, as plans to publish. */
 import { withDelegation, withoutDelegation } from '../../tuf/index.ts'
-import type { Authority, DelegatedRole, PublicKey, RoleName, Scope, Suite, TargetFile } from '../../tuf/index.ts'
+import type {
+  Authority,
+  DelegatedRole,
+  PublicKey,
+  RoleName,
+  Scope,
+  Suite,
+  TargetFile,
+  Unknown,
+} from '../../tuf/index.ts'
 import { PublishError } from './errors.ts'
 import { customsOf } from './customs.ts'
 import { BINS, coveredInBins, isOwner } from './layout.ts'
 import type { Edit, Plan } from './edit.ts'
+import { withLifetime } from './lifetime.ts'
 import { allRoles } from './standing.ts'
 import type { HoldingRole } from './standing.ts'
 import { editOf } from './tags.ts'
@@ -22,6 +32,8 @@ export type DelegationWish = {
   readonly scope: Scope
   readonly replacesScope: boolean
   readonly terminating: boolean
+  /** How long its files live, in seconds; undefined leaves what the role has. */
+  readonly lifetime: number | undefined
   readonly canSign: (authority: Authority) => boolean
   /** Told what the role may do once this is in place, with what it had before. */
   readonly found: (role: WantedRole) => void
@@ -52,6 +64,9 @@ export function planDelegation(wish: DelegationWish, { clock }: Making): Plan {
     if (only !== undefined && only !== parent.name) {
       throw new PublishError('UNKNOWN_ROLE', { repository: wish.repository, role: only })
     }
+    if (entry === undefined && wish.keys.length === 0) {
+      throw new PublishError('UNKNOWN_ROLE', { repository: wish.repository, role: wish.role })
+    }
     const wanted = wantedRole(wish, parent, entry, standing.suite)
     wish.found(wanted)
     if (entry !== undefined && sameRole(entry, wanted)) return []
@@ -70,6 +85,47 @@ export function planDelegation(wish: DelegationWish, { clock }: Making): Plan {
     return more && held !== undefined && wish.canSign(authority)
       ? [edit, ...emptied, editOf({ ...held, authority }, {}, making)]
       : [edit, ...emptied]
+  }
+}
+
+export type KeyRemoval = {
+  readonly repository: string
+  readonly role: RoleName
+  /** Whether a key of the role is one of those that go. */
+  readonly isMeant: (key: PublicKey) => boolean
+  readonly canSign: (authority: Authority) => boolean
+  /** Told the keys that go. */
+  readonly found: (keys: readonly PublicKey[]) => void
+}
+
+/**
+ * The role without some of its keys, at the threshold that it has. What it published is signed again by the others where
+ * they are here. Throws UNKNOWN_ROLE, KEY_NOT_IN_ROLE, and TOO_FEW_KEYS where the others could not meet the threshold.
+ */
+export function planKeyRemoval(wish: KeyRemoval, { clock }: Making): Plan {
+  let gone = false
+  return async (standing) => {
+    const { repository, role } = wish
+    const roles = await allRoles(standing)
+    const { parent, entry } = placeOf(roles, role)
+    if (entry === undefined) throw new PublishError('UNKNOWN_ROLE', { repository, role })
+    const { delegations } = publishedOf(parent)
+    const keys = entry.keyids.flatMap((id) => delegations?.keys.get(id) ?? [])
+    const [leaving, left] = [keys.filter(wish.isMeant), keys.filter((key) => !wish.isMeant(key))]
+    if (leaving.length === 0 && gone) return []
+    if (leaving.length === 0) throw new PublishError('KEY_NOT_IN_ROLE', { role, key: 'that was named' })
+    gone = true
+    wish.found(leaving)
+    if (left.length < entry.threshold) {
+      throw new PublishError('TOO_FEW_KEYS', { repository, role, threshold: entry.threshold, left: left.length })
+    }
+    const making = { codec: standing.codec, clock }
+    const edit = editOf(parent, { delegations: withDelegation(delegations, { ...entry, keys: left }) }, making)
+    const held = roles.find(({ name }) => name === role)
+    const authority = authorityIn(edit, role)
+    return held?.file !== undefined && wish.canSign(authority)
+      ? [edit, editOf({ ...held, authority }, {}, making)]
+      : [edit]
   }
 }
 
@@ -110,6 +166,8 @@ export function publishedOf({ file, name }: HoldingRole) {
   return file
 }
 
+const NOTHING: Unknown = new Map()
+
 export type WantedRole = Parameters<typeof withDelegation>[1]
 
 function wantedRole(
@@ -128,12 +186,18 @@ function wantedRole(
     threshold: wish.threshold ?? entry?.threshold ?? 1,
     scope: wish.replacesScope ? wish.scope : (entry?.scope ?? wish.scope),
     terminating: wish.terminating || entry?.terminating === true,
+    unknown:
+      wish.lifetime === undefined
+        ? (entry?.unknown ?? NOTHING)
+        : withLifetime(entry?.unknown ?? NOTHING, wish.lifetime),
   }
 }
 
 function sameRole(entry: DelegatedRole, wanted: WantedRole): boolean {
-  const facts = ({ threshold, scope, terminating }: WantedRole | DelegatedRole, keyids: readonly string[]) =>
-    JSON.stringify([threshold, scope, terminating, keyids])
+  const facts = (
+    { threshold, scope, terminating, unknown = NOTHING }: WantedRole | DelegatedRole,
+    keyids: readonly string[],
+  ) => JSON.stringify([threshold, scope, terminating, keyids, [...unknown]])
   return (
     facts(entry, entry.keyids) ===
     facts(

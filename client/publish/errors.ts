@@ -27,6 +27,13 @@ export type PublishFailures = {
   readonly PROPOSAL_OF_OTHERS: { readonly proposal: string; readonly by: string | undefined }
   /** Others published in its place. */
   readonly PROPOSAL_STALE: { readonly repository: string; readonly proposal: string; readonly role: string }
+  /** The keys that would be left could never meet the threshold. */
+  readonly TOO_FEW_KEYS: {
+    readonly repository: string
+    readonly role: string
+    readonly threshold: number
+    readonly left: number
+  }
   readonly UNKNOWN_ROLE: { readonly repository: string; readonly role: string }
   /** No role whose keys are here may sign this tag. */
   readonly TAG_OUT_OF_SCOPE: { readonly repository: string; readonly tag: string; readonly role: string }
@@ -71,6 +78,7 @@ const SENTENCE: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string
     `proposal ${d.proposal} was begun with ${d.by === undefined ? 'another token' : `the token ${d.by}`}, and is not ours to take back`,
   PROPOSAL_STALE: (d) =>
     `proposal ${d.proposal} comes too late: another version of ${d.role} was published in its place`,
+  TOO_FEW_KEYS: (d) => `${d.role} needs ${d.threshold} of its keys to sign, and ${d.left} would be left`,
   UNKNOWN_ROLE: (d) => `${d.repository} has no role ${d.role}`,
   TAG_OUT_OF_SCOPE: (d) => `${d.role} may not sign the tag ${d.tag} of ${d.repository}`,
   TAG_SHADOWED: (d) => `${d.by} is asked for ${d.tag} before ${d.role} is, and says something else`,
@@ -107,6 +115,9 @@ const HINT: { readonly [C in PublishCode]?: (d: PublishFailures[C]) => string } 
   PROPOSAL_ALTERED: () => 'sign nothing that this server shows before you know why',
   PROPOSAL_OF_OTHERS: () => 'use that token, or one that allows admin; unsigned, it ends by itself',
   PROPOSAL_STALE: (d) => `tagseal approve ${d.repository} ${d.proposal} --renew makes it again on top of what is there`,
+  TOO_FEW_KEYS: (d) =>
+    `give it another key first: tagseal delegation add ${d.repository} ${d.role} --key FILE; or take the role away: ` +
+    `tagseal delegation remove ${d.repository} ${d.role}`,
   UNKNOWN_ROLE: (d) => `tagseal delegation list ${d.repository}`,
   TAG_OUT_OF_SCOPE: (d) => `tagseal delegation list ${d.repository} shows what ${d.role} may sign`,
   TAG_SHADOWED: (d) => `tagseal revoke ${d.repository}:${d.tag} takes the tag out of ${d.by}, with the keys of ${d.by}`,

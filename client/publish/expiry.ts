@@ -1,12 +1,13 @@
 /** What will expire soon, in words with the next command. Warnings begin with a fifth of a lifetime left. */
-import { ROOT, SNAPSHOT, TARGETS, TIMESTAMP } from '../../tuf/index.ts'
+import { delegatedAuthority, ROOT, SNAPSHOT, TARGETS, TIMESTAMP } from '../../tuf/index.ts'
 import type { Codec, RoleName, TopRole } from '../../tuf/index.ts'
 import type { View } from '../trust/repository.ts'
 import type { Terminal } from '../terminal.ts'
 import { customsOf, isDue } from './customs.ts'
+import { lifetimeIn } from './lifetime.ts'
 
-/** A file and when it ends. */
-export type Dated = { readonly name: RoleName; readonly expires: number }
+/** A file and when it ends; `lifetime` where its delegator says how long it is meant to live. */
+export type Dated = { readonly name: RoleName; readonly expires: number; readonly lifetime?: number | undefined }
 
 export function kindOf(name: RoleName): TopRole {
   switch (name) {
@@ -21,8 +22,8 @@ export function kindOf(name: RoleName): TopRole {
   }
 }
 
-export function isExpiring({ name, expires }: Dated, codec: Pick<Codec, 'dialect'>, now: number): boolean {
-  return isDue(codec, kindOf(name), expires, now)
+export function isExpiring({ name, expires, lifetime }: Dated, codec: Pick<Codec, 'dialect'>, now: number): boolean {
+  return isDue(codec, kindOf(name), expires, now, lifetime)
 }
 
 /** `root of registry.example.com/team/app expires in 40 days: ...`. */
@@ -60,7 +61,9 @@ export function warnOfExpiry(
  */
 function filesOf(view: View): readonly Dated[] {
   const { root, snapshot, targets, codec } = view
-  const asked = view.asked().map(({ role, file }) => ({ name: role, expires: file.expires }))
+  const asked = view.asked().map(({ role, file, delegator }) => {
+    return { name: role, expires: file.expires, lifetime: lifetimeIn(delegatedAuthority(delegator, role)) }
+  })
   return [
     { name: ROOT, expires: root.expires },
     { name: TARGETS, expires: targets.expires },

@@ -5,6 +5,7 @@ import { digestOf } from '../trust/repository.ts'
 import { PublishError } from './errors.ts'
 import { allBins, BINS, binToRenew, isOwner, keysOfOwner, spreadIfLarge } from './layout.ts'
 import { customsOf, isDue } from './customs.ts'
+import { lifetimeIn } from './lifetime.ts'
 import { holderOf, placeFor, refuseShadowed } from './place.ts'
 import type { Place, PlaceWish } from './place.ts'
 import type { Edit, Plan } from './edit.ts'
@@ -80,13 +81,13 @@ async function renewal(standing: Standing, edits: readonly Edit[], wish: SignWis
 }
 
 function isLeft(
-  { name, file }: HoldingRole,
+  { name, file, authority }: HoldingRole,
   { codec }: Standing,
   edits: readonly Edit[],
   { clock }: SignWish,
 ): boolean {
   if (file === undefined || edits.some((edit) => edit.role === name)) return false
-  return isDue(codec, 'targets', file.expires, clock())
+  return isDue(codec, 'targets', file.expires, clock(), lifetimeIn(authority))
 }
 
 /**
@@ -141,7 +142,8 @@ export function editOf(
   change: Parameters<typeof nextTargets>[1],
   { codec, clock }: { readonly codec: Codec; readonly clock: () => number },
 ): Edit {
-  const context = { codec, expires: clock() + customsOf(codec).lifetimes.targets }
+  const lifetime = lifetimeIn(authority) ?? customsOf(codec).lifetimes.targets
+  const context = { codec, expires: clock() + lifetime }
   const body: Targets =
     file === undefined
       ? { ...firstTargets(change, context), version: version(published + 1) }
@@ -172,7 +174,7 @@ function isSettled(place: Place, tag: string, target: TargetFile, codec: Codec, 
   if (holder !== role || signed === undefined || role.file === undefined) return false
   const same =
     signed.length === target.length && digestOf({ path: tag, target: signed }) === digestOf({ path: tag, target })
-  return same && !isDue(codec, 'targets', role.file.expires, now)
+  return same && !isDue(codec, 'targets', role.file.expires, now, lifetimeIn(role.authority))
 }
 
 function names(roles: readonly HoldingRole[]): readonly RoleName[] {

@@ -7,13 +7,14 @@ import { run as runClient } from '../../client/run.ts'
 import { monotonicNow } from '../../client/monotonic.ts'
 import { loadSettings } from '../../server/config.ts'
 import { startServer } from '../../server/start.ts'
-import type { RunningServer } from '../../server/start.ts'
 
 export type ShiftedTown = {
   /** Milliseconds since 1970; written to move time. */
   readonly clock: { now: number }
   /** `tagseal` with these words, in the home of that name. */
   readonly run: (home: string, command: string) => Promise<Said>
+  /** The same where a word has blanks in it. */
+  readonly runWords: (home: string, words: readonly string[]) => Promise<Said>
   /** Ends the server, lets that many days pass, and starts it again. */
   readonly sleep: (days: number) => Promise<void>
   /** The same town as it is now, with everybody's memory, for another story. */
@@ -28,9 +29,9 @@ export async function openShiftedTown(now: number, from?: string): Promise<Shift
   const folder = await mkdtemp(join(tmpdir(), 'tagseal-shifted-'))
   if (from !== undefined) await cp(from, folder, { recursive: true })
   const clock = { now }
-  let server: RunningServer | undefined
+  let server: Awaited<ReturnType<typeof startServer>> | undefined
 
-  async function started(): Promise<RunningServer> {
+  async function started() {
     if (server !== undefined) return server
     const flags = { data: join(folder, 'data'), listen: '127.0.0.1:0', open: true }
     const settings = loadSettings({ flags, env: {} })
@@ -43,24 +44,27 @@ export async function openShiftedTown(now: number, from?: string): Promise<Shift
     server = undefined
   }
 
+  async function runWords(home: string, words: readonly string[]): Promise<Said> {
+    const { url } = await started()
+    const [stdout, stderr]: [string[], string[]] = [[], []]
+    const env = { TAGSEAL_HOME: join(folder, home), TAGSEAL_SERVER: url, HOME: folder }
+    const code = await runClient(words, {
+      env,
+      homeDirectory: folder,
+      stdout: { write: (text: string) => stdout.push(text) },
+      stderr: { write: (text: string) => stderr.push(text) },
+      clock: () => clock.now,
+      monotonic: monotonicNow,
+      signal: new AbortController().signal,
+      version: '0.0.0',
+    })
+    return { code, stdout: stdout.join(''), stderr: stderr.join('') }
+  }
+
   return {
     clock,
-    async run(home, command) {
-      const { url } = await started()
-      const [stdout, stderr]: [string[], string[]] = [[], []]
-      const env = { TAGSEAL_HOME: join(folder, home), TAGSEAL_SERVER: url, HOME: folder }
-      const code = await runClient(command.split(' '), {
-        env,
-        homeDirectory: folder,
-        stdout: { write: (text: string) => stdout.push(text) },
-        stderr: { write: (text: string) => stderr.push(text) },
-        clock: () => clock.now,
-        monotonic: monotonicNow,
-        signal: new AbortController().signal,
-        version: '0.0.0',
-      })
-      return { code, stdout: stdout.join(''), stderr: stderr.join('') }
-    },
+    runWords,
+    run: (home, command) => runWords(home, command.split(' ')),
     async sleep(days) {
       await stop()
       clock.now += days * DAY_MS

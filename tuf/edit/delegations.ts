@@ -1,6 +1,6 @@
 import { TrustError } from '../errors.ts'
 import type { RoleName } from '../model/ids.ts'
-import type { DelegatedRole, Delegations, Scope, SuccinctRoles } from '../model/metadata.ts'
+import type { DelegatedRole, Delegations, Scope, SuccinctRoles, Unknown } from '../model/metadata.ts'
 import { roleKeys, usedKeys } from './roles.ts'
 import type { KeySet } from './roles.ts'
 
@@ -8,6 +8,8 @@ export type NewDelegation = KeySet & {
   readonly name: RoleName
   readonly scope: Scope
   readonly terminating: boolean
+  /** Further members of its entry; where it does not say, those that it had. */
+  readonly unknown?: Unknown
 }
 
 const NONE: Delegations = { keys: new Map(), roles: [], unknown: new Map() }
@@ -23,7 +25,7 @@ export function withDelegation(delegations: Delegations = NONE, added: NewDelega
   const roles = [...delegations.roles]
   const old = roles.findIndex(({ name }) => name === added.name)
   const role: DelegatedRole = {
-    ...roleKeys(added, roles[old]?.unknown),
+    ...roleKeys(added, added.unknown ?? roles[old]?.unknown),
     name: added.name,
     scope: added.scope,
     terminating: added.terminating,
