@@ -9,6 +9,7 @@ import type { CeremonyCode } from './ceremony/errors.ts'
 import type { CommandCode } from './commands/errors.ts'
 import type { HttpCode } from './http-errors.ts'
 import type { PolicyCode } from './policy/errors.ts'
+import type { LockCode } from './pinning/errors.ts'
 import type { MovingCode } from './moving/errors.ts'
 import type { PublishCode } from './publish/errors.ts'
 import type { RegistryCode } from './registry/errors.ts'
@@ -196,6 +197,16 @@ const POLICY = {
   POLICY_UNUSABLE: 3,
 } as const satisfies Record<PolicyCode, ExitCode>
 
+/** A lock that does not fit is a no; whoever wants another one writes it. */
+const LOCK = {
+  LOCK_MISSING: 1,
+  LOCK_EDITED: 1,
+  LOCK_INCOMPLETE: 1,
+  LOCK_STALE: 1,
+  LOCK_AHEAD: 1,
+  STATE_MOVED: 3,
+} as const satisfies Record<LockCode, ExitCode>
+
 const MOVING = {
   PIN_NEEDED: 2,
   PIN_NOT_FOUND: 1,
@@ -232,6 +243,7 @@ export const EXIT_CODES = {
   VerdictError: VERDICT,
   VerifierError: VERIFIER,
   PolicyError: POLICY,
+  LockError: LOCK,
   RegistryError: REGISTRY,
   KeyError: KEY,
   HttpError: HTTP,

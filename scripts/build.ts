@@ -65,6 +65,7 @@ const APART: Readonly<Record<string, string>> = {
   'client/policy/policy.ts': 'tagseal-policy.cjs',
   'client/gateway/serve.ts': 'tagseal-gateway.cjs',
   'client/doctor/main.ts': 'tagseal-doctor.cjs',
+  'client/pinning/pin.ts': 'tagseal-pin.cjs',
   'client/verifier/verify.ts': 'tagseal-verifier.cjs',
   'client/verifier/serve.ts': 'tagseal-agent.cjs',
 }

@@ -180,6 +180,10 @@ export const COMMANDS: Readonly<Record<string, Entry | Group>> = {
     summary: 'serve registries through a gateway that lets only admitted images pass',
     load: async () => (await import('./gateway.ts')).gatewayCommand,
   },
+  pin: {
+    summary: 'lock the images that Dockerfiles, compose files and manifests name to what is signed',
+    load: async () => (await import('./pin.ts')).pinCommand,
+  },
   doctor: {
     summary: 'prove that nothing gets into this machine past the signatures, or say what does',
     load: async () => (await import('./doctor.ts')).doctorCommand,

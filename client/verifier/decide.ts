@@ -19,7 +19,8 @@ export type Decide = (question: Question) => Promise<Decision>
 
 const MOST_WORDS = 1000
 
-export function openDeciding(verdicts: Verdicts): Decide {
+/** Says why an image is admitted, and throws where it is not. */
+export function openAdmitting(verdicts: Verdicts): (question: Question) => Promise<string> {
   const collected = new WeakMap<Standing, Promise<SignedDigests>>()
 
   function digestsOf(standing: Standing): Promise<SignedDigests> {
@@ -50,11 +51,16 @@ export function openDeciding(verdicts: Verdicts): Decide {
   }
 
   return async (question) => {
+    const { tag, digest } = question.image
+    return digest === undefined && tag !== undefined ? await admitTag(question, tag) : await admitDigest(question)
+  }
+}
+
+export function openDeciding(verdicts: Verdicts): Decide {
+  const admit = openAdmitting(verdicts)
+  return async (question) => {
     try {
-      const { tag, digest } = question.image
-      const why =
-        digest === undefined && tag !== undefined ? await admitTag(question, tag) : await admitDigest(question)
-      return { exit: 0, code: 'ADMITTED', reason: printable(why, MOST_WORDS) }
+      return { exit: 0, code: 'ADMITTED', reason: printable(await admit(question), MOST_WORDS) }
     } catch (error) {
       return refusal(error)
     }

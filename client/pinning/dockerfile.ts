@@ -1,0 +1,162 @@
+/** The images that a Dockerfile names: its bases, what it copies from, what it mounts, and the frontend that reads it. */
+import { expand, malformed } from './named.ts'
+import type { Named, Place, Values } from './named.ts'
+
+/** An instruction on one line, however many it was written on. */
+type Instruction = {
+  readonly name: string
+  readonly words: readonly Word[]
+  readonly line: number
+}
+type Word = { readonly text: string; readonly start: number; readonly end: number }
+
+/** Throws FILE_MALFORMED. `given` are what `--build-arg` would say. */
+export function imagesInDockerfile(text: string, file: string, given: Values): readonly Named[] {
+  const { instructions, syntax } = readInstructions(text)
+  const found: Named[] = syntax === undefined ? [] : [{ ...syntax.at, file, image: syntax.image }]
+  const stages = new Set<string>()
+  const defaults = new Map<string, { readonly value: string; readonly place: Place }>()
+  let bases = 0
+  const add = (line: number, image: string, place: Place | undefined) => {
+    if (image === 'scratch' || stages.has(image.toLowerCase())) return
+    found.push({ file, line, image, place })
+  }
+  for (const { name, words, line } of instructions) {
+    const where = { file, line }
+    if (name === 'ARG' && bases === 0) {
+      for (const word of words) takeDefault(word, { given, defaults, where })
+    } else if (name === 'FROM') {
+      const [base, as, stage] = words.filter(({ text: each }) => !each.startsWith('--'))
+      if (base === undefined) throw malformed(file, line, 'FROM names no image')
+      const values = new Map([...[...defaults].map(([key, { value }]) => [key, value] as const), ...given])
+      add(line, expand(base.text, values, where), placeOf(base, defaults, given))
+      stages.add(String(bases))
+      bases += 1
+      if (as?.text.toUpperCase() === 'AS' && stage !== undefined) stages.add(stage.text.toLowerCase())
+    } else {
+      for (const { image, place } of sources(name, words)) {
+        if (image.includes('$')) throw malformed(file, line, `${image}: docker replaces no variable here`)
+        add(line, image, place)
+      }
+    }
+  }
+  return found
+}
+
+type Defaults = Map<string, { readonly value: string; readonly place: Place }>
+
+function takeDefault(
+  { text, end }: Word,
+  { given, defaults, where }: { given: Values; defaults: Defaults; where: { file: string; line: number } },
+): void {
+  const [, name = '', written] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/s.exec(text) ?? []
+  if (written === undefined) return
+  const [, quote = '', bare = written] = /^(["'])(.*)\1$/s.exec(written) ?? []
+  const values = new Map([...[...defaults].map(([key, { value }]) => [key, value] as const), ...given])
+  const place = { start: end - written.length, end, quote: quote === '"' || quote === "'" ? quote : '' } as const
+  defaults.set(name, { value: expand(bare, values, where), place })
+}
+
+/** A variable that is the whole image is written where its default is. */
+function placeOf({ text, start, end }: Word, defaults: Defaults, given: Values): Place | undefined {
+  if (!text.includes('$')) return { start, end, quote: '' }
+  const [, braced, bare] = /^\$(?:\{([A-Za-z0-9_]+)\}|([A-Za-z0-9_]+))$/.exec(text) ?? []
+  const name = braced ?? bare ?? ''
+  return given.has(name) ? undefined : defaults.get(name)?.place
+}
+
+/** `COPY --from=IMAGE` and `RUN --mount=type=bind,from=IMAGE`. */
+function* sources(name: string, words: readonly Word[]): Generator<{ readonly image: string; readonly place: Place }> {
+  for (const { text, end } of words) {
+    if (!text.startsWith('--')) return
+    const pattern = name === 'RUN' ? /^--mount=(?:.*,)?from=([^,]*)/ : /^--from=(.*)$/
+    const match = name === 'RUN' || name === 'COPY' || name === 'ADD' ? pattern.exec(text) : null
+    const image = match?.[1]
+    if (match === null || image === undefined || image === '') continue
+    const start = end - text.length + match[0].length - image.length
+    yield { image, place: { start, end: start + image.length, quote: '' } }
+  }
+}
+
+type Syntax = { readonly image: string; readonly at: { readonly line: number; readonly place: Place } }
+
+function readInstructions(text: string): {
+  readonly instructions: readonly Instruction[]
+  readonly syntax: Syntax | undefined
+} {
+  const instructions: Instruction[] = []
+  const lines = [...linesOf(text)]
+  const directives = readDirectives(lines)
+  const { escape } = directives
+  for (let i = 0; i < lines.length; i++) {
+    const first = lines[i]
+    if (first === undefined || isBlank(first.text)) continue
+    const parts: Word[] = []
+    for (; ; i++) {
+      const line = lines[i]
+      if (line === undefined) break
+      if (isBlank(line.text)) continue // a comment between continued lines is none of them
+      const body = line.text.trimEnd()
+      const goesOn = body.endsWith(escape)
+      parts.push({ text: goesOn ? body.slice(0, -1) : body, start: line.start, end: line.start + body.length })
+      if (!goesOn) break
+    }
+    const words = parts.flatMap(wordsOf)
+    const [verb, ...rest] = words[0]?.text.toUpperCase() === 'ONBUILD' ? words.slice(1) : words
+    const name = verb?.text.toUpperCase() ?? ''
+    instructions.push({ name, words: rest, line: first.line })
+    if (['RUN', 'COPY', 'ADD'].includes(name)) i = afterHeredocs(lines, i, parts.map((part) => part.text).join(' '))
+  }
+  return { instructions, syntax: directives.syntax }
+}
+
+type Line = { readonly text: string; readonly start: number; readonly line: number }
+
+function* linesOf(text: string): Generator<Line> {
+  let start = 0
+  let line = 0
+  for (const part of text.split('\n')) {
+    line += 1
+    yield { text: part.replace(/\r$/, ''), start, line }
+    start += part.length + 1
+  }
+}
+
+function isBlank(text: string): boolean {
+  return /^\s*(?:#.*)?$/.test(text)
+}
+
+/** `# escape=` and `# syntax=` count before anything else, also before a comment. */
+function readDirectives(lines: readonly Line[]): { readonly escape: string; readonly syntax: Syntax | undefined } {
+  let escape = '\\'
+  let syntax: Syntax | undefined
+  for (const { text, start, line } of lines) {
+    const [all, name = '', value = ''] = /^\s*#\s*([A-Za-z]+)\s*=\s*(\S+)\s*$/.exec(text) ?? []
+    if (all === undefined) break
+    const at = start + text.lastIndexOf(value)
+    if (name.toLowerCase() === 'escape') escape = value
+    if (name.toLowerCase() === 'syntax') {
+      syntax = { image: value, at: { line, place: { start: at, end: at + value.length, quote: '' } } }
+    }
+  }
+  return { escape, syntax }
+}
+
+function wordsOf({ text, start }: Word): readonly Word[] {
+  return [...text.matchAll(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g)].map((match) => ({
+    text: match[0],
+    start: start + match.index,
+    end: start + match.index + match[0].length,
+  }))
+}
+
+/** The last line of what an instruction brings along: `RUN <<EOF`. */
+function afterHeredocs(lines: readonly Line[], from: number, text: string): number {
+  let i = from
+  for (const [, dash, , word = ''] of text.matchAll(/<<(-?)(["']?)([A-Za-z_][A-Za-z0-9_]*)\2/g)) {
+    const isEnd = (line: string) => (dash === '-' ? line.replace(/^\t+/, '') : line) === word
+    const end = lines.findIndex((line, k) => k > i && isEnd(line.text))
+    i = end < 0 ? lines.length : end
+  }
+  return i
+}

@@ -1,0 +1,138 @@
+/** The images that compose files and Kubernetes manifests name. */
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, Scalar } from 'yaml'
+import type { Document, Node } from 'yaml'
+import { expand, malformed } from './named.ts'
+import type { Named, Place, Values } from './named.ts'
+
+/** Nodes that are looked at, those that an alias repeats each time: a file of ten lines can name a billion. */
+const MOST_NODES = 100_000
+const DEEPEST = 64
+const CONTAINERS = ['containers', 'initContainers', 'ephemeralContainers'] as const
+
+type Page = {
+  readonly file: string
+  readonly document: Document.Parsed
+  readonly lineOf: (node: Node) => number
+  readonly look: (node: Node, depth: number) => void
+}
+
+/** Throws FILE_MALFORMED. */
+export function imagesInYaml(text: string, file: string, values: Values): readonly Named[] {
+  const lines = new LineCounter()
+  let looked = 0
+  const lineOf = (node: Node) => Math.max(lines.linePos(node.range?.[0] ?? 0).line, 1)
+  const look = (node: Node, depth: number) => {
+    looked += 1
+    if (looked > MOST_NODES || depth > DEEPEST) throw malformed(file, lineOf(node), 'it repeats or nests too much')
+  }
+  const found = parse(text, file, lines).flatMap((document) => {
+    const page = { file, document, lineOf, look }
+    const root = document.contents
+    if (!isMap(root)) return []
+    if (get(root, 'apiVersion', page) !== undefined && get(root, 'kind', page) !== undefined)
+      return [...inPods(root, page, 0)]
+    if (get(root, 'services', page) !== undefined) return [...inCompose(root, page, values)]
+    throw malformed(file, lineOf(root), 'it is neither a compose file nor a Kubernetes manifest')
+  })
+  return found.toSorted((a, b) => a.line - b.line)
+}
+
+function parse(text: string, file: string, lineCounter: LineCounter): readonly Document.Parsed[] {
+  try {
+    const documents = parseAllDocuments(text, { lineCounter, prettyErrors: false, uniqueKeys: true })
+    const list = 'empty' in documents ? [] : documents
+    for (const { errors } of list) {
+      const [mistake] = errors
+      if (mistake === undefined) continue
+      throw malformed(
+        file,
+        Math.max(lineCounter.linePos(mistake.pos[0]).line, 1),
+        mistake.message.split('\n', 1).join(''),
+      )
+    }
+    return list
+  } catch (error) {
+    if (error instanceof RangeError) throw malformed(file, 1, 'it is nested too deeply', error)
+    throw error
+  }
+}
+
+/** What an alias stands for. */
+function real(node: unknown, { document, file, lineOf }: Page): Node | undefined {
+  if (isAlias(node)) return node.resolve(document) ?? refuseAlias(file, lineOf(node))
+  return isMap(node) || isSeq(node) || isScalar(node) ? node : undefined
+}
+
+function refuseAlias(file: string, line: number): never {
+  throw malformed(file, line, 'it repeats what is not there')
+}
+
+/** A member, also of what is merged in with `<<`. */
+function get(node: Node | undefined, name: string, page: Page, depth = 0): Node | undefined {
+  if (node === undefined || !isMap<Node, Node | null>(node)) return undefined
+  page.look(node, depth)
+  const own = node.items.find(({ key }) => isScalar(key) && key.value === name)
+  if (own !== undefined) return real(own.value, page)
+  const merged = node.items.find(({ key }) => isScalar(key) && key.value === '<<')
+  const from = merged && real(merged.value, page)
+  const all = from === undefined ? [] : isSeq<Node>(from) ? from.items.map((item) => real(item, page)) : [from]
+  for (const one of all) {
+    const found = get(one, name, page, depth + 1)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+function items(node: Node | undefined, page: Page): readonly Node[] {
+  return isSeq<Node>(node) ? node.items.flatMap((item) => real(item, page) ?? []) : []
+}
+
+/** Wherever containers are: of every kind that there is, of lists, and of kinds that somebody else defined. */
+function* inPods(node: Node, page: Page, depth: number): Generator<Named, void, undefined> {
+  page.look(node, depth)
+  if (isSeq<Node>(node)) {
+    for (const item of items(node, page)) yield* inPods(item, page, depth + 1)
+    return
+  }
+  if (!isMap<Node, Node | null>(node)) return
+  for (const name of CONTAINERS) {
+    for (const container of items(get(node, name, page), page)) yield* named(get(container, 'image', page), page)
+  }
+  for (const volume of items(get(node, 'volumes', page), page)) {
+    yield* named(get(get(volume, 'image', page), 'reference', page), page)
+  }
+  for (const { value } of node.items) {
+    const below = real(value, page)
+    if (below !== undefined) yield* inPods(below, page, depth + 1)
+  }
+}
+
+function* inCompose(root: Node, page: Page, values: Values): Generator<Named, void, undefined> {
+  const services = get(root, 'services', page)
+  if (!isMap<Node, Node | null>(services)) return
+  for (const { value } of services.items) {
+    const service = real(value, page)
+    const policy = get(service, 'pull_policy', page)
+    const isBuilt = isScalar(policy) && policy.value === 'build'
+    if (!isBuilt) yield* named(get(service, 'image', page), page, values)
+    for (const volume of items(get(service, 'volumes', page), page)) {
+      const type = get(volume, 'type', page)
+      if (isScalar(type) && type.value === 'image') yield* named(get(volume, 'source', page), page, values)
+    }
+  }
+}
+
+function* named(node: Node | undefined, { file, lineOf }: Page, values?: Values): Generator<Named, void, undefined> {
+  if (node === undefined || (isScalar(node) && node.value === null)) return
+  const line = lineOf(node)
+  if (!isScalar(node) || typeof node.value !== 'string') throw malformed(file, line, 'an image is a text')
+  const image = values === undefined ? node.value : expand(node.value, values, { file, line })
+  yield { file, line, image, place: image === node.value ? placeOf(node) : undefined }
+}
+
+function placeOf({ range, type }: Scalar): Place | undefined {
+  const quote =
+    type === Scalar.PLAIN ? '' : type === Scalar.QUOTE_DOUBLE ? '"' : type === Scalar.QUOTE_SINGLE ? "'" : undefined
+  if (range === undefined || range === null || quote === undefined) return undefined
+  return { start: range[0], end: range[1], quote }
+}
