@@ -98,6 +98,7 @@ export const rotateCommand = defineCommand({
       keys: input.list('key'),
       certificates: input.list('root-cert'),
       encrypted: !input.flag('no-passphrase'),
+      stolen: stolen.length,
       compromised,
       since: sinceOf(input.text('since'), compromised, role ?? TARGETS, context.clock()),
       legacy: legacyOf(input.count('legacy'), role ?? TARGETS),
@@ -228,7 +229,8 @@ async function rotate(context: Context, rotation: Rotation, decisions: Decisions
 }
 
 /** Whoever does not say which of the keys were stolen has to reckon with all that leave. */
-function stolenCount({ gone }: Rotation, before: NewKeys, after: NewKeys): number {
+function stolenCount({ gone, stolen }: Rotation, before: NewKeys, after: NewKeys): number {
+  if (stolen > 0) return stolen
   return gone.length > 0 ? gone.length : leaving(before, after).length
 }
 

@@ -27,6 +27,8 @@ export type Rotation = {
   readonly encrypted: boolean
   /** Ids, or names here, of those that leave; the others stay. Empty: all leave that `keys` does not name. */
   readonly gone: readonly string[]
+  /** How many of `gone` were named as stolen, and not as lost. */
+  readonly stolen: number
   /** Somebody else has what leaves, and whatever was kept beside it. */
   readonly compromised: boolean
   /** Milliseconds since 1970. */

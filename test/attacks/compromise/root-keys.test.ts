@@ -57,6 +57,18 @@ await t.test('one of three root keys is stolen, where two must sign', async (t) 
   for (const person of [offline, fooled, fresh]) t.equal(await verdictOn(person, '1.0'), GOOD)
 })
 
+await t.test('one root key is stolen and another lost, where two must sign', async (t) => {
+  const { lab, keys } = await threeHolders(t)
+  const consumer = await lab.consumer()
+  t.equal(await verdictOn(consumer, '1.0'), GOOD)
+  const gone = ['--stolen', 'alice', '--lost', 'bob', '--no-passphrase', '--json']
+  const ran = await lab.owner.run(['rotate', REPOSITORY, 'root', ...gone])
+  t.match([ran.code, JSON.parse(ran.stdout)], [0, { threshold: 2 }], 'its thief could sign nothing')
+  const { keys: now } = JSON.parse(ran.stdout) as { keys: string[] }
+  t.same([now.length, now.filter((key) => keys.includes(key))], [3, keys.slice(2)])
+  t.equal(await verdictOn(consumer, '1.0'), GOOD)
+})
+
 await t.test('a repository of Notary replaces one root key of several by its id or its name', async (t) => {
   const names = ['alice', 'bob']
   const lab = await founded(t, {
