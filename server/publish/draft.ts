@@ -8,8 +8,9 @@ import type { Completion } from './complete.ts'
 export type Draft<T extends AfterRoot> = { readonly completion: Completion; readonly trust: T }
 
 /**
- * What goes with an upload can only be judged together with it, and a key signs nothing for an upload that is refused:
- * so it is judged first with something in place of our signatures. That is random, and never leaves this process.
+ * What goes with an upload can only be judged together with it, and a key that is elsewhere signs nothing for an upload
+ * that is refused: so it is judged first with something in place of our signatures. That is random, and never leaves this
+ * process. For keys that are here it is not worth its time: to sign costs less than to judge twice.
  */
 export function draftOf<T extends AfterRoot>(completion: Completion, trust: T): Draft<T> {
   const placeholder = randomBytes(64)

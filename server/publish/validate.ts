@@ -1,7 +1,7 @@
 /**
  * From an upload to the next state of a repository, or to the reason why clients would refuse it. The judgement is the
  * client's own workflow (`tuf/verify`), walked over the set as it would be served; what is added here is what a server
- * must refuse to store although a client could read it. Only what passed all of it is signed.
+ * must refuse to store although a client could read it. Keys outside of this process sign only what passed all of it.
  */
 import {
   ROOT,
@@ -79,7 +79,8 @@ export async function validate(completion: Completion, candidate: Candidate): Pr
   const { trust, previous } = await acceptRoots(candidate, completion, rules)
   const holdsSnapshot = await completion.online.holds(candidate.repository, 'snapshot', trust)
   const next = await rules.nextSnapshot({ ...candidate, decoded }, holdsSnapshot)
-  const draft = draftOf(completion, trust)
+  const { outside } = completion.online
+  const draft = outside ? draftOf(completion, trust) : { completion, trust }
   const drafted = await completed(draft.completion, candidate, { trust: draft.trust, rules }, next)
   refuseLargeSnapshot(drafted.snapshot, candidate.judge)
   const afterTargets = await acceptTopTargets(candidate, { ...drafted.trust, suite: trust.suite })
@@ -89,7 +90,7 @@ export async function validate(completion: Completion, candidate: Candidate): Pr
   const anew = await begunAnew(afterTargets, accepted, candidate.state, candidate.stored)
   const roles = await changedRoles(candidate, decoded, afterTargets, accepted)
   for (const { role, file, previous: before } of roles) rules.refuseUnwritable(role, before, file)
-  const made = await completed(completion, candidate, { trust, rules }, next)
+  const made = outside ? await completed(completion, candidate, { trust, rules }, next) : drafted
   return {
     files: [...candidate.uploaded, ...filesOf(made)].map(([role, bytes]) => newFile(candidate.judge, role, bytes)),
     changes: [...roles.map((role) => changeOf(candidate.judge, role)), ...(await emptied(candidate, next.leaving))],

@@ -16,6 +16,8 @@ import type { OnlineKeyRecord } from '../storage/store.ts'
 /** Everywhere that keys are: new ones are made in `current`; the others sign on until a root names no key of theirs. */
 export type Holders = {
   readonly current: KeyHolder
+  /** Whether keys may be elsewhere than in the database. */
+  readonly outside: boolean
   /** The one that made this key. Throws SIGNER_UNAVAILABLE where the settings name none that did. */
   readonly of: (record: OnlineKeyRecord) => KeyHolder
   readonly notReady: () => Promise<string | undefined>
@@ -47,6 +49,7 @@ export function openHolders(settings: HolderSettings, around: HolderAround): Hol
   const all = [...new Set([current, before, around.sealed])]
   return {
     current,
+    outside: all.length > 1,
     of(record) {
       const holder = all.find((each) => each.holds(record))
       if (holder !== undefined) return holder

@@ -16,6 +16,8 @@ export type Standing = { readonly root: Root; readonly codec: Codec }
 
 /** The keys this server signs snapshot and timestamp with, one set for each repository. */
 export type OnlineKeys = {
+  /** Whether some may be outside of this process, where a signature costs more and is remembered. */
+  readonly outside: boolean
   /** The key that the root names or, before there is one, the key that it should name. */
   readonly offer: (repository: string, role: OnlineRole, standing?: Prospect) => Promise<PublicKey>
   /** Another key, for the next root to name; where `most` wait for that already, the last one of those. */
@@ -85,6 +87,7 @@ export function makeOnlineKeys({ store, holders, clock, failed, shared = false }
     return keys.add(key, (now) => now.find(({ keyid }) => keyid === key.keyid))
   }
   return {
+    outside: holders.outside,
     async offer(repository, role, { codec = tufCodec, root } = {}) {
       const kept = await keys.list(repository, role)
       const chosen = kept.find((record) => names(root, role, keyOf(record, codec)))
