@@ -1,4 +1,4 @@
-/** The files of a machine, or of an image of one below a folder. Nothing here follows a link out of that folder's names. */
+/** The files of a machine, or of an image of one below a folder; an absolute link in such an image leads out of it. */
 import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { reasonOf } from '../files.ts'

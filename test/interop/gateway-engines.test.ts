@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -171,23 +171,52 @@ await t.test('stock engines through the gateway', { skip }, async (t) => {
   }
 })
 
-await t.test('a hosts.toml with a server alone: containerd 1 goes past it, and doctor says so', { skip }, async (t) => {
+await t.test('containerd pulls the canary of doctor where a hosts.toml leaves a way around', { skip }, async (t) => {
   const lab = await openLab(t)
   const containerd = await STOCK_ENGINES['containerd']?.()
   if (containerd === undefined || typeof containerd === 'string') return void t.pass('containerd is not here')
   t.teardown(containerd.stop)
   const root = await writtenFor('containerd', lab.gateway.host)
   t.teardown(() => rm(root, { recursive: true }))
-  const hosts = join(root, 'etc/containerd/certs.d')
-  const image = `${lab.town.registry.host}/team/app:none`
   await lab.town.push('none', imageWith('unsigned'))
-  const doctor = ['doctor', '--root', root, '--gateway', lab.gateway.url, '--config-only']
-  t.equal((await runInside(doctor)).exit, 0)
-  t.not((await containerd.pullBy?.(hosts, image))?.code, 0)
-  await writeFile(join(hosts, '_default', 'hosts.toml'), `server = "${lab.gateway.url}"\n`)
-  t.match(await runInside(doctor), { exit: 1, stdout: /SERVER_ALONE/ })
-  const ran = await containerd.pullBy?.(hosts, image)
-  t.comment(ran?.code === 0 ? 'this containerd goes past it' : 'this containerd does not')
+  const canary = ['--canary', `${lab.town.registry.host}/team/app:none`, '--try', 'containerd']
+  const doctor = async () =>
+    await runInside(['doctor', '--root', root, '--gateway', lab.gateway.url, ...canary], { env: containerd.env ?? {} })
+  t.match(await doctor(), { exit: 0, stdout: /canary: containerd: refused: / })
+  const file = join(root, 'etc/containerd/certs.d/_default/hosts.toml')
+  await writeFile(file, `server = "${lab.gateway.url}"\n`) // containerd 1 passes over it
+  const alone = await doctor()
+  t.match(alone, { exit: 1, stdout: /SERVER_ALONE/ })
+  t.comment(/canary: containerd: .*/.exec(alone.stdout)?.[0] ?? '')
+  await writeFile(file, `[host."${lab.gateway.url}"]\ncapabilities = ["pull", "resolve"]\n`)
+  const last = await doctor()
+  t.match(last, { exit: 1, stdout: /REGISTRY_TRIED_LAST/ })
+  t.match(last.stdout, /canary: containerd: admitted: /, 'and every containerd falls back to the registry here')
+})
+
+await t.test('podman pulls the canary of doctor where a mirror leaves a way around', { skip }, async (t) => {
+  const lab = await openLab(t)
+  const podman = await STOCK_ENGINES['podman']?.()
+  if (podman === undefined || typeof podman === 'string') return void t.pass('podman is not here')
+  t.teardown(podman.stop)
+  const { host } = lab.town.registry
+  const root = await writtenFor('podman', lab.gateway.host, ['--registry', host])
+  t.teardown(() => rm(root, { recursive: true }))
+  await lab.town.push('none', imageWith('unsigned'))
+  const file = join(root, 'etc/containers/registries.conf.d/999-tagseal.conf')
+  const own = join(podman.env?.['HOME'] ?? '', '.config', 'containers')
+  await mkdir(own, { recursive: true })
+  await copyFile(join(root, 'etc/containers/policy.json'), join(own, 'policy.json'))
+  const args = ['--gateway', lab.gateway.url, '--canary', `${host}/team/app:none`, '--try', 'podman']
+  const env = { ...podman.env, CONTAINERS_REGISTRIES_CONF: file }
+  const doctor = async () => await runInside(['doctor', '--root', root, ...args], { env })
+  t.match(await doctor(), { exit: 0, stdout: /canary: podman: refused: / })
+  const mirror = `[[registry.mirror]]\nlocation = "${lab.gateway.host}"\ninsecure = true\n`
+  await writeFile(file, `[[registry]]\nprefix = "${host}"\nlocation = "${host}"\ninsecure = true\n${mirror}`)
+  const open = await doctor()
+  t.match(open, { exit: 1, stdout: /MIRRORS_FALL_BACK/ })
+  t.match(open.stdout, /canary: podman: admitted: /)
+  t.equal(await podman.has(`${host}/team/app`), '', 'and what it pulled is removed again')
 })
 
 await t.test('docker that reaches the gateway and nobody else, by what doctor writes', { skip }, async (t) => {

@@ -15,8 +15,8 @@ export type StockEngine = {
   readonly pull: (image: string) => Promise<Ran>
   /** Pulls an image by the name of its registry, by what `tagseal doctor` wrote; where the engine has such a thing. */
   readonly pullConfigured?: (registry: string, gateway: string, image: string) => Promise<Ran>
-  /** containerd with another folder for `hosts.toml`. */
-  readonly pullBy?: (hosts: string, image: string) => Promise<Ran>
+  /** What the command line of the engine needs to reach this one. */
+  readonly env?: Readonly<Record<string, string>>
   /** What of `gateway/team/app` it has now: digests and tags in its own words; empty where it has nothing. */
   readonly has: (repository: string) => Promise<string>
   readonly stop: () => Promise<void>
@@ -76,6 +76,7 @@ async function tryStockPodman(): Promise<StockEngine | string> {
   if (typeof engine === 'string') return engine
   return {
     name: 'podman',
+    env: engine.env,
     pull: (image) => engine.run('pull', '--tls-verify=false', image),
     async pullConfigured(registry, gateway, image) {
       const root = await writtenFor('podman', gateway, ['--registry', registry])
@@ -148,7 +149,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"
       await rm(root, { recursive: true })
       return ran
     },
-    pullBy: (hosts, image) => ctr('images', 'pull', '--hosts-dir', hosts, '--snapshotter', 'native', image),
+    env: { PATH: process.env['PATH'] ?? '', CONTAINERD_ADDRESS: socket, CONTAINERD_SNAPSHOTTER: 'native' },
     has: async (repository) =>
       (await ctr('images', 'list', `name~="${repository}"`)).stdout.split('\n').slice(1).join('\n').trim(),
     stop,
