@@ -22,9 +22,12 @@ export type Mark = {
 /** Name to version, of what a file lists: roles in a snapshot, the snapshot in a timestamp. Notary lists no versions. */
 export type Listing = ReadonlyMap<string, number>
 
-/** Of one key. Clients forget with a key what it signed (5.3.11), so another one begins anew. */
+/**
+ * Of one key. Clients forget with a key what it signed (5.3.11), so one that comes after it begins anew. One that was
+ * replaced follows: whom a thief keeps from the root that replaced it still counts what it signs.
+ */
 export type Listings = {
-  /** What was published, as far as we were told. */
+  /** What was published, as far as we were told: under this key, or one that was made after it. */
   readonly floor: Listing
   /** What was signed last, be it published or lost on the way, and under which version. */
   readonly last: Listing
@@ -55,8 +58,10 @@ const CLOCKS_APART_MS = 60_000
 export function acceptNext(mark: Mark | undefined, listings: Listings, asked: Asked, bounds: Bounds): Mark {
   const { role, body, sha256, now } = asked
   refuseExpiry(asked, bounds)
-  if (mark !== undefined && body.version === mark.version && sha256 === mark.sha256) return mark // our answer was lost
-  if (mark !== undefined && body.version <= mark.version) {
+  const isAgain = body.version === mark?.version && sha256 === mark.sha256
+  if (isAgain && listings.lastVersion === mark.version) return mark // our answer was lost
+  // The same for another key of the role is judged by what that one signed: a new key was bound by nothing.
+  if (!isAgain && mark !== undefined && body.version <= mark.version) {
     throw new Refusal('VERSION_SPENT', { role, last: mark.version, got: body.version })
   }
   refuseLess(listings.floor, asked)

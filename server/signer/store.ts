@@ -105,6 +105,9 @@ function marksIn(sql: Sql): Pick<SignerStore, 'mark' | 'listings' | 'signed' | '
   const listings = sql.prepare<[string, string, string], ListingRow>(
     'SELECT last_version, last, floor FROM key WHERE repository = ? AND role = ? AND keyid = ?',
   )
+  const later = sql.prepare<[string, string, number], { floor: string }>(
+    'SELECT floor FROM key WHERE repository = ? AND role = ? AND created_at > ?',
+  )
   const last = sql.prepare<[number, string, string, string, string]>(
     'UPDATE key SET last_version = ?, last = ? WHERE repository = ? AND role = ? AND keyid = ?',
   )
@@ -119,10 +122,12 @@ function marksIn(sql: Sql): Pick<SignerStore, 'mark' | 'listings' | 'signed' | '
   }
   return {
     mark: (repository, role) => sql.run(() => read(repository, role)),
-    listings({ repository, role, keyid }) {
+    listings({ repository, role, keyid, createdAt }) {
       const row = sql.run(() => listings.get(repository, role, keyid))
       const { last_version: lastVersion = 0, last: signed = '{}', floor = '{}' } = row ?? {}
-      return { lastVersion, last: readListing(signed), floor: readListing(floor) }
+      const after = sql.run(() => later.all(repository, role, createdAt))
+      const floors = [floor, ...after.map((each) => each.floor)].map(readListing)
+      return { lastVersion, last: readListing(signed), floor: highest(floors) }
     },
     signed({ repository, role, keyid }, mark, listing) {
       sql.write(() => {
@@ -140,6 +145,14 @@ function marksIn(sql: Sql): Pick<SignerStore, 'mark' | 'listings' | 'signed' | '
         return true
       }),
   }
+}
+
+function highest(listings: readonly Listing[]): Listing {
+  const found = new Map<string, number>()
+  for (const [name, version] of listings.flatMap((listing) => [...listing])) {
+    found.set(name, Math.max(found.get(name) ?? 0, version))
+  }
+  return found
 }
 
 /** Pairs, for a role may have any name, `__proto__` included. */

@@ -261,6 +261,51 @@ await t.test('what is left to a thief', async (t) => {
   })
 })
 
+await t.test('a key that has signed nothing is no way around what was published', async (t) => {
+  const theft = await openTheft(t)
+  await publishedThrice(theft)
+  const { ask, sign, current, keyOf } = theft
+  const REFUSED: Record<string, { readonly body: Timestamp | Snapshot; readonly code: string }> = {
+    'the targets from before': {
+      body: listing(await current('snapshot'), { targets: 2 }),
+      code: 'LISTING_WENT_BACK',
+    },
+    'no targets': { body: listing(await current('snapshot'), { targets: undefined }), code: 'LISTING_DROPPED' },
+    'targets that are far up': {
+      body: listing(await current('snapshot'), { targets: 2 ** 30 }),
+      code: 'VERSION_TOO_FAR',
+    },
+    'an older snapshot': { body: announcing(await current('timestamp'), 1), code: 'LISTING_WENT_BACK' },
+  }
+  for (const [index, [name, { body, code }]] of Object.entries(REFUSED).entries()) {
+    await t.test(`it signs ${name}, which the key in force signs not even then`, async (t) => {
+      const [role, real] = [body.type, await keyOf(body.type)]
+      const { keyid } = (await ask('/v1/keys', { repository: REPO, role })).json
+      const above = { ...body, version: version(body.version + index) }
+      t.equal((await sign({ role, body: above, keyid: String(keyid) })).status, 200)
+      const before = theft.memory()
+      t.match((await sign({ role, body: above, keyid: real })).json, { errors: [{ code }] })
+      t.same(theft.memory(), before)
+    })
+  }
+})
+
+await t.test('a key that was replaced goes not behind what its successor published', async (t) => {
+  const theft = await openTheft(t)
+  await publishedThrice(theft)
+  const { ask, sign, current, keyOf, clock } = theft
+  const [snapshot, old] = [await current('snapshot'), await keyOf('snapshot')]
+  clock.now += 1000
+  const { keyid } = (await ask('/v1/keys', { repository: REPO, role: 'snapshot' })).json
+  const published = listing(snapshot, { targets: 4 })
+  t.equal((await sign({ role: 'snapshot', body: published, keyid: String(keyid) })).status, 200)
+  const told = { repository: REPO, role: 'snapshot', keyid, version: published.version }
+  t.equal((await ask('/v1/published', told)).status, 200)
+  const behind = await sign({ role: 'snapshot', body: next(published, { meta: snapshot.meta }), keyid: old })
+  t.match(behind.json, { errors: [{ code: 'LISTING_WENT_BACK' }] })
+  t.equal((await sign({ role: 'snapshot', body: next(published), keyid: old })).status, 200, 'the same it may sign')
+})
+
 await t.test('keys are given in numbers that a token can take', async (t) => {
   const { ask } = await openTheft(t, { maxKeys: 10, maxKeysPerRole: 3 })
   const codes: unknown[] = []

@@ -71,6 +71,26 @@ const CASES: Record<string, Case> = {
     body: snapshot(7),
     sha256: 'seven',
   },
+  'the very same by another key, which says nothing less than that one published': {
+    mark: MARK,
+    listings: { ...floor({ targets: 5 }), lastVersion: 6 },
+    body: snapshot(7, { targets: 5 }),
+    sha256: 'seven',
+  },
+  'the very same by another key, which published more': {
+    mark: MARK,
+    listings: { ...floor({ targets: 5 }), lastVersion: 6 },
+    body: snapshot(7, { targets: 4 }),
+    sha256: 'seven',
+    refused: 'LISTING_WENT_BACK',
+  },
+  'the very same by another key, for which it is far up': {
+    mark: MARK,
+    listings: { ...floor({ targets: 5 }), lastVersion: 6 },
+    body: snapshot(7, { targets: 106 }),
+    sha256: 'seven',
+    refused: 'VERSION_TOO_FAR',
+  },
   'another one of the same version': { mark: MARK, body: snapshot(7), sha256: 'other', refused: 'VERSION_SPENT' },
   'an older one': { mark: MARK, body: snapshot(6), refused: 'VERSION_SPENT' },
   'one for as long as there is, with clocks a minute apart': {
