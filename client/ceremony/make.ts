@@ -106,9 +106,22 @@ async function filesBefore(standing: Standing, edits: readonly Edit[]): Promise<
   const root = edits.find(({ role }) => role === ROOT)?.body
   const rekeys = root?.type === 'root' && !sameSigners(standing.root, root)
   if (rekeys && targets !== undefined) files.set(TARGETS, targets)
-  const others = edits.map(({ role }) => role).filter((role) => role !== ROOT && role !== TARGETS)
-  const roles = others.length === 0 ? [] : await allRoles(standing)
-  for (const role of others) files.set(role, await publishedFile(standing, roles, role))
+  const others = edits.filter(({ role }) => role !== ROOT && role !== TARGETS)
+  return new Map([...files, ...(await publishedFiles(standing, others))])
+}
+
+/** What is published of these roles. */
+export async function publishedFiles(
+  standing: Standing,
+  wanted: readonly { readonly role: RoleName }[],
+): Promise<Files> {
+  const files = new Map<RoleName, Uint8Array>()
+  const isDelegated = wanted.some(({ role }) => role !== TARGETS)
+  const roles = isDelegated ? await allRoles(standing) : []
+  for (const { role } of wanted) {
+    const bytes = role === TARGETS ? standing.files.get('targets') : await publishedFile(standing, roles, role)
+    if (bytes !== undefined) files.set(role, bytes)
+  }
   return files
 }
 

@@ -19,7 +19,7 @@ import { publish } from '../publish/publish.ts'
 import type { Desk, Published } from '../publish/publish.ts'
 import type { Standing } from '../publish/standing.ts'
 import { CeremonyError } from './errors.ts'
-import { companionsFor } from './make.ts'
+import { companionsFor, publishedFiles } from './make.ts'
 import { followedBy, partsOf, payloadOf } from './opened.ts'
 import type { Opened } from './opened.ts'
 import { refuseMissing } from './signatures.ts'
@@ -149,4 +149,22 @@ async function refuseStaleFiles(opened: Opened, standing: Standing, making: Pick
   const published = new Set(due.map(({ role }) => role))
   const more = companions.find(({ role }) => !published.has(role))
   if (wrong !== undefined || more !== undefined) throw stale(wrong?.role ?? more?.role ?? TARGETS)
+  const other = await otherThanPublished(opened, standing)
+  if (other !== undefined) throw stale(other)
+}
+
+/**
+ * A role whose files begin from another one of the same version: whoever has a key that leaves can have signed that, and
+ * its tags would come in under the keys that follow.
+ */
+async function otherThanPublished(
+  { proposal, companions, judge }: Opened,
+  standing: Standing,
+): Promise<RoleName | undefined> {
+  const published = await publishedFiles(standing, companions)
+  const payload = (bytes: Uint8Array) => judge.codec.decode('targets', bytes, judge).payload
+  return companions.find(({ role }) => {
+    const [told, now] = [proposal.before.get(role), published.get(role)]
+    return told === undefined || now === undefined || !sameBytes(payload(told), payload(now))
+  })?.role
 }
