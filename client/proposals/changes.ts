@@ -134,10 +134,8 @@ function refuseHiddenDelegations(
   after: Delegations | undefined,
   refuse: Subject['refuse'],
 ): void {
-  if (after === undefined) {
-    if (before?.succinct !== undefined) refuse('it takes the hash bins away')
-    return
-  }
+  if (before?.succinct !== undefined && after?.succinct === undefined) refuse('it takes the hash bins away')
+  if (after === undefined) return
   const used = new Set(
     [...after.roles, ...(after.succinct === undefined ? [] : [after.succinct])].flatMap((each) => each.keyids),
   )
