@@ -1,5 +1,6 @@
 import { Agent, request as httpRequest } from 'node:http'
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 
 export type Forwarder = {
   /**
@@ -17,32 +18,53 @@ export const MOST_IDLE = 32
 /** To whoever listens on this socket of the file system. `closing`: the caller's connection shall not be used again. */
 export function makeForwarder(socketPath: string, closing: () => boolean): Forwarder {
   const agent = new Agent({ keepAlive: true, maxFreeSockets: MOST_IDLE, timeout: IDLE_MS, scheduling: 'lifo' })
+  const inTurn = makeTurns()
   return {
     forward(request, response, failed) {
-      const { method, url } = request
-      let outgoing: ClientRequest
-      try {
-        const headers = headersTo(request)
-        outgoing = httpRequest({ socketPath, agent, setHost: false, method, path: url, headers })
-      } catch (cause) {
-        failed(cause instanceof Error ? cause : new Error(String(cause)))
-        return
-      }
-      outgoing.on('response', (answer) => sendBack(answer, response, closing()))
-      outgoing.on('error', (cause) => {
-        if (response.destroyed) return // it was the caller who went
-        if (response.headersSent) response.destroy()
-        else failed(cause)
-      })
-      whenTheCallerGoes(request, response, () => outgoing.destroy())
-      // Nobody reads any more what the caller still sends.
-      outgoing.on('close', () => {
-        if (response.headersSent && !request.complete) request.destroy()
-      })
-      if (hasBody(request)) request.pipe(outgoing)
-      else outgoing.end()
+      inTurn(request, response, () => pass(request, response, failed))
     },
     close: () => agent.destroy(),
+  }
+
+  function pass(request: IncomingMessage, response: ServerResponse, failed: (cause: Error) => void): void {
+    const { method, url } = request
+    let outgoing: ClientRequest
+    try {
+      const headers = headersTo(request)
+      outgoing = httpRequest({ socketPath, agent, setHost: false, method, path: url, headers })
+    } catch (cause) {
+      failed(cause instanceof Error ? cause : new Error(String(cause)))
+      return
+    }
+    outgoing.on('response', (answer) => sendBack(answer, response, closing()))
+    outgoing.on('error', (cause) => {
+      if (response.destroyed) return // it was the caller who went
+      if (response.headersSent) response.destroy()
+      else failed(cause)
+    })
+    whenTheCallerGoes(request, response, () => outgoing.destroy())
+    // Nobody reads any more what the caller still sends.
+    outgoing.on('close', () => {
+      if (response.headersSent && !request.complete) request.destroy()
+    })
+    if (hasBody(request)) request.pipe(outgoing)
+    else outgoing.end()
+  }
+}
+
+/**
+ * One of a caller's connection at a time: who sends many requests without waiting for answers would otherwise have as
+ * many connections to the main process, and leave none for others.
+ */
+function makeTurns(): (request: IncomingMessage, response: ServerResponse, go: () => void) => void {
+  const last = new WeakMap<Socket, ServerResponse>()
+  return ({ socket }, response, go) => {
+    const before = last.get(socket)
+    last.set(socket, response)
+    if (before === undefined || before.writableFinished) return go()
+    before.once('close', () => {
+      if (!socket.destroyed) go()
+    })
   }
 }
 
