@@ -98,25 +98,34 @@ const OF_ONE_CONNECTION: ReadonlySet<string> = new Set([
   'upgrade',
 ])
 /** And these the main process believes, because it is us who say them. */
-const OURS: ReadonlySet<string> = new Set(['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'])
+const OURS: ReadonlySet<string> = new Set([
+  'content-length',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+])
 
+/** Ours come first: a parser that has read a thousand headers passes over the rest. */
 function headersTo(request: IncomingMessage): string[] {
   const kept = pairsOf(request.rawHeaders).filter(([name]) => {
     const lower = name.toLowerCase()
     return !OF_ONE_CONNECTION.has(lower) && !OURS.has(lower)
   })
   const caller = request.socket.remoteAddress
-  return [...kept, ...(caller === undefined ? [] : [['x-forwarded-for', caller]]), ...framingOf(request)].flat()
+  const told = caller === undefined ? [] : [['x-forwarded-for', caller]]
+  return [...told, ...framingOf(request), ...kept].flat()
 }
 
 /**
- * The body goes on framed as it came: a length is among the headers already. Without either, Node would announce chunks
- * for some methods, and for others send a body that nothing announces, which is how requests are smuggled.
+ * The body goes on framed as it came, and as it is passed on: both by what was parsed, for among the raw headers may be a
+ * length that was not. Without either, Node would announce chunks for some methods, and for others send a body that
+ * nothing announces. All of these are how requests are smuggled.
  */
 function framingOf({ headers, method = 'GET' }: IncomingMessage): readonly (readonly [string, string])[] {
+  const length = headers['content-length']
   if (headers['transfer-encoding'] !== undefined) return [['transfer-encoding', 'chunked']]
-  if (headers['content-length'] !== undefined || BODILESS.has(method)) return []
-  return [['content-length', '0']]
+  if (length !== undefined) return [['content-length', length]]
+  return BODILESS.has(method) ? [] : [['content-length', '0']]
 }
 const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])
 
