@@ -78,6 +78,8 @@ export type ServerApi = {
   readonly moveIn: (files: ReadonlyMap<string, Uint8Array>) => Promise<void>
   /** Newest first, at most `limit`. */
   readonly history: (tag: string, limit: number) => Promise<readonly HistoryEntry[]>
+  /** Newest first, page by page, for as long as somebody reads on. */
+  readonly wholeHistory: (tag: string) => AsyncIterable<HistoryEntry>
   /** What was changed at that moment (milliseconds) or later. */
   readonly changes: (since: number) => Promise<Changes>
   /** What waits there for signatures. */
@@ -130,9 +132,15 @@ export function openServerApi(options: ServerApiOptions): ServerApi {
       if (answer.status !== 200) throw refusal(options, 400, answer.body)
     },
     async history(tag, limit) {
-      const url = new URL(`${baseUrl(server)}v1/repositories/${encodeURIComponent(repository)}/history`)
-      url.search = new URLSearchParams({ tag, limit: String(limit) }).toString()
-      return historyFrom(server, await ask({ url }))
+      return historyFrom(server, await ask({ url: historyUrl(options, { tag, limit: String(limit) }) }))
+    },
+    async *wholeHistory(tag) {
+      for (let before: string | undefined = ''; before !== undefined; ) {
+        const page = { tag, limit: '1000', ...(before === '' ? {} : { before }) }
+        const reply = await ask({ url: historyUrl(options, page) })
+        yield* historyFrom(server, reply)
+        before = textOf(member(asObject(reply.body), 'next'))
+      }
     },
     async changes(since) {
       const url = new URL(`${baseUrl(server)}v1/repositories/${encodeURIComponent(repository)}/_changes`)
@@ -274,6 +282,12 @@ function keyFrom(server: string, { body }: Reply): KeyFields {
     throw new PublishError('BAD_ANSWER', { server, why: 'it is no key' })
   }
   return { keytype, scheme, public: publicText }
+}
+
+function historyUrl({ server, repository }: ServerApiOptions, query: Readonly<Record<string, string>>): URL {
+  const url = new URL(`${baseUrl(server)}v1/repositories/${encodeURIComponent(repository)}/history`)
+  url.search = new URLSearchParams(query).toString()
+  return url
 }
 
 function historyFrom(server: string, { body }: Reply): readonly HistoryEntry[] {

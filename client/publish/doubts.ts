@@ -39,7 +39,7 @@ export type DelegationDoubt = Change & {
 export type Doubt = TagDoubt | DelegationDoubt
 
 export type Question = {
-  readonly server: Pick<ServerApi, 'history' | 'changes'>
+  readonly server: Pick<ServerApi, 'history' | 'wholeHistory' | 'changes'>
   /** The roles between which the owner of these keys moves tags. */
   readonly family: readonly HoldingRole[]
   /** Milliseconds since 1970. */
@@ -48,7 +48,7 @@ export type Question = {
 
 const AT_ONCE = 16
 /** Changes of one tag that are looked back through. */
-const ENTRIES = 100
+const MOST_ENTRIES = 100_000
 
 export async function doubtsIn(question: Question): Promise<readonly Doubt[]> {
   const { server, family, since } = question
@@ -88,24 +88,45 @@ function tagsOf(family: readonly HoldingRole[]): readonly string[] {
 async function doubtOf({ server, family, since }: Question, tag: string): Promise<TagDoubt | undefined> {
   const [newest] = await server.history(tag, 1)
   if (newest === undefined || newest.at < since) return undefined
-  const names = new Set<string>(family.map(({ name }) => name))
-  const entries = (await server.history(tag, ENTRIES)).filter(({ role }) => names.has(role))
-  const last = entries[0]
-  if (last === undefined || last.at < since) return undefined
+  const { last, before, isWhole } = await lookBack({ server, family, since }, tag)
+  if (isWhole && (last === undefined || last.at < since)) return undefined
   const holder = family.find(({ file }) => file?.targets.has(tag))
   const now = holder?.file?.targets.get(tag)
-  const before = entryBefore(entries, since)
   if (now !== undefined && digestOf({ path: tag, target: now }) === before?.digest) return undefined
-  if (now === undefined && before?.digest === undefined) return undefined
-  const role = holder?.name ?? roleName(before?.role ?? last.role)
-  const { at, keyids, by } = last
+  if (isWhole && now === undefined && before?.digest === undefined) return undefined
+  const { at, keyids, by, role: changed } = last ?? newest
+  const role = holder?.name ?? roleName(before?.role ?? changed)
   return { kind: 'tag', name: tag, role, now, before: before && meaningOf(before), at, keyids, by }
 }
 
-/** Entries come newest first. One publish that moves a tag from role to role leaves two of them at the same time. */
-function entryBefore(entries: readonly HistoryEntry[], since: number): HistoryEntry | undefined {
-  const last = entries.find(({ at }) => at < since)?.at
-  return entries.find(({ at, digest }) => at === last && digest !== undefined)
+type Past = {
+  /** What the family said last. */
+  readonly last: HistoryEntry | undefined
+  /** What the tag meant before the moment; undefined where it meant nothing. */
+  readonly before: HistoryEntry | undefined
+  /** Not so where there is more than anybody looks through: then nobody knows what the tag meant. */
+  readonly isWhole: boolean
+}
+
+/**
+ * Past whatever was published since, also by roles outside of the family: a thief can put any number of changes on top
+ * of one. One publish that moves a tag from role to role leaves two entries at the same time.
+ */
+async function lookBack({ server, family, since }: Question, tag: string): Promise<Past> {
+  const names = new Set<string>(family.map(({ name }) => name))
+  let last: HistoryEntry | undefined
+  let older: HistoryEntry | undefined
+  let looked = 0
+  for await (const entry of server.wholeHistory(tag)) {
+    looked += 1
+    if (looked > MOST_ENTRIES) return { last, before: undefined, isWhole: false }
+    if (!names.has(entry.role)) continue
+    last ??= entry
+    if (entry.at >= since) continue
+    if (older !== undefined && entry.at !== older.at) break
+    if (older?.digest === undefined) older = entry
+  }
+  return { last, before: older?.digest === undefined ? undefined : older, isWhole: true }
 }
 
 function meaningOf({ digest, length }: HistoryEntry): Meaning | undefined {
