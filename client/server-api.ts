@@ -138,15 +138,15 @@ export function openServerApi(options: ServerApiOptions): ServerApi {
       for (let before: string | undefined = ''; before !== undefined; ) {
         const page = { tag, limit: '1000', ...(before === '' ? {} : { before }) }
         const reply = await ask({ url: historyUrl(options, page) })
-        yield* historyFrom(server, reply)
-        before = textOf(member(asObject(reply.body), 'next'))
+        const entries = historyFrom(server, reply)
+        yield* entries
+        before = entries.length === 0 ? undefined : textOf(member(asObject(reply.body), 'next'))
       }
     },
     async changes(since) {
       const url = new URL(`${baseUrl(server)}v1/repositories/${encodeURIComponent(repository)}/_changes`)
-      return await allChanges(server, async (after) => {
-        const page = { since: new Date(since).toISOString(), limit: '1000', ...(after === undefined ? {} : { after }) }
-        url.search = new URLSearchParams(page).toString()
+      return await allChanges(server, async (from) => {
+        url.search = new URLSearchParams({ since: new Date(since).toISOString(), limit: '1000', ...from }).toString()
         return (await ask({ url })).body
       })
     },
@@ -296,28 +296,35 @@ function historyFrom(server: string, { body }: Reply): readonly HistoryEntry[] {
   return entries.map((entry) => historyEntry(server, entry))
 }
 
-/** More tags than that nobody goes through. */
+/** More than that nobody goes through. */
 const MOST_CHANGES = 200_000
 
+/** All of them, or a thief could have what he did stand behind the end of a page. */
 async function allChanges(
   server: string,
-  pageAfter: (after: string | undefined) => Promise<Json | undefined>,
+  pageFrom: (from: Readonly<Record<string, string>>) => Promise<Json | undefined>,
 ): Promise<Changes> {
   const tags: string[] = []
-  let delegations: readonly ChangedDelegation[] | undefined
-  let after: string | undefined
-  do {
-    const page = asObject(await pageAfter(after))
+  const delegations: ChangedDelegation[] = []
+  const take = async (from: Readonly<Record<string, string>>) => {
+    const page = asObject(await pageFrom(from))
     const names = listOf(member(page, 'tags'))?.filter((tag) => typeof tag === 'string')
     const told = listOf(member(page, 'delegations'))
-    const next = textOf(member(page, 'next'))
-    if (names === undefined || told === undefined || tags.length > MOST_CHANGES || (next ?? '') < (after ?? '')) {
+    const [next, nextDelegation] = [textOf(member(page, 'next')), textOf(member(page, 'nextDelegation'))]
+    const leadsOn = (next !== undefined && names?.length === 0) || (nextDelegation !== undefined && told?.length === 0)
+    const isTooLong = tags.length + delegations.length > MOST_CHANGES
+    if (names === undefined || told === undefined || leadsOn || isTooLong) {
       throw new PublishError('BAD_ANSWER', { server, why: 'it is no list of changes' })
     }
     tags.push(...names)
-    delegations ??= told.map((each) => changedDelegation(server, asObject(each)))
-    after = next
-  } while (after !== undefined)
+    delegations.push(...told.map((each) => changedDelegation(server, asObject(each))))
+    return { next, nextDelegation }
+  }
+  const { next, nextDelegation } = await take({})
+  for (let after = next; after !== undefined; ) after = (await take({ after })).next
+  for (let after = nextDelegation; after !== undefined; ) {
+    after = (await take({ afterDelegation: after })).nextDelegation
+  }
   return { tags, delegations }
 }
 

@@ -63,7 +63,11 @@ export async function doubtsIn(question: Question): Promise<readonly Doubt[]> {
   }
   await Promise.all(Array.from({ length: AT_ONCE }, look))
   const delegations = (changes?.delegations ?? []).flatMap((change) => delegationDoubt(family, change))
-  return [...doubts.toSorted((a, b) => (a.name < b.name ? -1 : 1)), ...delegations]
+  return [...doubts.toSorted(byName), ...delegations.toSorted(byName)]
+}
+
+function byName(a: Doubt, b: Doubt): number {
+  return a.name < b.name ? -1 : 1
 }
 
 /** How decisions and records call it. No tag has a colon. */

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { requireAction } from '../auth/authenticate.ts'
 import { Problem } from '../problem.ts'
 import { repositoryName } from '../repository-name.ts'
-import type { ChangedDelegation } from '../storage/store.ts'
+import type { ChangedDelegation, Page } from '../storage/store.ts'
 import { callerOf } from './caller.ts'
 import type { AppDeps } from './deps.ts'
 import { INSTANT, LIMIT, REPOSITORY_PARAMS, iso, limitOf, problems } from './schema.ts'
@@ -53,18 +53,29 @@ const schema = {
         description: 'ISO 8601, UTC.',
       },
       limit: LIMIT,
-      after: { type: 'string', maxLength: 1024, description: '`next` of the page before.' },
+      after: {
+        type: 'string',
+        maxLength: 1024,
+        description: '`next` of the page before: more tags, and nothing else.',
+      },
+      afterDelegation: {
+        type: 'string',
+        pattern: '^\\d{1,15}$',
+        description: '`nextDelegation` of the page before: more delegations, and nothing else.',
+      },
     },
   },
   response: {
     200: {
-      description: 'One page of tags, in the order of their names; the first one has the delegations.',
+      description:
+        'A page of tags, in the order of their names, and one of delegations, whichever changed last at the end.',
       type: 'object',
       required: ['tags', 'delegations'],
       additionalProperties: false,
       properties: {
         tags: { type: 'array', items: { type: 'string' } },
-        next: { type: 'string', description: 'Where the next page begins; absent on the last one.' },
+        next: { type: 'string', description: 'Where the next page of tags begins; absent on the last one.' },
+        nextDelegation: { type: 'string', description: 'The same of delegations.' },
         delegations: {
           type: 'array',
           items: {
@@ -88,9 +99,7 @@ const schema = {
   },
 } as const
 type Params = { repository: string }
-type Query = { since: string; limit?: string; after?: string }
-
-const MOST_DELEGATIONS = 1000
+type Query = { since: string; limit?: string; after?: string; afterDelegation?: string }
 
 /** `GET /v1/repositories/:repository/_changes`. For publishers: it looks through the whole history of a repository. */
 export function changesRoute(app: FastifyInstance, { auth, store: { metadata } }: AppDeps): void {
@@ -101,30 +110,41 @@ export function changesRoute(app: FastifyInstance, { auth, store: { metadata } }
       const repository = repositoryName(request.params.repository)
       const caller = await callerOf(auth, request)
       requireAction(caller, 'push', repository)
-      const { since: text, after } = request.query
+      const { since: text, after, afterDelegation } = request.query
       const since = Date.parse(text)
       if (Number.isNaN(since)) throw new Problem('INVALID_REQUEST', { reason: '`since` is no time' })
       if ((await metadata.dialect(repository)) === undefined) {
         throw new Problem('NOT_FOUND', { what: `repository ${repository}` })
       }
       const limit = limitOf(request.query.limit)
-      const tags = await metadata.changedTags(repository, since, {
-        limit,
-        ...(after === undefined ? {} : { from: after }),
-      })
-      const next = tags.length === limit ? tags.at(-1) : undefined
+      const [tagsFrom, delegationsFrom] = [pageFrom(limit, after), pageFrom(limit, numberOf(afterDelegation))]
+      const tags = afterDelegation === undefined ? await metadata.changedTags(repository, since, tagsFrom) : []
       const delegations =
-        after === undefined ? await metadata.changedDelegations(repository, since, MOST_DELEGATIONS) : []
+        after === undefined ? await metadata.changedDelegations(repository, since, delegationsFrom) : []
+      const [next, nextDelegation] = [nextOf(tags, limit), nextOf(delegations, limit)?.id]
       const admin = caller.allows('admin', repository)
       return reply.header('cache-control', 'no-store').send({
         tags,
         ...(next === undefined ? {} : { next }),
         delegations: delegations.map((each) => delegationOf(each, admin)),
+        ...(nextDelegation === undefined ? {} : { nextDelegation: String(nextDelegation) }),
       })
     },
   )
 }
 
-function delegationOf({ by, before, at, ...rest }: ChangedDelegation, admin: boolean) {
+function pageFrom<T>(limit: number, from: T | undefined): Page<T> {
+  return { limit, ...(from === undefined ? {} : { from }) }
+}
+
+function nextOf<T>(found: readonly T[], limit: number): T | undefined {
+  return found.length === limit ? found.at(-1) : undefined
+}
+
+function numberOf(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text)
+}
+
+function delegationOf({ id: _id, by, before, at, ...rest }: ChangedDelegation, admin: boolean) {
   return { ...rest, at: iso(at), ...(admin && by !== undefined ? { by } : {}), before: before ?? null }
 }

@@ -64,17 +64,20 @@ export function changedTagsIn(sql: Sql): MetadataStore['changedTags'] {
 }
 
 export function changedDelegationsIn(sql: Sql): MetadataStore['changedDelegations'] {
-  type Changed = Pick<Row, 'role' | 'version' | 'at' | 'keyids' | 'by'> & { delegator: string; before: string | null }
-  const changed = sql.prepare<[string, number, number], Changed>(
-    `SELECT last.delegator, last.role, last.version, last.at, last.keyids, last.by, first.before
+  type Changed = Pick<Row, 'id' | 'role' | 'version' | 'at' | 'keyids' | 'by'> & {
+    delegator: string
+    before: string | null
+  }
+  const changed = sql.prepare<[string, number, number, number], Changed>(
+    `SELECT last.id, last.delegator, last.role, last.version, last.at, last.keyids, last.by, first.before
      FROM (SELECT min(id) AS first, max(id) AS last FROM delegating
            WHERE repository = (SELECT id FROM repository WHERE name = ?) AND at >= ? GROUP BY delegator, role) AS ends
      JOIN delegating AS first ON first.id = ends.first JOIN delegating AS last ON last.id = ends.last
-     ORDER BY last.delegator, last.role LIMIT ?`,
+     WHERE ends.last > ? ORDER BY ends.last LIMIT ?`,
   )
-  return async (repository, since, limit) =>
+  return async (repository, since, { limit, from = 0 }) =>
     sql.run(() =>
-      changed.all(repository, since, limit).map(({ keyids, by, before, ...row }) => ({
+      changed.all(repository, since, from, limit).map(({ keyids, by, before, ...row }) => ({
         ...row,
         keyids: readTexts(keyids),
         ...(by === null ? {} : { by }),

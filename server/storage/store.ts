@@ -104,6 +104,8 @@ export type HistoryEntry = {
 
 /** A delegation that was changed since some moment: how it was just before that, and by whom it was changed last. */
 export type ChangedDelegation = {
+  /** Of the last change: where the next page begins. */
+  readonly id: number
   readonly delegator: string
   readonly role: string
   readonly version: number
@@ -146,7 +148,7 @@ export type MetadataStore = {
   readonly changedDelegations: (
     repository: string,
     since: number,
-    limit: number,
+    page: Page<number>,
   ) => Promise<readonly ChangedDelegation[]>
   /**
    * Repositories of one dialect whose timestamp, or whose snapshot if that is ours, expires up to `soon`, or after `far`, which happens when it was signed

@@ -351,14 +351,21 @@ async function historyContract(t: Test, { open }: Adapter): Promise<void> {
     t.same(await metadata.changedTags(REPO, 1003, { limit: 9 }), [])
     t.same(await metadata.changedTags('elsewhere', 0, { limit: 9 }), [])
     const last = { delegator: 'targets', keyids: ['k1'], by: 'thief' }
-    t.same(await metadata.changedDelegations(REPO, 1001, 9), [
-      { ...last, role: 'new', version: 2, at: 1001 },
-      { ...last, role: 'team', version: 3, at: 1002, before: entry(1) },
-    ])
-    t.same(await metadata.changedDelegations(REPO, 1003, 9), [])
+    const changed = await metadata.changedDelegations(REPO, 1001, { limit: 9 })
+    t.same(
+      changed.map(({ id: _id, ...rest }) => rest),
+      [
+        { ...last, role: 'new', version: 2, at: 1001 },
+        { ...last, role: 'team', version: 3, at: 1002, before: entry(1) },
+      ],
+    )
+    const page = await metadata.changedDelegations(REPO, 1001, { limit: 1 })
+    t.same(page, changed.slice(0, 1))
+    t.same(await metadata.changedDelegations(REPO, 1001, { limit: 9, from: page[0]?.id ?? 0 }), changed.slice(1))
+    t.same(await metadata.changedDelegations(REPO, 1003, { limit: 9 }), [])
     const audit = { at: 2000, action: 'delete', subject: REPO }
     await metadata.remove({ repository: REPO, at: 2000, audit })
-    t.same(await metadata.changedDelegations(REPO, 0, 9), [])
+    t.same(await metadata.changedDelegations(REPO, 0, { limit: 9 }), [])
   })
 
   await t.test('comes by pages', async (t) => {

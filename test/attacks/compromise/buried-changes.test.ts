@@ -6,8 +6,11 @@ import { openDesk } from '../../../client/publish/desk.ts'
 import { publish } from '../../../client/publish/publish.ts'
 import { allRoles } from '../../../client/publish/standing.ts'
 import { editOf } from '../../../client/publish/tags.ts'
+import { roleName, withDelegation } from '../../../tuf/index.ts'
+import type { Delegations } from '../../../tuf/index.ts'
 import { digestOf, founded, REPOSITORY, steal, succeeds, verdictOn } from '../../support/incident-lab.ts'
 import type { Person } from '../../support/incident-lab.ts'
+import { signingKey } from '../../support/signing-key.ts'
 
 /** More than the entries of a tag's history that are looked through. */
 const MANY = 101
@@ -28,7 +31,7 @@ await t.test('what a thief changed is found below a hundred later changes', asyn
   await succeeds(thief, add)
   await thief.sign({ moved: 'evil' })
   for (let i = 0; i < MANY; i++) {
-    await signAnyway(thief, 'noise', 'moved', `noise ${i}`, clock)
+    await change(thief, clock, 'noise', { set: new Map([['moved', imageOf(`noise ${i}`)]]) })
     await thief.sign({ taken: `noise ${i}` })
   }
   await thief.revoke('taken')
@@ -45,17 +48,43 @@ await t.test('what a thief changed is found below a hundred later changes', asyn
   t.equal(await verdictOn(await lab.consumer(), 'moved'), 'TAG_NOT_SIGNED', 'out, until somebody decides')
 })
 
-/** Also where a role that is asked before says something else, which our own client would refuse to sign. */
-async function signAnyway(thief: Person, role: string, tag: string, seed: string, clock: { now: number }) {
+await t.test('a delegation to a thief is found behind a thousand others', async (t) => {
+  const lab = await founded(t)
+  const { owner, clock } = lab
+  const { thief } = await steal(lab, owner, 'targets ')
+  clock.now += 60_000
+  const since = new Date(clock.now).toISOString()
+  clock.now += 60_000
+  const [mine, scope] = [signingKey(), { kind: 'paths' as const, paths: ['*'] }]
+  const names = ['zz-last', ...Array.from({ length: 1000 }, (_, i) => `noise-${i}`)]
+  const role = { keys: [mine.public], threshold: 1, scope, terminating: false }
+  const delegating = names.reduce<Delegations | undefined>(
+    (list, name) => withDelegation(list, { ...role, name: roleName(name) }),
+    undefined,
+  )
+  await change(thief, clock, 'targets', { delegations: delegating ?? null })
+
+  const rotate = ['rotate', REPOSITORY, 'targets', '--compromised', '--since', since, '--no-passphrase', '--json']
+  await succeeds(owner, rotate)
+  const { delegations } = JSON.parse(await succeeds(owner, ['delegation', 'list', REPOSITORY, '--json'])) as {
+    delegations: readonly { readonly role: string }[]
+  }
+  t.same(delegations, [], 'none of them is signed again')
+})
+
+/** Also what our own client would refuse to sign: a tag of which a role that is asked before says something else. */
+async function change(thief: Person, clock: { now: number }, name: string, wish: Parameters<typeof editOf>[1]) {
   const opened = thief.context()
   const desk = await openDesk(opened, REPOSITORY)
-  const set = new Map([
-    [tag, { length: 1000, hashes: new Map([['sha256', digestOf(seed).slice(7)]]), unknown: new Map() }],
-  ])
+  let isDone = false
   await publish(desk, async (standing) => {
-    const held = (await allRoles(standing)).filter(({ name }) => name === role)
-    const done = held.some(({ file }) => file?.targets.get(tag)?.hashes.get('sha256') === digestOf(seed).slice(7))
-    return done ? [] : held.map((each) => editOf(each, { set }, { codec: standing.codec, clock: opened.clock }))
+    const held = isDone ? [] : (await allRoles(standing)).filter((role) => role.name === name)
+    isDone = true
+    return held.map((role) => editOf(role, wish, { codec: standing.codec, clock: opened.clock }))
   }).finally(desk.close)
   clock.now += 1000
+}
+
+function imageOf(seed: string) {
+  return { length: 1000, hashes: new Map([['sha256', digestOf(seed).slice(7)]]), unknown: new Map() }
 }
