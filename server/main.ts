@@ -21,12 +21,20 @@ const out = (line: string) => void process.stdout.write(`${line}\n`)
 const note = (line: string) => void process.stderr.write(`note: ${line}\n`)
 const around = { env, out, note, clock: Date.now }
 
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') return // a reader that went away (`| head`) changes nothing
+    process.exitCode = 3
+    if (stream === process.stdout) note(`the answer could not be written: ${error.message}`)
+  })
+}
+
 // No top-level await: the published program is one CommonJS file (ADR 0012).
 const work = main(process.argv)
 void work.then(end)
 
 function end(code: number): void {
-  process.exitCode = code
+  process.exitCode ??= code // unless the answer was lost on its way
 }
 
 async function main(argv: readonly string[]): Promise<number> {

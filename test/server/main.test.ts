@@ -10,7 +10,7 @@ import t, { type Test } from 'tap'
 import facts from '../../package.json' with { type: 'json' }
 import { makeCertificate, type TestCertificate } from '../support/tls.ts'
 import { REPO } from './support/app.ts'
-import { run, startProcess } from './support/process.ts'
+import { run, startProcess, startProgram } from './support/process.ts'
 
 function folder(t: Test): string {
   const dir = mkdtempSync(join(tmpdir(), 'tagseal-main-'))
@@ -32,6 +32,17 @@ await t.test('starts on a new folder, tells its address, drains on SIGTERM', asy
 
 await t.test('says which version it is', async (t) => {
   t.match(await run(['--version']), { code: 0, stdout: `${facts.version}\n` })
+})
+
+await t.test('a reader that went away is told nothing, and no stack trace either', async (t) => {
+  for (const args of [['--help'], ['token', '--help']]) {
+    const child = startProgram(args)
+    child.stdout.destroy()
+    const stderr: Buffer[] = []
+    child.stderr.on('data', (part: Buffer) => stderr.push(part))
+    const [code] = await once(child, 'close')
+    t.same([code, Buffer.concat(stderr).toString('utf8')], [0, ''])
+  }
 })
 
 await t.test('tokens are made before the first start and while it runs, and revoked at once', async (t) => {

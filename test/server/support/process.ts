@@ -16,15 +16,18 @@ export type ServerProcess = {
 
 type Options = { readonly env?: Record<string, string> }
 
+/** Nothing of whoever runs the tests, but what makes a start short. */
+const SURROUNDINGS = {
+  PATH: process.env['PATH'] ?? '',
+  ...(process.env['NODE_COMPILE_CACHE'] && { NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] }),
+}
+
 /** One process starts sooner than several; whoever is about readers asks for them. */
 const ALONE = { TAGSEAL_SERVER_READERS: '0' }
 
 /** The program as an operator runs it. Resolves when it says that it is ready. */
 export async function startProcess(args: readonly string[], { env = {} }: Options = {}): Promise<ServerProcess> {
-  const child = spawn(process.execPath, [MAIN, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env['PATH'] ?? '', ...ALONE, ...env },
-  })
+  const child = startProgram(args, { env: { ...ALONE, ...env } })
   let log = ''
   child.stderr.on('data', (chunk: Buffer) => {
     log += chunk.toString()
@@ -48,12 +51,17 @@ export async function startProcess(args: readonly string[], { env = {} }: Option
   }
 }
 
-/** Runs a command of the program to its end. */
-export async function run(args: readonly string[], { env = {} }: Options = {}) {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+/** Starts the program and waits for nothing. */
+export function startProgram(args: readonly string[], { env = {} }: Options = {}) {
+  return spawn(process.execPath, [MAIN, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env['PATH'] ?? '', ...env },
+    env: { ...SURROUNDINGS, ...env },
   })
+}
+
+/** Runs a command of the program to its end. */
+export async function run(args: readonly string[], options: Options = {}) {
+  const child = startProgram(args, options)
   let [stdout, stderr] = ['', '']
   child.stdout.on('data', (chunk: Buffer) => void (stdout += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => void (stderr += chunk.toString()))
