@@ -40,7 +40,7 @@ await t.test('a reader that went away is told nothing, and no stack trace either
     child.stdout.destroy()
     const stderr: Buffer[] = []
     child.stderr.on('data', (part: Buffer) => stderr.push(part))
-    const [code] = await once(child, 'close')
+    const [code] = (await once(child, 'close')) as [number]
     t.same([code, Buffer.concat(stderr).toString('utf8')], [0, ''])
   }
 })
