@@ -14,7 +14,7 @@ export type ServerPlace = {
   readonly stale: readonly RoleName[]
 }
 
-/** Throws PROPOSAL_STALE and OTHER_CHAIN. */
+/** Throws PROPOSAL_STALE, OTHER_CHAIN, and PROPOSAL_UNSOUND for what begins from files that were never published. */
 export async function placeOnServer(
   opened: Opened,
   source: MetadataSource,
@@ -68,9 +68,19 @@ async function staleRoles(
 ): Promise<readonly RoleName[]> {
   const stale: RoleName[] = []
   for (const [role, bytes] of opened.proposal.before) {
-    const { payload } = opened.judge.codec.decode('targets', bytes, opened.judge)
+    const { body, payload } = opened.judge.codec.decode('targets', bytes, opened.judge)
     const now = await servedFile(opened, source, fileName(role), signal, 'targets')
-    if (now === undefined || !sameBytes(now.payload, payload)) stale.push(role)
+    if (now !== undefined && sameBytes(now.payload, payload)) continue
+    if (now !== undefined && now.version <= body.version) refuseUnpublished(opened, role, body.version)
+    stale.push(role)
   }
   return stale
+}
+
+/** Whoever has a key that leaves can sign a file for the next one to follow, with tags that nobody knows. */
+function refuseUnpublished({ file }: Opened, role: RoleName, version: number): never {
+  throw new CeremonyError('PROPOSAL_UNSOUND', {
+    file,
+    why: `it begins from a ${role} ${version} that the server never published`,
+  })
 }

@@ -35,6 +35,11 @@ await t.test('targets that a thief signed do not come in with a root', { skip },
   done(t, await alice.online(['root', 'propose', repository, ...replacing]))
 
   writeFileSync(second, beginningElsewhere(second, await keyIn(alice, 'ci')))
+  for (const command of [['review'], ['sign', '--yes']]) {
+    const [verb = '', ...more] = command
+    const came = await alice.online(['root', verb, second, ...more])
+    t.match(came, { exit: 1, code: 'PROPOSAL_UNSOUND', stderr: /a targets 2 that the server never published/ }, verb)
+  }
   const signed = done(t, await alice.run(['root', 'sign', second, '--yes', '--offline']))
   t.match(signed.stderr, /targets 3 goes with it: 2 tags as in version 2/, 'nobody offline can tell')
   t.match(await alice.online(['root', 'publish', second]), { exit: 1, code: 'FILES_STALE' })
