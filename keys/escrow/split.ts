@@ -64,6 +64,9 @@ function refuseOther(first: GivenShare, other: GivenShare): void {
       why: 'the key was split several times, and they are of different sets',
     })
   }
+  if (a.name !== b.name || a.notary?.role !== b.notary?.role || a.notary?.gun !== b.notary?.gun) {
+    throw new KeyError('SHARES_MIXED', { files, why: 'they call the key differently, so one of them was altered' })
+  }
 }
 
 async function joined(given: readonly GivenShare[], id: string): Promise<Secret> {

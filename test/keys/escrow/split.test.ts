@@ -67,6 +67,21 @@ await t.test('more shares than are needed bring the key back as well, with its n
   t.equal((await imported(t, key)).id, info.id)
 })
 
+await t.test('a holder cannot have the key that comes back be called otherwise', async (t) => {
+  const { texts } = await made(t)
+  const [first = '', ...others] = texts
+  const own = readShare(first, '1.txt')
+  for (const altered of [
+    { ...own, name: 'release' },
+    { ...own, notary: { role: 'targets', gun: 'docker.io/team/app' } },
+  ]) {
+    t.equal(
+      codeOf(() => join3(writeShare(altered), ...others)),
+      'SHARES_MIXED',
+    )
+  }
+})
+
 await t.test('what Notary wrote beside a key comes back with it', async (t) => {
   const share: Share = { ...shareOf(), notary: { role: 'targets', gun: 'docker.io/team/app' } }
   t.strictSame(readShare(writeShare(share), 'a').notary, share.notary)
