@@ -44,20 +44,25 @@ function tagLine({ tag, before, after }: TagChange): string {
 function delegationLine({ role: by }: FileChanges, { role, before, after }: DelegationChange, words: Words): string {
   if (after === undefined)
     return `  - role ${role}, which ${by} delegated: ${before === undefined ? '' : roleText(before, words)}`
-  if (before === undefined) return `  + role ${role}: ${roleText(after, words)}`
-  return `  ~ role ${role}: ${roleText(before, words)} -> ${roleText(after, words)}`
+  if (before === undefined) return `  + role ${role}: ${roleText(after, words, [])}`
+  return `  ~ role ${role}: ${roleText(before, words)} -> ${roleText(after, words, before.keyids)}`
 }
 
-function roleText(role: DelegatedRole, { pathsText, shortId }: Words): string {
+function roleText(role: DelegatedRole, { pathsText, shortId }: Words, known?: readonly string[]): string {
   const { threshold, keyids, terminating } = role
   const ends = terminating ? ', no role after it is asked' : ''
-  return `${pathsText(role)} by ${threshold} of ${keyids.length} keys (${keyids.map(shortId).join(', ')})${ends}`
+  return `${pathsText(role)} by ${threshold} of ${keyids.length} keys (${idsText(keyids, shortId, known)})${ends}`
+}
+
+/** One that was not there before is told whole: a key whose id begins like that of another can be made to order. */
+function idsText(keyids: readonly string[], shortId: Words['shortId'], known = keyids): string {
+  return keyids.map((id) => (known.includes(id) ? shortId(id) : id)).join(', ')
 }
 
 function binsLine({ role, bins }: FileChanges, { shortId }: Words): string {
   if (bins === undefined) return ''
   const { bitLength, namePrefix, threshold, keyids } = bins
-  const keys = `${threshold} of ${keyids.length} keys (${keyids.map(shortId).join(', ')})`
+  const keys = `${threshold} of ${keyids.length} keys (${idsText(keyids, shortId, [])})`
   return `  ~ ${role} spreads its tags over ${2 ** bitLength} hash bins ${namePrefix}-*, by ${keys}`
 }
 

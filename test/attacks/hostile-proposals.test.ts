@@ -248,7 +248,7 @@ const SHOWN: Record<string, Shown> = {
         stage,
         withDelegation(delegationsOf(stage.published), role(TEAM, { keys: [TEAM_KEY.public, signingKey().public] })),
       ),
-    shows: /^ {2}~ role team: /m,
+    shows: /^ {2}~ role team: .* -> t-\* by 2 of 2 keys \([0-9a-f]{12}, [0-9a-f]{64}\)$/m,
   },
   'roles that change places': {
     edit: (stage) => {
