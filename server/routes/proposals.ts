@@ -1,4 +1,5 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { finished } from 'node:stream'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { decodeHex, encodeHex, keyId, roleName } from '../../tuf/index.ts'
 import { requireAction } from '../auth/authenticate.ts'
 import type { Caller } from '../auth/authenticate.ts'
@@ -62,6 +63,7 @@ const PROPOSAL = {
 } as const
 const ANSWER = { 200: { description: 'The proposal as it is now.', ...PROPOSAL } } as const
 const READING = ['NOT_FOUND', 'INVALID_REPOSITORY', 'UNAUTHORIZED', 'DENIED'] as const
+const SENDING = [...READING, 'TOO_MANY_REQUESTS'] as const
 const JUDGED = [
   'INVALID_ROLE',
   'INVALID_UPDATE',
@@ -117,7 +119,7 @@ const get = {
   summary: 'One proposal with its files, for whoever is to sign it.',
   security: [{ token: [] }],
   params: PROPOSAL_PARAMS,
-  response: { ...ANSWER, ...problems(...READING) },
+  response: { ...ANSWER, ...problems(...SENDING) },
 } as const
 
 const propose = {
@@ -173,7 +175,7 @@ const sign = {
       },
     },
   },
-  response: { ...ANSWER, ...problems(...READING, ...JUDGED) },
+  response: { ...ANSWER, ...problems(...SENDING, ...JUDGED) },
 } as const
 
 const withdraw = {
@@ -196,7 +198,7 @@ type SignBody = { readonly signatures: readonly { role: string; keyid: string; s
  * may never be published, and only who publishes has a use for it.
  */
 export function proposalRoutes(app: FastifyInstance, deps: AppDeps): void {
-  const { auth, proposals, settings } = deps
+  const { auth, budget, proposals, settings } = deps
   const base = '/v1/repositories/:repository/proposals'
   const one = `${base}/:proposal`
 
@@ -205,6 +207,14 @@ export function proposalRoutes(app: FastifyInstance, deps: AppDeps): void {
     const caller = await callerOf(auth, request)
     requireAction(caller, 'push', repository) // before a byte of a body is read
     return { repository, caller, asker: askerOf(caller, request) }
+  }
+
+  /** Its copies are in memory until whoever asked has taken them, and count as what is being received does. */
+  function send(reply: FastifyReply, found: StoredProposal): FastifyReply {
+    const bytes = found.files.reduce((sum, file) => sum + file.bytes.length + (file.base?.length ?? 0), 0)
+    if (!budget.take(bytes)) throw new Problem('TOO_MANY_REQUESTS', { what: 'proposals' })
+    finished(reply.raw, () => budget.give(bytes))
+    return reply.header('cache-control', 'no-store').send(documentOf(found))
   }
 
   app.get<{ Params: { repository: string } }>(base, { schema: list }, async (request, reply) => {
@@ -216,7 +226,7 @@ export function proposalRoutes(app: FastifyInstance, deps: AppDeps): void {
   app.get<{ Params: Params }>(one, { schema: get }, async (request, reply) => {
     const { repository } = await asked(request)
     const found = await proposals.get(repository, request.params.proposal)
-    return reply.header('cache-control', 'no-store').send(documentOf(found))
+    return send(reply, found)
   })
 
   app.post<{ Params: { repository: string } }>(base, { schema: propose }, async (request, reply) => {
@@ -227,14 +237,14 @@ export function proposalRoutes(app: FastifyInstance, deps: AppDeps): void {
       (upload) => proposals.propose({ repository, upload, ...asker }),
       settings.maxProposal,
     )
-    return reply.header('cache-control', 'no-store').send(documentOf(found))
+    return send(reply, found)
   })
 
   app.post<{ Params: Params; Body: SignBody }>(`${one}/signatures`, { schema: sign }, async (request, reply) => {
     const { repository, asker } = await asked(request)
     const signatures = request.body.signatures.map(signatureOf)
     const found = await proposals.sign({ repository, id: request.params.proposal, ...asker }, signatures)
-    return reply.header('cache-control', 'no-store').send(documentOf(found))
+    return send(reply, found)
   })
 
   app.delete<{ Params: Params }>(one, { schema: withdraw }, async (request, reply) => {

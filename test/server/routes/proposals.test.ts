@@ -1,3 +1,5 @@
+import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Test } from 'tap'
 import { firstTargets, nextRoot, nextTargets, roleName, withDelegation, withoutDelegation } from '../../../tuf/index.ts'
@@ -355,4 +357,26 @@ await t.test('a repository of Notary has none, and neither has one that is not t
   t.match((await propose(server, files)).json(), { errors: [{ code: 'INVALID_REQUEST' }] })
   t.match((await propose(server, files, {}, 'a.example.com/none')).json(), { errors: [{ code: 'NOT_FOUND' }] })
   t.same((await server.get(urlOf('a.example.com/none'))).json(), { proposals: [] })
+})
+
+await t.test('who asks for large ones and takes none of them keeps a bounded part of the memory', async (t) => {
+  const { server, keys, next } = await scene(t, { maxUploadsAtOnce: 16 * 1024 * 1024 })
+  const set = new Map(Array.from({ length: 50_000 }, (_, i) => [`tag-${i}`, target('x')]))
+  const { id } = (await propose(server, { targets: await signFile(next({ set }), keys[0]) })).json<ProposalDocument>()
+  const path = urlOf(REPO, `/${id}`)
+  for (let i = 0; i < 4; i++) t.equal((await server.get(path)).statusCode, 200, 'what was taken is room again')
+  await server.app.listen({ port: 0, host: '127.0.0.1' })
+  const address = server.app.server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  const idle = Array.from({ length: 3 }, () => {
+    const socket = connect(port, '127.0.0.1').pause()
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`)
+    return socket
+  })
+  t.teardown(() => idle.forEach((socket) => socket.destroy()))
+  while ((await server.get(path)).statusCode === 200) await sleep(50)
+  t.match((await server.get(path)).json(), { errors: [{ code: 'TOO_MANY_REQUESTS' }] })
+  for (const socket of idle) socket.destroy()
+  while ((await server.get(path)).statusCode !== 200) await sleep(50)
+  t.pass('and those who hang up give it back')
 })
