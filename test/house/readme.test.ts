@@ -145,9 +145,9 @@ async function scriptOf(text: string, host: string, server: string): Promise<str
     block
       .replaceAll('registry.example.com', host)
       .replaceAll('https://trust.example.com', server)
-      .replaceAll('127.0.0.1:4480', `127.0.0.1:${port}`)
-      .replaceAll('127.0.0.1:5080', `127.0.0.1:${gateway}`)
-      .replaceAll('127.0.0.1:4481', `127.0.0.1:${second}`)
+      .replaceAll(/127\.0\.0\.1:4480\b/g, `127.0.0.1:${port}`)
+      .replaceAll(/127\.0\.0\.1:5080\b/g, `127.0.0.1:${gateway}`)
+      .replaceAll(/127\.0\.0\.1:4481\b/g, `127.0.0.1:${second}`)
       .replaceAll(/^(tagseal gateway .*) &$/gm, `$1 > server.log 2>&1 &\nlistening ${gateway}`)
       .replaceAll(/^(tagseal-server signer .*) &$/gm, '$1 > signer.log 2>&1 &\nsigner_listening')
       .replaceAll(/^tagseal-server (?!token|signer)(.*) &$/gm, (_, rest: string) => {
