@@ -1,6 +1,7 @@
 /** A rotation that other holders of root keys have to sign where they are. */
 import { existsSync } from 'node:fs'
-import type { TopRole } from '../../tuf/index.ts'
+import { ROOT } from '../../tuf/index.ts'
+import type { Codec, TopRole } from '../../tuf/index.ts'
 import { editsFor, proposalOf } from '../ceremony/make.ts'
 import { linksTo } from '../ceremony/source.ts'
 import type { Context } from '../context.ts'
@@ -8,8 +9,10 @@ import { keysInForce } from '../publish/rotating.ts'
 import type { NewKeys } from '../publish/rotating.ts'
 import type { Answer } from './declare.ts'
 import { CommandError, usage } from './errors.ts'
+import { shortId } from './key-document.ts'
 import { writeProposal } from './root-files.ts'
 import { topRole, topRolesOf, wantedKeys } from './rotate-role.ts'
+import { keysHere } from './rotation-keys.ts'
 import type { Rotation } from './rotation-keys.ts'
 
 /** Writes the root that the rotation makes, with what goes with it, as a proposal. Nothing is signed or published. */
@@ -35,6 +38,8 @@ export async function proposeRotation(context: Context, rotation: Rotation, path
   const roots = await linksTo(context, repository, standing)
   const made = await proposalOf(standing, edits, { repository, roots })
   await writeProposal(path, made)
+  const root = wanted.get('root')
+  if (role === ROOT && root !== undefined) await warnOfGathering(context, standing.codec, repository, root)
   context.terminal.note(`${path} is for each holder: tagseal root review ${path}, then tagseal root sign ${path}`)
   const { words } = made.proposal
   return {
@@ -48,4 +53,21 @@ export async function proposeRotation(context: Context, rotation: Rotation, path
       words,
     },
   }
+}
+
+/** A key that was made here in the place of another's gives whoever proposes two votes, and a thief of this machine too. */
+async function warnOfGathering(
+  context: Context,
+  codec: Codec,
+  repository: string,
+  { keys, threshold }: NewKeys,
+): Promise<void> {
+  const here = await keysHere(context, codec, keys)
+  if (threshold < 2 || here.length < 2) return
+  context.terminal.warn(
+    `this machine would hold ${here.length} of the ${keys.length} root keys, of which ${threshold} must sign: ${here.map(({ id }) => shortId(id)).join(', ')}`,
+  )
+  context.terminal.hint(
+    `have another holder make the new key, and propose that: tagseal root propose ${repository} --remove-root KEY --add-root NAME=FILE`,
+  )
 }

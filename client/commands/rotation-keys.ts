@@ -2,7 +2,8 @@
 import type { KeyInfo } from '../../keys/keystore/keystore.ts'
 import { nativeSuite } from '../../keys/native/suite.ts'
 import { roleName, ROOT } from '../../tuf/index.ts'
-import type { Codec, PublicKey, RoleName, Suite } from '../../tuf/index.ts'
+import type { Codec, PublicKey, RoleName } from '../../tuf/index.ts'
+import { namesIn } from '../ceremony/names.ts'
 import type { Context } from '../context.ts'
 import type { SigningKeystore } from '../../keys/signers/keystore.ts'
 import { customsOf } from '../publish/customs.ts'
@@ -25,7 +26,7 @@ export type Rotation = {
   /** Files with certificates of root keys. */
   readonly certificates: readonly string[]
   readonly encrypted: boolean
-  /** Ids, or names here, of those that leave; the others stay. Empty: all leave that `keys` does not name. */
+  /** Ids, or names here or in the root, of those that leave; the others stay. Empty: all leave that `keys` does not name. */
   readonly gone: readonly string[]
   /** How many of `gone` were named as stolen, and not as lost. */
   readonly stolen: number
@@ -110,7 +111,7 @@ async function ownKeys(context: Context, standing: Standing, rotation: Rotation,
     return await rootKeysOf(infos, { ...making, before: before.keys, given })
   }
   const { threshold } = before
-  const kept = await staying(keystore, rotation, before, suite)
+  const kept = await staying(keystore, rotation, before, standing)
   const refuseFew = (keys: readonly PublicKey[], named: number) => {
     if (keys.length >= threshold) return
     throw usage(`${rotation.role} needs ${threshold} signatures, and ${named} keys are named`)
@@ -161,16 +162,17 @@ async function staying(
   keystore: Pick<SigningKeystore, 'list'>,
   { role, gone }: Rotation,
   before: NewKeys,
-  suite: Suite,
+  { root, suite }: Pick<Standing, 'root' | 'suite'>,
 ): Promise<readonly PublicKey[]> {
   if (gone.length === 0) return []
+  const names = namesIn(root)
   const here = await keystore.list()
   const identity = (key: PublicKey) => suite.open(key)?.identity
   const leave = new Set<PublicKey>()
   for (const text of gone) {
     const named = here.filter((info) => info.name === text || (text.length >= 8 && info.id.startsWith(text)))
     const ids = new Set(named.map(({ id }) => id))
-    const found = before.keys.filter((key) => matches(key, text, ids))
+    const found = before.keys.filter((key) => names.get(key.id) === text || matches(key, text, ids))
     if (found.length !== 1 && new Set(found.map(identity)).size !== 1) {
       throw new PublishError('KEY_NOT_IN_ROLE', { role, key: text })
     }
@@ -193,9 +195,22 @@ export async function leavingKeys(
   before: NewKeys,
   after: NewKeys,
 ): Promise<readonly KeyInfo[]> {
-  const identity = (key: PublicKey) => nativeSuite.open(key)?.identity
-  const kept = new Set(after.keys.map(identity))
-  const left = new Set(before.keys.map(identity).filter((known) => !kept.has(known)))
+  const kept = new Set(after.keys.map(identityOf))
+  const left = before.keys.filter((key) => !kept.has(identityOf(key)))
+  return await keysHere(context, codec, left)
+}
+
+/** Those of the keys whose private halves are on this machine. */
+export async function keysHere(
+  context: Context,
+  codec: Codec,
+  keys: readonly PublicKey[],
+): Promise<readonly KeyInfo[]> {
+  const wanted = new Set(keys.map(identityOf))
   const here = await (await context.keystore()).list()
-  return here.filter((info) => left.has(identity(publicKeyOf(info, codec, nativeSuite))))
+  return here.filter((info) => wanted.has(identityOf(publicKeyOf(info, codec, nativeSuite))))
+}
+
+function identityOf(key: PublicKey): string | undefined {
+  return nativeSuite.open(key)?.identity
 }

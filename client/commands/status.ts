@@ -1,5 +1,7 @@
 import { authorityOf, roleName, ROOT, SNAPSHOT, TIMESTAMP } from '../../tuf/index.ts'
 import type { Authority, Codec, RoleName } from '../../tuf/index.ts'
+import { namesIn } from '../ceremony/names.ts'
+import type { KeyNames } from '../ceremony/names.ts'
 import { allBins, BINS } from '../publish/layout.ts'
 import { expiryText, inDays, isExpiring, verbOf } from '../publish/expiry.ts'
 import type { Dated } from '../publish/expiry.ts'
@@ -26,6 +28,7 @@ export const statusCommand = defineCommand({
     const now = context.clock()
     const roles = await rolesOf(standing)
     const { codec } = standing
+    const names = namesIn(standing.root)
     for (const role of roles) {
       const file = datedOf(role)
       if (file !== undefined && isExpiring(file, codec, now)) context.terminal.warn(expiryText(file, name, now))
@@ -35,11 +38,12 @@ export const statusCommand = defineCommand({
       context.terminal.note(`${wait} for signatures: tagseal approve ${name} --list`)
     }
     return {
-      lines: tableOf(roles.map((role) => lineOf(role, now))),
+      lines: tableOf(roles.map((role) => lineOf(role, names, now))),
       document: {
         repository: name,
         server,
         proposals: proposals ?? null,
+        names: Object.fromEntries(names),
         roles: roles.map((role) => documentOf(role, codec, now)),
       },
     }
@@ -94,9 +98,9 @@ function datedOf({ name, authority, published }: Role): Dated | undefined {
   return published && { name, expires: published.expires, lifetime: lifetimeIn(authority) }
 }
 
-function lineOf(role: Role, now: number): readonly string[] {
+function lineOf(role: Role, names: KeyNames, now: number): readonly string[] {
   const { keyids, threshold } = role.authority.role
-  const keys = `${threshold} of ${keyids.length}: ${keyids.map(shortId).join(', ')}`
+  const keys = `${threshold} of ${keyids.length}: ${keyids.map((id) => calledBy(id, names)).join(', ')}`
   if (role.published === undefined) return [role.name, 'not published', '', '', keys]
   const { version, expires, tags } = role.published
   const size = tags === undefined ? '' : `${tags} ${tags === 1 ? 'tag' : 'tags'}`
@@ -107,6 +111,12 @@ function lineOf(role: Role, now: number): readonly string[] {
     `${verbOf({ ...role, expires }, now)} ${new Date(expires).toISOString().slice(0, 10)} (${inDays({ ...role, expires }, now)})`,
     keys,
   ]
+}
+
+/** What the holders of the root call it, if anything. */
+function calledBy(id: string, names: KeyNames): string {
+  const name = names.get(id)
+  return name === undefined ? shortId(id) : `${name} (${shortId(id)})`
 }
 
 function documentOf(role: Role, codec: Codec, now: number): object {

@@ -92,6 +92,33 @@ await t.test('a ceremony of three of five', { skip }, async (t) => {
       done(t, await newPipeline.online(pin))
       done(t, await newPipeline.online(['sign', `${repository}:2.0`]))
     })
+    await t.test('whoever replaces a key of another by its name is told that both are here then', async (t) => {
+      const shown = done(t, await bob.online(['status', repository]))
+      t.match(shown.stdout, /^root .* 3 of 5: .*dora \([0-9a-f]{12}\)/m)
+      const lost = [
+        'rotate',
+        repository,
+        'root',
+        '--lost',
+        'dora',
+        '--no-passphrase',
+        '--propose',
+        bob.path('lost.json'),
+      ]
+      const proposal = done(t, await bob.online(lost))
+      t.match(proposal.stdout, /^root: out {4}[0-9a-f]{64} ed25519 dora$/m)
+      t.match(proposal.stderr, /^warning: this machine would hold 2 of the 5 root keys, of which 3 must sign: /m)
+      const nobody = await bob.online([
+        'rotate',
+        repository,
+        'root',
+        '--lost',
+        'alice',
+        '--propose',
+        bob.path('no.json'),
+      ])
+      t.match(nobody, { exit: 2, code: 'KEY_NOT_IN_ROLE' })
+    })
     await t.test('somebody who pins the new keys for the first time trusts it too', async (t) => {
       const late = ceremony.holder('late')
       done(t, await late.online(pinIn(published)))
