@@ -3,7 +3,7 @@ import { readPublicKey } from '../../keys/public-key.ts'
 import type { SigningKeystore } from '../../keys/signers/keystore.ts'
 import type { Signer } from '../../keys/signer.ts'
 import type { Algorithm } from '../../keys/signer.ts'
-import { ROOT, SNAPSHOT, TARGETS, TIMESTAMP } from '../../tuf/index.ts'
+import { ROOT, SNAPSHOT, TIMESTAMP } from '../../tuf/index.ts'
 import type { PublicKey, RoleName } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { failureOf } from '../exit.ts'
@@ -20,9 +20,10 @@ import { listRepositories } from '../repository-list.ts'
 import type { Pattern } from '../trust/pattern.ts'
 import { loadPins } from '../trust/pins.ts'
 import { untilAborted } from '../until-aborted.ts'
+import type { Decisions } from './decisions.ts'
 import type { Answer } from './declare.ts'
 import { CommandError, usage } from './errors.ts'
-import { rotateRole } from './rotate-role.ts'
+import { decideIncident, openIncident, rotateRole } from './rotate-role.ts'
 import type { Rotation } from './rotation-keys.ts'
 
 export type Everywhere = {
@@ -34,6 +35,7 @@ export type Everywhere = {
   /** A file with names of repositories, instead of what the server and the pins know. */
   readonly names: string | undefined
   readonly rotation: Omit<Rotation, 'repository' | 'role' | 'gone'>
+  readonly decisions: Decisions
 }
 
 const AT_ONCE = 8
@@ -43,13 +45,19 @@ const MAX_NAMES = 32 * 1024 * 1024
 /** A key leaves the roles of a repository one after the other. */
 const MOST_ROLES = 64
 
-type Done = { readonly repository: string; readonly roles: readonly RoleName[]; readonly undecided: number }
+type Done = {
+  readonly repository: string
+  readonly roles: readonly RoleName[]
+  /** How much waits for a decision, where anything does. */
+  readonly open: ReadonlyMap<RoleName, number>
+}
 type Undone = { readonly repository: string; readonly failure: Failure }
 
 /** Interrupted at any point and run again, it ends the same. */
 export async function rotateEverywhere(context: Context, wish: Everywhere): Promise<Answer> {
   const shared = withOpenKeys(context)
   try {
+    await refuseUnknown(shared.context, wish.gone)
     const names = await untilAborted(namesOf(context, wish), context.signal)
     if (names.length === 0) throw usage(`no repository matches ${wish.pattern.text}`)
     const campaign = await begin(shared.context, wish)
@@ -58,6 +66,20 @@ export async function rotateEverywhere(context: Context, wish: Everywhere): Prom
   } finally {
     shared.close()
   }
+}
+
+/** "Listed nowhere" is what everybody hopes to read, so a name that could be in no list must not lead to it. */
+async function refuseUnknown(context: Context, gone: string): Promise<void> {
+  if (/^[0-9a-f]{8,128}$/.test(gone) || (await idsNamed(context, gone)).size > 0) return
+  throw usage(
+    `${JSON.stringify(gone)} is no key of this machine, and not the first 8 digits of an id or more`,
+    'tagseal status REPO shows the keys of every role; tagseal key list those that are here',
+  )
+}
+
+async function idsNamed(context: Context, gone: string): Promise<ReadonlySet<string>> {
+  const named = await (await context.keystore()).index()
+  return new Set(named.filter(({ name }) => name === gone).map(({ id }) => id))
 }
 
 /** A file's, or those that are pinned here by name and those that the server lists. */
@@ -111,6 +133,7 @@ async function begin(context: Context, wish: Everywhere): Promise<Running> {
   let campaign = readCampaign(state, id)
   let making: Promise<string> | undefined
   let saved = context.monotonic()
+  sayHowItBegan(context, wish, campaign)
   const save = async () => {
     if (campaign !== undefined) await writeCampaign(state, campaign)
   }
@@ -133,6 +156,18 @@ async function begin(context: Context, wish: Everywhere): Promise<Running> {
   })
 }
 
+/** All repositories are judged alike, so what was said first counts until all are done. */
+function sayHowItBegan(
+  { terminal }: Context,
+  { rotation: { since } }: Everywhere,
+  campaign: Campaign | undefined,
+): void {
+  if (campaign === undefined || since === undefined || since === campaign.since) return
+  const began =
+    campaign.since === undefined ? 'without --since' : `with --since ${new Date(campaign.since).toISOString()}`
+  terminal.warn(`this goes on as it began: ${began}`)
+}
+
 /** One for all of them; found again by its name where this was interrupted before it was written down. */
 async function replacement(context: Context, { gone, rotation }: Everywhere, algorithm: Algorithm): Promise<string> {
   const keystore = await context.keystore()
@@ -146,11 +181,11 @@ async function replacement(context: Context, { gone, rotation }: Everywhere, alg
 
 async function work(context: Context, wish: Everywhere, running: Running, names: readonly string[]) {
   const { signal, terminal } = context
-  const before = running()?.done ?? new Set<string>()
+  const before = (wish.decisions.given ? undefined : running()?.done) ?? new Set<string>() // those may wait for a decision
   const waiting = names.filter((name) => !before.has(name))
   const done: Done[] = names
     .filter((name) => before.has(name))
-    .map((repository) => ({ repository, roles: [], undecided: 0 }))
+    .map((repository) => ({ repository, roles: [], open: new Map() }))
   const undone: Undone[] = []
   const next = async () => {
     for (let name = waiting.shift(); name !== undefined && !signal.aborted; name = waiting.shift()) {
@@ -178,9 +213,11 @@ async function work(context: Context, wish: Everywhere, running: Running, names:
 /** Role by role, each on top of what the one before it left. */
 async function leave(context: Context, wish: Everywhere, running: Running, repository: string): Promise<Done> {
   const roles: RoleName[] = []
-  let open = 0
+  const open = new Map<RoleName, number>()
   for (let round = 0; round < MOST_ROLES; round++) {
     const standing = await (await context.repository(repository)).refreshToPublish(context.signal)
+    if (round === 0)
+      for (const [role, count] of await leftOpen(context, wish, repository, standing)) open.set(role, count)
     const listing = (await rolesWith(context, standing, wish)).find(({ role }) => !roles.includes(role))
     if (listing === undefined) break
     refuseOther(repository, listing.role)
@@ -193,10 +230,28 @@ async function leave(context: Context, wish: Everywhere, running: Running, repos
       gone: [listing.key.id],
       since: running()?.since,
     })
-    open += incident === undefined ? 0 : undecided(incident).length
+    if (incident !== undefined) open.set(listing.role, undecided(incident).length)
     roles.push(listing.role)
   }
-  return { repository, roles, undecided: open }
+  return { repository, roles, open: new Map([...open].filter(([, count]) => count > 0)) }
+}
+
+/** What an earlier run left undecided where the key is gone by now, after what is decided in this one. */
+async function leftOpen(
+  context: Context,
+  { gone, role, decisions }: Everywhere,
+  repository: string,
+  standing: Standing,
+): Promise<ReadonlyMap<RoleName, number>> {
+  const ids = await idsNamed(context, gone)
+  const left = new Map<RoleName, number>()
+  for (const { name } of await allRoles(standing)) {
+    const incident = role === undefined || role === name ? await openIncident(context, repository, name) : undefined
+    if (incident?.stolen.some((id) => ids.has(id) || id.startsWith(gone)) !== true) continue
+    const isAsked = decisions.given && undecided(incident).length > 0
+    left.set(name, undecided(isAsked ? await decideIncident(context, incident, decisions) : incident).length)
+  }
+  return left
 }
 
 type Listing = { readonly role: RoleName; readonly key: PublicKey }
@@ -207,8 +262,7 @@ async function rolesWith(
   standing: Standing,
   { gone, role }: Everywhere,
 ): Promise<readonly Listing[]> {
-  const named = await (await context.keystore()).index()
-  const ids = new Set(named.filter(({ name }) => name === gone).map(({ id }) => id))
+  const ids = await idsNamed(context, gone)
   const isGone = (key: PublicKey) => {
     const ours = keystoreIdOf(key)
     const byId = gone.length >= 8 && (key.id.startsWith(gone) || ours?.startsWith(gone) === true)
@@ -247,13 +301,13 @@ type Outcome = {
 async function told(context: Context, wish: Everywhere, { campaign, names, done, undone }: Outcome): Promise<Answer> {
   const rotated = done.filter(({ roles }) => roles.length > 0)
   if (undone.length === 0 && campaign !== undefined) dropCampaign(context.paths.state, campaign.id)
-  const open = rotated.filter((each) => each.undecided > 0)
-  for (const { repository, roles, undecided: count } of open.slice(0, 20)) {
-    context.terminal.warn(
-      `${repository}: ${count} undecided: tagseal rotate ${repository} ${roles[0] ?? TARGETS} --compromised`,
-    )
+  const open = done.flatMap(({ repository, open: roles }) =>
+    [...roles].map(([role, count]) => ({ repository, role, undecided: count })),
+  )
+  for (const { repository, role, undecided: count } of open.slice(0, 20)) {
+    context.terminal.warn(`${repository}: ${count} undecided: tagseal rotate ${repository} ${role} --compromised`)
   }
-  if (open.length > 20) context.terminal.warn(`and ${open.length - 20} more repositories with undecided changes`)
+  if (open.length > 20) context.terminal.warn(`and ${open.length - 20} more with undecided changes`)
   const key = campaign === undefined ? '' : ` with ${campaign.key} in its place`
   const lines = undone.map(({ repository, failure }) => `not done: ${repository}: ${failure.message} (${failure.code})`)
   const failure = undone.length === 0 ? undefined : failureOf(leftUndone(wish, names, undone))
@@ -261,11 +315,14 @@ async function told(context: Context, wish: Everywhere, { campaign, names, done,
     key: wish.gone,
     newKey: campaign?.key ?? null,
     repositories: names.length,
-    rotated: rotated.map(({ repository, roles, undecided: count }) => ({ repository, roles, undecided: count })),
+    rotated: rotated.map(({ repository, roles, open: left }) => ({ repository, roles, undecided: sumOf(left) })),
+    undecided: open,
     notDone: undone.map(({ repository, failure: { code, message } }) => ({ repository, code, message })),
   }
   if (failure === undefined) {
-    return { lines: [`${wish.gone} is listed in none of ${names.length} repositories any more${key}`], document }
+    if (campaign === undefined && open.length === 0)
+      context.terminal.warn(`no repository had ${wish.gone} to give up; if it was to leave one, look at its id`)
+    return { lines: [`${wish.gone} is listed in none of ${names.length} repositories${key}`], document }
   }
   if (!context.settings.json) {
     context.terminal.error(`${failure.message} (${failure.code})`)
@@ -277,6 +334,10 @@ async function told(context: Context, wish: Everywhere, { campaign, names, done,
     document: { ...document, error: { code, message, hint: hint ?? null, detail } },
     exit: exitOf(undone),
   }
+}
+
+function sumOf(counts: ReadonlyMap<RoleName, number>): number {
+  return [...counts.values()].reduce((sum, count) => sum + count, 0)
 }
 
 function leftUndone({ gone }: Everywhere, names: readonly string[], undone: readonly Undone[]): CommandError {

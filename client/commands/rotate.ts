@@ -75,7 +75,7 @@ export const rotateCommand = defineCommand({
     'In a repository of Notary, snapshot --key takes the snapshot key here, and without --key gives it to the server.',
     'With --all-with-key, the repositories are those that the server lists for an administrator and those that are pinned',
     'here by name, or those of --repositories. One new key takes the place of the old one in all of them. What is not done',
-    'is named, and the same command goes on with it.',
+    'is named, and the same command goes on with it; with --keep, --restore or --drop it decides in all of them.',
     'Where a role has several keys, say which leaves with --stolen or --lost, or name each that it shall have with --key;',
     'the threshold stays.',
     'With --propose, "tagseal root sign FILE" and "tagseal root publish FILE" do the rest, wherever the root keys are.',
@@ -111,7 +111,7 @@ export const rotateCommand = defineCommand({
       if (stolen.length + lost.length > 0)
         throw usage('--all-with-key names the key that leaves', 'leave the other out')
       const pattern = typedPattern(input.one('REPO'))
-      return await rotateEverywhere(context, { pattern, role, gone: everywhere, names, rotation: common })
+      return await rotateEverywhere(context, { pattern, role, gone: everywhere, names, rotation: common, decisions })
     }
     if (names !== undefined) throw usage('--repositories goes with --all-with-key')
     const { name: repository } = parseRepo(input.one('REPO'))

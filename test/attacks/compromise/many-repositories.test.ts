@@ -61,6 +61,7 @@ await t.test('what cannot be done is named, and keeps nothing else from being do
     'a pattern that nothing matches': ['rotate', 'elsewhere.example.com/**', '--all-with-key', leaked],
     'a pattern that is none': ['rotate', '***', '--all-with-key', leaked],
     'a file of names without the key': ['rotate', named('one'), 'targets', '--repositories', 'x'],
+    'a key that is here by no such name': ['rotate', '**', '--all-with-key', 'c1'],
     'two keys that leave': ['rotate', '**', '--all-with-key', leaked, '--lost', leaked],
     'no role': ['rotate', named('one')],
   }
@@ -70,6 +71,34 @@ await t.test('what cannot be done is named, and keeps nothing else from being do
       t.match([wrong.code, wrong.stderr], [2, /^error: .*\(USAGE\)/m])
     })
   }
+})
+
+await t.test('what many repositories left undecided is decided by the same command', async (t) => {
+  const lab = await openIncidentLab(t)
+  const owner = await lab.person()
+  const leaked = await make(owner, 'ci')
+  for (const name of ['one', 'two']) {
+    const repository = `registry.example.com/team/${name}`
+    await succeeds(owner, ['init', repository, '--no-passphrase', '--targets-key', leaked])
+    lab.clock.now += 60_000
+    await owner.sign({ '1.0': 'good' }, { repository })
+  }
+  const command = ['rotate', 'registry.example.com/**', '--all-with-key', 'ci', '--compromised', '--json']
+  const outcome = async (...args: readonly string[]) => {
+    const ran = await owner.run([...command, '--no-passphrase', ...args])
+    return [ran.code, JSON.parse(ran.stdout), ran.stderr] as const
+  }
+  const waits = ['one', 'two'].map((name) => ({
+    repository: `registry.example.com/team/${name}`,
+    role: 'targets',
+    undecided: 1,
+  }))
+  lab.clock.now += 60_000
+  t.match(await outcome('--since', '1h'), [0, { rotated: { length: 2 }, undecided: waits }])
+  t.match(await outcome(), [0, { rotated: [], undecided: waits }, /team\/one: 1 undecided: tagseal rotate/])
+  t.match(await outcome('--keep', 'all'), [0, { rotated: [], undecided: [] }])
+  for (const { repository } of waits) t.match(await succeeds(owner, ['list', repository]), /^1\.0 /m)
+  t.match(await outcome(), [0, { rotated: [], undecided: [] }, /no repository had ci to give up/])
 })
 
 async function make(person: Person, name: string): Promise<string> {
