@@ -54,13 +54,15 @@ const renew = (role: OnlineRole) => ({
       fresh: {
         enum: ['true'],
         description:
-          'Made now, and those forgotten that wait for a root: whoever copied the database has them as well.',
+          'Made now: whoever copied the database has those that wait for a root. They are forgotten when a root names it.',
       },
     },
   },
   response: { ...KEY, ...problems(...REFUSALS, ...BODY_REFUSALS) },
 })
 type Params = { repository: string }
+
+const MOST_FRESH = 32
 
 /** Keys that were asked for and that no root names yet. The old clients get the same one until a root does. */
 const MOST_PENDING = { 'tuf-1.0': 32, 'notary-v1': 1 } as const
@@ -86,7 +88,7 @@ export function onlineKeyRoutes(app: FastifyInstance, { auth, online, rootOf, st
         const { key, made } =
           request.query.fresh === undefined || !isThere(standing)
             ? await online.renew(repository, role, standing, MOST_PENDING[standing.codec.dialect])
-            : { key: await online.replace(repository, role, standing), made: true }
+            : { key: await online.replace(repository, role, standing, MOST_FRESH), made: true }
         const actor = caller.name === undefined ? {} : { actor: caller.name }
         const entry = { at: clock(), ...actor, request: request.id, detail: { role, keyid: key.id } }
         if (made) await store.audit.add({ ...entry, action: 'key.renew', subject: repository })

@@ -22,8 +22,11 @@ export type OnlineKeys = {
   readonly offer: (repository: string, role: OnlineRole, standing?: Prospect) => Promise<PublicKey>
   /** Another key, for the next root to name; where `most` wait for that already, the last one of those. */
   readonly renew: (repository: string, role: OnlineRole, standing: Prospect, most: number) => Promise<Renewed>
-  /** One that is made now, in place of all that wait: whoever copied the database has those too. */
-  readonly replace: (repository: string, role: OnlineRole, standing: Standing) => Promise<PublicKey>
+  /**
+   * One that is made now, for whoever copied the database has those that wait as well. These go when a root names it, and
+   * not before: another root that names one of them may be on its way through many hands. Of more than `most` the oldest go.
+   */
+  readonly replace: (repository: string, role: OnlineRole, standing: Standing, most: number) => Promise<PublicKey>
   /**
    * Throws INVALID_UPDATE where the root gives an online role to a key that is not ours, unless publishers may hold
    * `theirs`; or where it asks for too many.
@@ -108,14 +111,16 @@ export function makeOnlineKeys({ store, holders, clock, failed, shared = false }
       const added = await keys.add(fresh, enough)
       return { key: keyOf(added, codec), made: added.keyid === fresh.keyid }
     },
-    async replace(repository, role, { codec, root }) {
-      const waiting = (kept: readonly OnlineKeyRecord[]) =>
-        kept.filter((record) => !names(root, role, keyOf(record, codec)))
+    async replace(repository, role, { codec, root }, most) {
+      const crowded = (kept: readonly OnlineKeyRecord[]) => {
+        const pending = kept.filter((record) => !names(root, role, keyOf(record, codec)))
+        return pending.slice(0, Math.max(0, pending.length + 1 - most))
+      }
       const fresh = await made({ repository, role }, current.make)
       if ((await keys.list(repository, role)).some(({ keyid }) => keyid === fresh.keyid)) {
         throw unavailable({ repository, role }, 'its signer has no other key')
       }
-      return keyOf(await keys.add(fresh, () => undefined, waiting), codec)
+      return keyOf(await keys.add(fresh, () => undefined, crowded), codec)
     },
     async refuseForeign(repository, standing, theirs) {
       for (const role of ONLINE_ROLES) {

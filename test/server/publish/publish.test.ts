@@ -238,6 +238,25 @@ await t.test('a root alone has snapshot and timestamp signed anew by the keys it
   )
 })
 
+await t.test('a key that is made at once leaves those that wait until a root names it', async (t) => {
+  const server = await openTestServer(t)
+  const owner = await server.create()
+  const ask = async (more = '') => {
+    const url = `/v2/${REPO}/_trust/tuf/timestamp.key${more}`
+    return keyOf((await server.app.inject({ method: 'POST', url })).json<KeyObject>())
+  }
+  const kept = async () => (await server.services.deps.store.keys.list(REPO, 'timestamp')).map(({ keyid }) => keyid)
+  const ofTheCeremony = await ask()
+  const fresh = await ask('?fresh=true')
+  t.not(fresh.id, ofTheCeremony.id)
+  changeRoot(owner, server.clock.now, { timestamp: { keys: [ofTheCeremony], threshold: 1 } })
+  t.equal((await server.publish({ root: await signRoot(owner) })).statusCode, 200, 'a root that was on its way')
+  t.same(await kept(), [ofTheCeremony.id], 'with which those that waited beside it go')
+  for (let i = 0; i < 40; i++) await ask('?fresh=true')
+  t.equal((await kept()).length, 33, 'the key in use and no more than 32 that wait')
+  t.ok((await kept()).includes(ofTheCeremony.id))
+})
+
 await t.test('new targets keys go with targets that they signed', async (t) => {
   const server = await openTestServer(t)
   const owner = await server.create()
