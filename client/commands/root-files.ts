@@ -23,7 +23,7 @@ export async function writeProposal(path: string, { proposal }: Opened): Promise
     await writeAtomically(await behindLinks(path), encodeProposal(proposal), 0o644)
   } catch (cause) {
     if (errnoOf(cause) === undefined) throw cause
-    throw new CommandError('FILE_UNREADABLE', { path, why: `it cannot be written: ${reasonOf(cause)}` }, { cause })
+    throw new CommandError('IO', { what: `${path} cannot be written`, why: reasonOf(cause) }, { cause })
   }
 }
 

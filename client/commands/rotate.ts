@@ -3,7 +3,7 @@ import type { RoleName } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { failureOf } from '../exit.ts'
 import { failureDocument, tellFailure } from '../failure-text.ts'
-import { isPublishError } from '../publish/errors.ts'
+import { isPublishError, PublishError } from '../publish/errors.ts'
 import { impactOf, sightingsOf } from '../publish/impact.ts'
 import type { Impact } from '../publish/impact.ts'
 import { undecided } from '../publish/incident.ts'
@@ -130,8 +130,10 @@ async function rotateHere(context: Context, rotation: Rotation, decisions: Decis
   try {
     return await rotate(context, rotation, decisions)
   } catch (error) {
-    const noKeys = isPublishError(error) && error.code === 'NO_SIGNING_KEY'
-    if (!noKeys || role !== ROOT || !compromised) throw error
+    if (!isPublishError(error) || error.code !== 'NO_SIGNING_KEY') throw error
+    if (topRole(role) === undefined)
+      throw new PublishError(error.code, { ...error.detail, repository, replacing: role })
+    if (role !== ROOT || !compromised) throw error
     return await lostRoot(context, repository, { stolen: error.detail.need, threshold: error.detail.need }, undefined)
   }
 }

@@ -10,6 +10,8 @@ export type PublishFailures = {
     readonly have: number
     readonly keys: readonly string[]
     readonly repository?: string
+    /** The delegated role that was to get other keys. */
+    readonly replacing?: string
   }
   /** The key that was named signs nothing here. */
   readonly KEY_NOT_IN_ROLE: { readonly role: string; readonly key: string }
@@ -104,7 +106,7 @@ const HINT: { readonly [C in PublishCode]?: (d: PublishFailures[C]) => string } 
       ...(d.keys.length === 0
         ? []
         : [`tagseal key list; one of these is needed: ${d.keys.map((id) => id.slice(0, 12)).join(', ')}`]),
-      ...(d.repository === undefined
+      ...(d.repository === undefined || d.replacing !== undefined
         ? []
         : [`tagseal delegation list ${d.repository} shows who else signs which tags`]),
       ...lostHint(d),
@@ -136,7 +138,18 @@ const HINT: { readonly [C in PublishCode]?: (d: PublishFailures[C]) => string } 
 }
 
 /** Whoever lists a key can list another in its place; nobody does that for the root but its own holders. */
-function lostHint({ role, repository = 'REPO' }: PublishFailures['NO_SIGNING_KEY']): readonly string[] {
+function lostHint({
+  role,
+  need,
+  replacing,
+  repository = 'REPO',
+}: PublishFailures['NO_SIGNING_KEY']): readonly string[] {
+  if (replacing !== undefined && need > 1) {
+    const change = (verb: string, key: string) => `tagseal delegation ${verb} ${repository} ${replacing} --key ${key}`
+    return [
+      `where the others are elsewhere, two changes that they approve: ${change('add', 'NEW')}, then ${change('remove', 'OLD')}`,
+    ]
+  }
   const by = role === 'targets' ? 'with the root keys' : 'with the keys of whoever delegates to it'
   if (role !== 'root') return [`if it is lost: tagseal rotate ${repository} ${role}, ${by}`]
   return [

@@ -214,6 +214,7 @@ await t.test('a role of two people below targets', { skip }, async (t) => {
   await t.test('a rotation is never left pending by the way', async (t) => {
     const ran = await alice.run(['rotate', repository, 'releases', '--no-passphrase', '--key', 'mine'])
     t.same([ran.code, codeOf(ran)], [1, 'NO_SIGNING_KEY'])
+    t.match(ran.stderr, `tagseal delegation add ${repository} releases --key NEW, then tagseal delegation remove`)
   })
   await t.test('is taken away the same way', async (t) => {
     const ran = await carol.run(['delegation', 'remove', repository, 'releases', '--json'])

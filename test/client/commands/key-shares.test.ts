@@ -68,3 +68,16 @@ for (const [name, options] of Object.entries(WRONG)) {
     t.strictSame(readdirSync(dir), ['passphrase'])
   })
 }
+
+await t.test('a private key that leaves without a passphrase of its own is told which option names one', async (t) => {
+  const { run } = place(t)
+  await run('alice', 'key', 'generate', '--name', 'root')
+  for (const command of [
+    ['export', 'root', '--private'],
+    ['passwd', 'root'],
+  ]) {
+    const ran = await run('alice', 'key', ...command)
+    t.match([ran.code, codeOf(ran)], [2, 'USAGE'])
+    t.match(ran.stderr, /^hint: give --new-passphrase-file FILE, or --no-passphrase$/m)
+  }
+})
