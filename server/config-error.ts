@@ -38,7 +38,7 @@ const SENTENCE: { readonly [C in ConfigCode]: (d: ConfigFailures[C]) => string }
     `${d.data} holds sealed keys and there is no key-encryption key: put back ${d.data}/kek, or give it by --kek-file, the systemd credential tagseal-kek or TAGSEAL_SERVER_KEK`,
   NO_DATABASE: (d) => `${d.data} has no database of tagseal-server; name the folder with --data DIR`,
   BACKUP_EXISTS: (d) => `${d.path} is there already, and is not overwritten; name another file`,
-  BACKUP_UNUSABLE: (d) => `${d.path} cannot be restored: ${d.why}`,
+  BACKUP_UNUSABLE: (d) => `${d.path} cannot be used as a backup: ${d.why}`,
   NOT_RESTORED: (d) => `${d.data} was not restored, and nothing is awaited in it`,
   LOSS_UNKNOWN: (d) =>
     `nothing in ${d.data} tells what was published since the backup: put back the marks (marks.db) if they are anywhere, or say --accept-loss: clients that saw more refuse until its owner publishes it again, and others cannot tell`,

@@ -1,11 +1,17 @@
 import type { PendingSummary } from '../proposals/api.ts'
 import type { Desk } from '../publish/publish.ts'
 import { allRoles } from '../publish/standing.ts'
+import type { Terminal } from '../terminal.ts'
 import type { Answer } from './declare.ts'
 import { tableOf } from './table-text.ts'
 
 /** The list is the server's word, and says so little that nobody signs for it. */
-export async function listPending(desk: Desk, repository: string, everything: boolean): Promise<Answer> {
+export async function listPending(
+  { note }: Pick<Terminal, 'note'>,
+  desk: Desk,
+  repository: string,
+  everything: boolean,
+): Promise<Answer> {
   const standing = await desk.standing()
   const all = await desk.server.proposals.list()
   const roles = new Map((await allRoles(standing)).map(({ name, authority }) => [name, authority]))
@@ -18,6 +24,12 @@ export async function listPending(desk: Desk, repository: string, everything: bo
       return desk.keyring.canHelp({ ...authority, role: { ...authority.role, keyids: left } })
     })
   const shown = everything ? all : all.filter(isOurs)
+  if (shown.length < all.length) {
+    const stale = all.filter((each) => each.stale).length
+    note(
+      `not shown: ${all.length - shown.length}, of which ${stale} stale, that wait for no key of this machine: tagseal approve ${repository} --list`,
+    )
+  }
   const rows = shown.map(({ id, files, by, expiresAt, stale }) => [
     id,
     files.length > 3 ? `${files.length} files` : files.map(({ role }) => role).join(', '),

@@ -53,7 +53,7 @@ export const approveCommand = defineCommand({
     if (given === undefined && asked.length > 0) throw usage(`--${asked[0]} needs the name of a proposal`)
     const desk = await openDesk(context, repo.name, { keys: input.list('key') })
     try {
-      if (given === undefined) return await listPending(desk, repo.name, input.flag('list'))
+      if (given === undefined) return await listPending(context.terminal, desk, repo.name, input.flag('list'))
       const id = await fullName(desk, given)
       if (input.flag('withdraw')) return await withdrawn(desk, repo.name, id)
       const yes = input.flag('yes')

@@ -100,6 +100,8 @@ function unusable(error: unknown, path: string): unknown {
   if (isStorageError(error) && error.code === 'STORAGE_UNAVAILABLE') {
     return new ConfigError('BACKUP_UNUSABLE', { path, why: error.detail.reason }, { cause: error })
   }
+  if (isStorageError(error) && error.code === 'STORAGE_FULL')
+    return new ConfigError('BACKUP_UNUSABLE', { path, why: 'the disk is full' }, { cause: error })
   if (error instanceof ConfigError || !(error instanceof Error) || !('code' in error)) return error
   return new ConfigError('BACKUP_UNUSABLE', { path, why: String(error.code) }, { cause: error })
 }

@@ -59,6 +59,7 @@ await t.test('a tag is signed by two of three', { skip }, async (t) => {
       alice.run(['approve', repository, '--list']),
     ])
     t.same([forAlice.code, forAlice.stdout], [0, ''])
+    t.match(forAlice.stderr, `not shown: 1, of which 0 stale, that wait for no key of this machine: tagseal approve`)
     t.match(forBob.stdout, new RegExp(`^${id} +targets +1 signed`))
     t.match(all.stdout, id)
     t.match((await town.consumer.run(['status', repository])).stderr, /^1 proposal waits for signatures/m)
