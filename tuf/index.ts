@@ -56,5 +56,5 @@ export {
   nextTimestamp,
   roleKeys,
 } from './edit/roles.ts'
-export { succinctBins, withDelegation, withoutDelegation } from './edit/delegations.ts'
+export { succinctBins, withDelegation, withoutBins, withoutDelegation } from './edit/delegations.ts'
 export { newRoleName, refusePattern, refuseTag, refuseTargetPath } from './edit/names.ts'

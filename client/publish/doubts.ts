@@ -4,11 +4,12 @@
  * The record is the server's word and is not signed: one that lies can have good tags taken out, or bad ones kept.
  * Whoever trusts it that little reads on. What a tag means now is signed, and is taken from the files.
  */
-import type { DelegatedRole, Delegations, RoleName, Scope, TargetFile } from '../../tuf/index.ts'
+import type { Authority, Delegations, RoleKeys, RoleName, Scope, TargetFile } from '../../tuf/index.ts'
 import { roleName } from '../../tuf/index.ts'
 import type { ChangedDelegation, DelegationEntry, HistoryEntry, ServerApi } from '../server-api.ts'
 import { digestOf } from '../trust/repository.ts'
 import { isPublishError } from './errors.ts'
+import { isOwners } from './layout.ts'
 import type { HoldingRole } from './standing.ts'
 
 /** What a tag means: enough to sign it again. */
@@ -96,11 +97,16 @@ async function doubtOf({ server, family, since }: Question, tag: string): Promis
   if (isWhole && (last === undefined || last.at < since)) return undefined
   const holder = family.find(({ file }) => file?.targets.has(tag))
   const now = holder?.file?.targets.get(tag)
-  if (now !== undefined && digestOf({ path: tag, target: now }) === before?.digest) return undefined
+  if (now !== undefined && isSame(tag, now, before)) return undefined
   if (isWhole && now === undefined && before?.digest === undefined) return undefined
   const { at, keyids, by, role: changed } = last ?? newest
   const role = holder?.name ?? roleName(before?.role ?? changed)
   return { kind: 'tag', name: tag, role, now, before: before && meaningOf(before), at, keyids, by }
+}
+
+/** A length that is wrong has every pull refused, as one that is endless would be. */
+function isSame(tag: string, now: TargetFile, before: HistoryEntry | undefined): boolean {
+  return digestOf({ path: tag, target: now }) === before?.digest && now.length === before?.length
 }
 
 type Past = {
@@ -138,33 +144,55 @@ function meaningOf({ digest, length }: HistoryEntry): Meaning | undefined {
   return digest === undefined || length === undefined ? undefined : { length, hashes: new Map([[algorithm, hex]]) }
 }
 
-/** One under the very keys that are replaced is replaced with them, and no concern. */
+/** One that was made under the very keys that are replaced is replaced with them, and no concern. */
 function delegationDoubt(family: readonly HoldingRole[], change: ChangedDelegation): readonly DelegationDoubt[] {
   const delegator = family.find(({ name }) => name === change.delegator)
-  if (delegator === undefined || !isNamed(change)) return []
+  if (delegator === undefined) return []
   const now = entryIn(delegator.file?.delegations, change.role)
   const { at, keyids, by, before } = change
   if (JSON.stringify(now) === JSON.stringify(before)) return []
-  const own = new Set([...delegator.authority.keys.values()].map(({ public: text }) => text))
-  if (now?.keys.every((key) => own.has(key.public)) === true) return []
+  if (now !== undefined && follows(change, now, delegator)) return []
   return [{ kind: 'delegation', name: change.role, role: delegator.name, now, before, at, keyids, by }]
 }
 
-/** Hash bins follow the keys of their owner, whatever was written there. */
-function isNamed({ role, before }: ChangedDelegation): boolean {
-  return !role.endsWith('-*') && before?.scope.kind !== 'bins'
+/** Whether it gets the owner's new keys whatever is written there, and nobody else's role was put under them. */
+function follows({ role, before }: ChangedDelegation, now: DelegationEntry, { authority }: HoldingRole): boolean {
+  if (isBins(role) && isOwners(role.replace('*', '0'))) return before === undefined || isSameScope(before, now)
+  return isUnder(now, authority) && (before === undefined || isUnder(before, authority))
+}
+
+function isSameScope({ scope: before }: DelegationEntry, { scope: now }: DelegationEntry): boolean {
+  return JSON.stringify(before) === JSON.stringify(now)
+}
+
+/** All of these keys, and no other: a role under one of several would keep that one. */
+function isUnder({ keys }: DelegationEntry, { role, keys: known }: Authority): boolean {
+  const own = new Set(role.keyids.map((id) => known.get(id)?.public))
+  return keys.length === own.size && keys.every((key) => own.has(key.public))
+}
+
+/** How a record calls the hash bins of a delegator: no role has a star in its name. */
+function isBins(name: string): boolean {
+  return name.endsWith('-*')
 }
 
 function entryIn(delegations: Delegations | undefined, name: string): DelegationEntry | undefined {
-  const role = delegations?.roles.find((each) => each.name === name)
-  if (delegations === undefined || role === undefined) return undefined
+  if (delegations === undefined) return undefined
+  const { succinct } = delegations
+  if (succinct !== undefined && name === `${succinct.namePrefix}-*`) {
+    const scope = { kind: 'bins', patterns: [`${succinct.namePrefix}-${succinct.bitLength}`] }
+    return { keys: keysIn(delegations, succinct), threshold: succinct.threshold, scope, terminating: true }
+  }
+  const role = delegations.roles.find((each) => each.name === name)
+  if (role === undefined) return undefined
   const { threshold, scope, terminating } = role
-  const keys = keysIn(delegations, role).map(({ keytype, scheme, public: text }) => ({ keytype, scheme, public: text }))
+  const keys = keysIn(delegations, role)
   return { keys, threshold, scope: { kind: scope.kind, patterns: patternsOf(scope) }, terminating }
 }
 
-function keysIn({ keys }: Delegations, { keyids }: DelegatedRole) {
-  return keyids.flatMap((id) => keys.get(id) ?? [])
+function keysIn({ keys }: Delegations, { keyids }: RoleKeys): DelegationEntry['keys'] {
+  const listed = keyids.flatMap((id) => keys.get(id) ?? [])
+  return listed.map(({ keytype, scheme, public: text }) => ({ keytype, scheme, public: text }))
 }
 
 function patternsOf(scope: Scope): readonly string[] {

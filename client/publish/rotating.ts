@@ -103,10 +103,14 @@ export async function reissued(standing: Standing, next: Root, making: Making): 
   const after = keySetOf(next, TARGETS)
   const family = familyOf(await allRoles(standing), before.keys)
   const sift = await making.sift(standing, family)
-  return family.map((role) => {
+  const following = new Set<RoleName>([TARGETS])
+  return family.flatMap((role) => {
+    // Of a delegation that is as it was before, somebody else signs the role.
+    if (!following.has(role.name)) return []
     const authority = role.name === TARGETS ? authorityOf(next, TARGETS) : underKeys(role.authority, before, after)
     const change = changeOf(role, sift(role), (delegations) => rekeyed(delegations, before, after))
-    return editOf({ ...role, authority }, change, { codec: standing.codec, clock: making.clock })
+    for (const name of change.delegations ? namesUnder(change.delegations, after.keys) : []) following.add(name)
+    return [editOf({ ...role, authority }, change, { codec: standing.codec, clock: making.clock })]
   })
 }
 

@@ -1,6 +1,6 @@
 /** What is signed again of a file that a thief may have written to, and what is not. */
-import { roleName, withDelegation, withoutDelegation } from '../../tuf/index.ts'
-import type { Codec, Delegations, Scope, Suite, TargetFile } from '../../tuf/index.ts'
+import { roleName, succinctBins, TrustError, withDelegation, withoutBins, withoutDelegation } from '../../tuf/index.ts'
+import type { Codec, Delegations, KeySet, Scope, Suite, TargetFile } from '../../tuf/index.ts'
 import type { DelegationEntry } from '../server-api.ts'
 import { labelOf } from './doubts.ts'
 import type { DelegationDoubt, Doubt, Meaning, TagDoubt } from './doubts.ts'
@@ -34,7 +34,7 @@ export function sift(
   const set = new Map<string, TargetFile>()
   const remove = new Set<string>()
   let delegations = file?.delegations
-  for (const doubt of own) {
+  for (const doubt of [...own.filter(isOfBins), ...own.filter((each) => !isOfBins(each))]) {
     const decision = decide(labelOf(doubt))
     if (decision === 'keep') continue
     if (doubt.kind === 'delegation') delegations = settled(delegations, doubt, decision, lists)
@@ -85,11 +85,40 @@ function withEntry(
   entry: DelegationEntry | undefined,
   { codec, suite }: Lists,
 ): Delegations | undefined {
+  const keySet = () => ({
+    keys: (entry?.keys ?? []).map((key) => codec.key(key, suite)),
+    threshold: entry?.threshold ?? 1,
+  })
+  if (name.endsWith('-*')) return withBins(delegations, name, entry && { ...keySet(), scope: entry.scope })
   const role = roleName(name)
   if (entry === undefined) return delegations && withoutDelegation(delegations, role)
-  const keys = entry.keys.map((key) => codec.key(key, suite))
-  const { threshold, terminating } = entry
-  return withDelegation(delegations, { name: role, keys, threshold, scope: scopeOf(entry), terminating })
+  return withDelegation(delegations, {
+    ...keySet(),
+    name: role,
+    scope: scopeOf(entry),
+    terminating: entry.terminating,
+  })
+}
+
+/** Hash bins leave room for no other role, so those of a thief go before anything comes back. */
+function isOfBins({ kind, name }: Doubt): boolean {
+  return kind === 'delegation' && name.endsWith('-*')
+}
+
+/** Throws MALFORMED where other roles are in the way. */
+function withBins(
+  delegations: Delegations | undefined,
+  name: string,
+  entry: (KeySet & Pick<DelegationEntry, 'scope'>) | undefined,
+): Delegations | undefined {
+  const isThere = `${delegations?.succinct?.namePrefix}-*` === name
+  const left = isThere && delegations !== undefined ? withoutBins(delegations) : delegations
+  if (entry === undefined) return left
+  const [, prefix, bits] = /^(.+)-(\d{1,2})$/.exec(entry.scope.patterns[0] ?? '') ?? []
+  if (prefix === undefined || left?.succinct !== undefined || (left?.roles.length ?? 0) > 0) {
+    throw new TrustError('MALFORMED', { what: 'delegations', got: `the hash bins ${name} beside other roles` })
+  }
+  return succinctBins(entry, Number(bits), prefix)
 }
 
 function scopeOf({ scope: { kind, patterns } }: DelegationEntry): Scope {

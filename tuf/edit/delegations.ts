@@ -45,6 +45,11 @@ export function withoutDelegation(delegations: Delegations, name: RoleName): Del
   return { ...delegations, roles, keys: usedKeys(users, delegations.keys) }
 }
 
+/** Without hash bins; keys that no role uses leave with them. */
+export function withoutBins({ succinct: _, ...delegations }: Delegations): Delegations {
+  return { ...delegations, keys: usedKeys(delegations.roles, delegations.keys) }
+}
+
 /** Succinct hash bins (TAP 15) under one key set, in place of any other delegation. */
 export function succinctBins(set: KeySet, bitLength: number, namePrefix: string): Delegations {
   const succinct: SuccinctRoles = { ...roleKeys(set), bitLength, namePrefix }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { roleName, succinctBins, withDelegation, withoutDelegation } from '../../../tuf/index.ts'
+import { roleName, succinctBins, withDelegation, withoutBins, withoutDelegation } from '../../../tuf/index.ts'
 import type { Delegations } from '../../../tuf/index.ts'
 import { keySet } from '../../support/simulator.ts'
 import { signingKey } from '../../support/signing-key.ts'
@@ -67,6 +67,12 @@ await t.test('a threshold that the keys could never meet is refused', async (t) 
   t.throws(() => withDelegation(TWO, adding(C, [ALICE, ALICE], 2)), { code: 'MALFORMED' })
   t.throws(() => withDelegation(TWO, adding(C, [ALICE], 0)), { code: 'MALFORMED' })
   t.throws(() => succinctBins(keySet([], 1), 4, 'bin'), { code: 'MALFORMED' })
+})
+
+await t.test('bins leave with their keys', async (t) => {
+  const left = withoutBins(succinctBins(keySet([ALICE], 1), 4, 'bin'))
+  t.same([left.succinct, left.roles, keys(left)], [undefined, [], []])
+  t.same(withoutBins(TWO), TWO)
 })
 
 await t.test('bins share one set of keys', async (t) => {
