@@ -92,7 +92,8 @@ function surroundings(dir: string): Record<string, string> {
     HOME: join(dir, 'tmp'),
     TMPDIR: join(dir, 'tmp'),
     DOCKER_CONFIG: join(dir, 'tmp'),
-    NODE_DISABLE_COMPILE_CACHE: '1',
+    // Dozens of programs start here: each compiles what the one before did not.
+    NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? join(dir, 'tmp', 'compiled'),
   }
 }
 
