@@ -2,6 +2,7 @@
 import { createServer } from 'node:http'
 import type { RequestListener, Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
+import type { Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { CommandError } from '../commands/errors.ts'
 import { errnoOf } from '../trust/atomic.ts'
@@ -25,6 +26,17 @@ export type Listening = {
   readonly url: string
   /** Takes no more requests, waits that many milliseconds for those under way, and then ends them. */
   readonly close: (patience: number) => Promise<void>
+  /** Shows this certificate from the next connection on. Throws FILE_MALFORMED, and then nothing changes. */
+  readonly renew: (tls: Tls) => void
+}
+
+type TlsContext = {
+  readonly cert: Buffer
+  readonly key: Buffer
+  readonly ca?: Buffer
+  readonly requestCert?: boolean
+  readonly rejectUnauthorized?: boolean
+  readonly minVersion: 'TLSv1.2'
 }
 
 const LIMITS = { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 65_000, maxHeaderSize: 16 * 1024 }
@@ -34,7 +46,8 @@ const IDLE_LOOK_MS = 50
 
 /** Throws IO where the address cannot be had, and FILE_MALFORMED where certificate or key are none. */
 export async function listen({ host, port, tls, handle }: ListenOptions): Promise<Listening> {
-  const server = tls === undefined ? createServer(LIMITS, handle) : createSecure(tls, handle)
+  const secure = tls === undefined ? undefined : createSecure(tls, handle)
+  const server = secure ?? createServer(LIMITS, handle)
   server.setTimeout(SILENCE_MS)
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
@@ -53,15 +66,19 @@ export async function listen({ host, port, tls, handle }: ListenOptions): Promis
       clearInterval(idle)
       clearTimeout(late)
     },
+    renew: (next) => withCertificate(next, (context) => secure?.setSecureContext(context)),
   }
 }
 
-function createSecure({ cert, key, clientCa }: Tls, handle: RequestListener): Server {
+function createSecure(tls: Tls, handle: RequestListener): TlsServer {
+  return withCertificate(tls, (context) => createTlsServer({ ...LIMITS, ...context }, handle))
+}
+
+function withCertificate<T>({ cert, key, clientCa }: Tls, use: (context: TlsContext) => T): T {
   const clients =
     clientCa === undefined ? {} : { ca: Buffer.from(clientCa), requestCert: true, rejectUnauthorized: true }
   try {
-    const pair = { cert: Buffer.from(cert), key: Buffer.from(key) }
-    return createTlsServer({ ...LIMITS, ...pair, ...clients, minVersion: 'TLSv1.2' }, handle)
+    return use({ cert: Buffer.from(cert), key: Buffer.from(key), ...clients, minVersion: 'TLSv1.2' })
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
     throw new CommandError('FILE_MALFORMED', { path: 'the certificate or its key', why }, { cause })

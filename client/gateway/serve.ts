@@ -5,7 +5,7 @@ import type { Context } from '../context.ts'
 import { failureOf } from '../exit.ts'
 import { readUserFile } from '../files.ts'
 import type { FilePolicy } from '../policy/policy.ts'
-import { watchPolicy } from '../policy/watch.ts'
+import { watchFiles } from '../policy/watch.ts'
 import { readClients } from './clients.ts'
 import { openAgent } from '../verifier/agent.ts'
 import { openDeciding } from '../verifier/decide.ts'
@@ -46,7 +46,7 @@ export async function serveGateway(context: Context, settings: GatewaySettings):
   const clients = users === undefined ? undefined : readClients(await textOf(users), users)
   const { upstream, monotonic } = context
   const gateway = openGateway({ policy, verdicts, upstream, store, metrics, clients, monotonic, log })
-  const watch = watchPolicy(policy, {
+  const watch = watchFiles(policy, {
     load: settings.reload,
     also: [context.paths.trust],
     adopted(next) {

@@ -3,11 +3,12 @@ import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, Scalar
 import type { Document, Node } from 'yaml'
 import { expand, malformed } from './named.ts'
 import type { Named, Place, Values } from './named.ts'
+import { imagesAnywhere } from './pods.ts'
+import type { Tree } from './pods.ts'
 
 /** Nodes that are looked at, those that an alias repeats each time: a file of ten lines can name a billion. */
 const MOST_NODES = 100_000
 const DEEPEST = 64
-const CONTAINERS = ['containers', 'initContainers', 'ephemeralContainers'] as const
 
 type Page = {
   readonly file: string
@@ -30,7 +31,7 @@ export function imagesInYaml(text: string, file: string, values: Values): readon
     const root = document.contents
     if (!isMap(root)) return []
     if (get(root, 'apiVersion', page) !== undefined && get(root, 'kind', page) !== undefined)
-      return [...inPods(root, page, 0)]
+      return [...imagesAnywhere(podTree(page), root)].flatMap(({ image }) => [...named(image, page)])
     if (get(root, 'services', page) !== undefined) return [...inCompose(root, page, values)]
     throw malformed(file, lineOf(root), 'it is neither a compose file nor a Kubernetes manifest')
   })
@@ -87,23 +88,19 @@ function items(node: Node | undefined, page: Page): readonly Node[] {
   return isSeq<Node>(node) ? node.items.flatMap((item) => real(item, page) ?? []) : []
 }
 
-/** Wherever containers are: of every kind that there is, of lists, and of kinds that somebody else defined. */
-function* inPods(node: Node, page: Page, depth: number): Generator<Named, void, undefined> {
-  page.look(node, depth)
-  if (isSeq<Node>(node)) {
-    for (const item of items(node, page)) yield* inPods(item, page, depth + 1)
-    return
-  }
-  if (!isMap<Node, Node | null>(node)) return
-  for (const name of CONTAINERS) {
-    for (const container of items(get(node, name, page), page)) yield* named(get(container, 'image', page), page)
-  }
-  for (const volume of items(get(node, 'volumes', page), page)) {
-    yield* named(get(get(volume, 'image', page), 'reference', page), page)
-  }
-  for (const { value } of node.items) {
-    const below = real(value, page)
-    if (below !== undefined) yield* inPods(below, page, depth + 1)
+function podTree(page: Page): Tree<Node> {
+  return {
+    member: (node, name) => get(node, name, page),
+    items: (node) => items(node, page),
+    *below(node) {
+      if (isSeq<Node>(node)) for (const item of items(node, page)) yield ['', item]
+      if (!isMap<Node, Node | null>(node)) return
+      for (const { value } of node.items) {
+        const below = real(value, page)
+        if (below !== undefined) yield ['', below]
+      }
+    },
+    look: page.look,
   }
 }
 

@@ -30,6 +30,12 @@ export type FilePolicy = {
   readonly defaultRegistry: string | undefined
   /** The files that were read for it. */
   readonly files: readonly string[]
+  /** Kinds of Kubernetes objects with pods in them, beside its own: `rollouts.argoproj.io`. */
+  readonly workloads: readonly string[]
+  /** The Kubernetes namespaces that rules speak of. */
+  readonly namespaces: ReadonlySet<string>
+  /** What counts in one of them: its own rules beside those for everywhere, and before them for one pattern. */
+  readonly inNamespace: (namespace: string) => FilePolicy
 }
 
 const MAX_POLICY = 1024 * 1024
@@ -48,32 +54,53 @@ export function loadPolicy(path: string, pins: readonly PinRule[]): FilePolicy {
     const pin = rule.kind === 'signed' ? readPin(rule.pin, folder, files) : undefined
     if (pin !== undefined) roots.set(rule, pin)
   }
-  const known = new Map<string, PolicyRule>()
-  const matching = (repository: string) =>
-    written.rules
-      .filter(({ pattern }) => pattern.matches(repository))
-      .toSorted((a, b) => bySpecificity(a.pattern, b.pattern))
-
-  function find(repository: string): PolicyRule {
-    const [best] = matching(repository)
-    if (best === undefined) throw new VerdictError('NO_RULE', { repository })
-    return ready(best, roots.get(best), pins, repository, folder)
-  }
-
-  return {
+  const common = {
     path,
     rules: written.rules.length,
     files,
     registries: new Set([...written.registries, ...written.rules.flatMap(hostOf)]),
     defaultRegistry: written.defaultRegistry,
-    matching: (repository) => matching(repository).map(({ pattern, where }) => ({ pattern: pattern.text, where })),
-    ruleFor(repository) {
-      const found = known.get(repository) ?? find(repository)
-      if (known.size >= MOST_KNOWN) known.clear()
-      known.set(repository, found)
-      return found
-    },
+    workloads: written.workloads,
+    namespaces: new Set(written.rules.flatMap(({ namespaces }) => [...(namespaces ?? [])])),
   }
+
+  function within(namespace: string | undefined): FilePolicy {
+    const known = new Map<string, PolicyRule>()
+    const rules = written.rules.filter((rule) => speaksOf(rule, namespace))
+    const matching = (repository: string) =>
+      rules
+        .filter(({ pattern }) => pattern.matches(repository))
+        .toSorted((a, b) => bySpecificity(a.pattern, b.pattern) || ownFirst(a, b))
+
+    function find(repository: string): PolicyRule {
+      const [best] = matching(repository)
+      if (best === undefined) throw new VerdictError('NO_RULE', { repository })
+      return ready(best, roots.get(best), pins, repository, folder)
+    }
+
+    return {
+      ...common,
+      matching: (repository) => matching(repository).map(({ pattern, where }) => ({ pattern: pattern.text, where })),
+      ruleFor(repository) {
+        const found = known.get(repository) ?? find(repository)
+        if (known.size >= MOST_KNOWN) known.clear()
+        known.set(repository, found)
+        return found
+      },
+      inNamespace: within,
+    }
+  }
+
+  return within(undefined)
+}
+
+/** A rule for some namespaces says nothing to whoever is in none. */
+function speaksOf({ namespaces }: WrittenRule, namespace: string | undefined): boolean {
+  return namespaces === undefined || (namespace !== undefined && namespaces.has(namespace))
+}
+
+function ownFirst(a: WrittenRule, b: WrittenRule): number {
+  return Number(a.namespaces === undefined) - Number(b.namespaces === undefined)
 }
 
 /** A host with a wildcard is none that anybody agreed to ask: it is listed under `registries`, or not asked. */

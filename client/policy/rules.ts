@@ -26,6 +26,8 @@ type Common = {
   readonly where: string
   readonly upstream: Upstream
   readonly allTags: boolean
+  /** The Kubernetes namespaces that it speaks of; undefined: everywhere. */
+  readonly namespaces: ReadonlySet<string> | undefined
 }
 export type WrittenRule =
   | (Common & { readonly kind: 'unsigned' | 'refuse' })
@@ -48,10 +50,13 @@ export type WrittenPolicy = {
   /** Registries that may be asked beside those that the patterns name. */
   readonly registries: ReadonlySet<string>
   readonly defaultRegistry: string | undefined
+  /** Kinds of Kubernetes objects with pods in them, beside its own: `rollouts.argoproj.io`. */
+  readonly workloads: readonly string[]
 }
 
 const RULE = [
   'pattern',
+  'namespaces',
   'pin',
   'server',
   'roles',
@@ -68,7 +73,7 @@ const DEFAULT_MAX_AGE = 3_600_000
 const LOGIN_OF_DOCKER: Login = { kind: 'docker' }
 
 export function readPolicy(file: Place): WrittenPolicy {
-  const members = file.members(['version', 'rules', 'registries', 'defaultRegistry'])
+  const members = file.members(['version', 'rules', 'registries', 'defaultRegistry', 'workloads'])
   const version = members.get('version') ?? file.refuse('it says no version; write "version: 1" first')
   if (version.number() !== 1) version.refuse('only 1 is known')
   const rules = (members.get('rules') ?? file.refuse('it has no rules')).list().map(readRule)
@@ -77,6 +82,7 @@ export function readPolicy(file: Place): WrittenPolicy {
     rules,
     registries: new Set(members.get('registries')?.list().map(readHost) ?? []),
     defaultRegistry: optional(members.get('defaultRegistry'), readHost),
+    workloads: optional(members.get('workloads'), (list) => readDistinct(list, readResource)) ?? [],
   }
 }
 
@@ -89,6 +95,7 @@ function readRule(place: Place): WrittenRule {
     where: place.where,
     upstream: readUpstream(members.get('upstream')),
     allTags: optional(members.get('tags'), (tags) => oneOf(tags, ['signed', 'all'])) === 'all' || unsigned === true,
+    namespaces: optional(members.get('namespaces'), (list) => new Set(readDistinct(list, readNamespace))),
   }
   if (unsigned === true || refuse === true) {
     const kind = unsigned === true ? 'unsigned' : 'refuse'
@@ -199,6 +206,27 @@ function readDuration(place: Place): number {
   return place.refuse('a duration is a number with s, m, h or d: 10m')
 }
 
+/** The name of a custom resource definition: its plural and its group. */
+function readResource(place: Place): string {
+  const text = place.text()
+  return /^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.[a-z0-9]+(?:-[a-z0-9]+)*){2,}$/.test(text) && text.length <= 253
+    ? text
+    : place.refuse('it is no custom resource: write rollouts.argoproj.io, as "kubectl get crd" does')
+}
+
+function readNamespace(place: Place): string {
+  const text = place.text()
+  return /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(text) ? text : place.refuse('it is no name of a namespace')
+}
+
+/** An empty list would be a rule for nowhere, which looks like one for everywhere. */
+function readDistinct(place: Place, read: (place: Place) => string): readonly string[] {
+  const found = place.list().map(read)
+  if (found.length === 0) place.refuse('it names nothing')
+  if (new Set(found).size !== found.length) place.refuse('it names something twice')
+  return found
+}
+
 function readCount(place: Place): number {
   const value = place.number()
   return Number.isSafeInteger(value) && value >= 1 ? value : place.refuse('a whole number of at least 1 is meant')
@@ -213,11 +241,16 @@ function optional<T>(place: Place | undefined, read: (place: Place) => T): T | u
   return place === undefined ? undefined : read(place)
 }
 
+/** Of two rules for one pattern in one place neither could be the one that decides. */
 function refuseRepeated(rules: readonly WrittenRule[], file: Place): void {
   const known = new Map<string, string>()
-  for (const { pattern, where } of rules) {
-    const before = known.get(pattern.text)
-    if (before !== undefined) file.refuse(`${pattern.text} has a rule at ${before} and another at ${where}`)
-    known.set(pattern.text, where)
+  for (const { pattern, where, namespaces } of rules) {
+    for (const namespace of namespaces ?? ['']) {
+      const key = `${namespace} ${pattern.text}`
+      const before = known.get(key)
+      const inside = namespace === '' ? '' : ` in ${namespace}`
+      if (before !== undefined) file.refuse(`${pattern.text} has a rule${inside} at ${before} and another at ${where}`)
+      known.set(key, where)
+    }
   }
 }

@@ -1,13 +1,14 @@
-/** Follows a policy file while a service runs by it. */
+/** Follows a policy, or what else is read from files, while a service runs by it. */
 import { statSync } from 'node:fs'
 import { reasonOf } from '../files.ts'
-import type { FilePolicy } from './policy.ts'
 
-export type WatchOptions = {
-  readonly load: () => Promise<FilePolicy>
-  /** Files beside those of the policy whose change counts: this machine's pins. */
+type Read = { readonly files: readonly string[] }
+
+export type WatchOptions<R extends Read> = {
+  readonly load: () => Promise<R>
+  /** Files beside those that were read whose change counts: this machine's pins. */
   readonly also: readonly string[]
-  readonly adopted: (policy: FilePolicy) => void
+  readonly adopted: (read: R) => void
   /** The new file is broken and the old one stays; told again every minute as long as that is so. */
   readonly broken: (error: unknown) => void
   readonly intervalMs?: number | undefined
@@ -17,21 +18,21 @@ const INTERVAL_MS = 1000
 const REMIND_MS = 60_000
 
 /** Looks once a second: notices of the kernel do not come through every mount and link, and a look costs microseconds. */
-export function watchPolicy(first: FilePolicy, options: WatchOptions): { readonly close: () => void } {
+export function watchFiles<R extends Read>(first: R, options: WatchOptions<R>): { readonly close: () => void } {
   const interval = options.intervalMs ?? INTERVAL_MS
-  let policy = first
-  let seen = stamp([...policy.files, ...options.also])
+  let read = first
+  let seen = stamp([...read.files, ...options.also])
   let failure: { readonly error: unknown; told: number } | undefined
   let busy = false
 
   async function look(): Promise<void> {
-    const now = stamp([...policy.files, ...options.also])
+    const now = stamp([...read.files, ...options.also])
     if (now === seen) return remind()
     seen = now
     try {
-      policy = await options.load() // where it names other files now, the next look loads it once more
+      read = await options.load() // where it names other files now, the next look loads it once more
       failure = undefined
-      options.adopted(policy)
+      options.adopted(read)
     } catch (error) {
       failure = { error, told: Date.now() }
       options.broken(error)

@@ -2,7 +2,7 @@
 import type { Context } from '../context.ts'
 import { failureOf } from '../exit.ts'
 import type { FilePolicy } from '../policy/policy.ts'
-import { watchPolicy } from '../policy/watch.ts'
+import { watchFiles } from '../policy/watch.ts'
 import { openAgent } from './agent.ts'
 import { openDeciding } from './decide.ts'
 
@@ -26,7 +26,7 @@ export async function serveAgent(context: Context, { path, policy, reload }: Age
     failed('refresh failed', error, { repository }),
   )
   const agent = await openAgent({ path, decide: openDeciding(verdicts), monotonic, log })
-  const watch = watchPolicy(policy, {
+  const watch = watchFiles(policy, {
     load: reload,
     also: [paths.trust],
     adopted(next) {

@@ -95,6 +95,46 @@ await t.test('a JSON file is a policy too', (t) => {
 })
 
 const rule = (more: string) => `version: 1\nrules:\n  - pattern: a.io/**\n    ${PINNED}\n    ${more}\n`
+const NAMESPACED = `version: 1
+workloads: [rollouts.argoproj.io]
+rules:
+  - pattern: a.io/team/**
+    refuse: true
+  - pattern: a.io/**
+    namespaces: [lab]
+    unsigned: true
+  - pattern: a.io/team/**
+    namespaces: [lab, play]
+    ${PINNED}
+`
+
+await t.test('rules of a namespace', async (t) => {
+  const policy = load(t, NAMESPACED)
+  const decides = (repository: string, namespace?: string) => {
+    const counted = namespace === undefined ? policy : policy.inNamespace(namespace)
+    return counted.ruleFor(repository).where
+  }
+  await t.test('count there, before those of everywhere for one pattern', async (t) => {
+    t.equal(decides('a.io/team/x', 'lab'), 'policy.yaml:9:5')
+    t.equal(decides('a.io/team/x', 'play'), 'policy.yaml:9:5')
+    t.equal(decides('a.io/other/x', 'lab'), 'policy.yaml:6:5')
+  })
+  await t.test('count nowhere else', async (t) => {
+    t.equal(decides('a.io/team/x'), 'policy.yaml:4:5')
+    t.equal(decides('a.io/team/x', 'prod'), 'policy.yaml:4:5')
+    t.throws(() => decides('a.io/other/x'), { code: 'NO_RULE' })
+    t.throws(() => decides('a.io/other/x', 'play'), { code: 'NO_RULE' })
+  })
+  await t.test('do not outweigh a more specific pattern', async (t) => {
+    const wide = `${rule('maxAge: 1m')}  - pattern: "**"\n    namespaces: [lab]\n    unsigned: true\n`
+    t.equal(load(t, wide).inNamespace('lab').ruleFor('a.io/x').kind, 'signed')
+  })
+  await t.test('are known by name, and so are the kinds that have pods in them', async (t) => {
+    t.same([...policy.namespaces], ['lab', 'play'])
+    t.same(policy.workloads, ['rollouts.argoproj.io'])
+  })
+})
+
 const MISTAKES: Record<string, { text: string; at: string; why: RegExp }> = {
   'an empty file': { text: '', at: '1:1', why: /should be an object/ },
   'a file without a version': { text: 'rules: []\n', at: '1:1', why: /version/ },
@@ -153,6 +193,21 @@ const MISTAKES: Record<string, { text: string; at: string; why: RegExp }> = {
     text: 'version: 1\nrules:\n  - pattern: a.io/x\n    pin: { root: none.json }\n',
     at: '4:18',
     why: /no such file/,
+  },
+  'a rule for no namespace': { text: rule('namespaces: []'), at: '5:17', why: /names nothing/ },
+  'a namespace that is none': { text: rule('namespaces: [Team]'), at: '5:18', why: /no name of a namespace/ },
+  'a namespace with a wildcard': { text: rule('namespaces: ["team-*"]'), at: '5:18', why: /no name of a namespace/ },
+  'a namespace that is there twice': { text: rule('namespaces: [a, a]'), at: '5:17', why: /twice/ },
+  'two rules for one pattern in one namespace': {
+    text: `${rule('namespaces: [a, b]')}  - pattern: a.io/**\n    namespaces: [b]\n    refuse: true\n`,
+    at: '1:1',
+    why: /rule in b at policy.yaml:3:5 and another/,
+  },
+  'a workload without a group': { text: 'version: 1\nrules: []\nworkloads: [pods]\n', at: '3:13', why: /custom/ },
+  'a workload as an object says it': {
+    text: 'version: 1\nrules: []\nworkloads: [argoproj.io/v1]\n',
+    at: '3:13',
+    why: /custom/,
   },
   'text that is no YAML': { text: 'version: 1\nrules: [\n', at: '3:1', why: /./ },
   'an alias': { text: 'version: 1\nrules: &all []\nregistries: *all\n', at: '2:13', why: /anchors and aliases/ },

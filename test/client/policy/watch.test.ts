@@ -3,14 +3,14 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { loadPolicy } from '../../../client/policy/policy.ts'
-import { watchPolicy } from '../../../client/policy/watch.ts'
+import { watchFiles } from '../../../client/policy/watch.ts'
 
 const text = (pattern: string) => `version: 1\nrules: [{ pattern: ${pattern}, unsigned: true }]\n`
 
 await t.test('a policy file is followed', async (t) => {
   const path = join(t.testdir({ 'policy.yaml': text('a.io/x') }), 'policy.yaml')
   const [adopted, broken]: [string[], unknown[]] = [[], []]
-  const watch = watchPolicy(loadPolicy(path, []), {
+  const watch = watchFiles(loadPolicy(path, []), {
     load: async () => loadPolicy(path, []),
     also: [`${path}.pins`],
     adopted: (policy) => adopted.push(policy.matching('a.io/y')[0]?.pattern ?? 'nothing'),
