@@ -5,6 +5,7 @@
  */
 import type { KeyCode, KeyFailures } from '../keys/errors.ts'
 import type { TrustCode } from '../tuf/errors.ts'
+import type { AdmissionCode } from './admission/errors.ts'
 import type { CeremonyCode } from './ceremony/errors.ts'
 import type { CommandCode } from './commands/errors.ts'
 import type { HttpCode } from './http-errors.ts'
@@ -192,6 +193,17 @@ const VERIFIER = {
   AGENT_UNUSABLE: 3,
 } as const satisfies Record<VerifierCode, ExitCode>
 
+const ADMISSION = {
+  NOT_A_REVIEW: 2,
+  REVIEW_TOO_LARGE: 2,
+  REVIEW_MALFORMED: 2,
+  KIND_NOT_NAMED: 1,
+  OBJECT_MALFORMED: 1,
+  TOO_MANY_IMAGES: 1,
+  DIGEST_MISSING: 1,
+  TOO_SLOW: 3,
+} as const satisfies Record<AdmissionCode, ExitCode>
+
 const POLICY = {
   POLICY_MALFORMED: 2,
   POLICY_UNUSABLE: 3,
@@ -242,6 +254,7 @@ export const EXIT_CODES = {
   ClientError: CLIENT,
   VerdictError: VERDICT,
   VerifierError: VERIFIER,
+  AdmissionError: ADMISSION,
   PolicyError: POLICY,
   LockError: LOCK,
   RegistryError: REGISTRY,

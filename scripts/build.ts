@@ -64,6 +64,8 @@ const LAZY_BUILTINS: Plugin = {
 const APART: Readonly<Record<string, string>> = {
   'client/policy/policy.ts': 'tagseal-policy.cjs',
   'client/gateway/serve.ts': 'tagseal-gateway.cjs',
+  'client/admission/serve.ts': 'tagseal-admission.cjs',
+  'client/admission/manifests.ts': 'tagseal-manifests.cjs',
   'client/doctor/main.ts': 'tagseal-doctor.cjs',
   'client/pinning/pin.ts': 'tagseal-pin.cjs',
   'client/verifier/verify.ts': 'tagseal-verifier.cjs',

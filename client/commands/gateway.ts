@@ -2,6 +2,7 @@ import { isLoopback } from '../http.ts'
 import type { Context } from '../context.ts'
 import { defineCommand, text } from './declare.ts'
 import { usage } from './errors.ts'
+import { readAddress } from './listen-address.ts'
 import { demandPolicy, POLICY_OPTION } from './policy-option.ts'
 
 export const gatewayCommand = defineCommand({
@@ -45,12 +46,6 @@ export const gatewayCommand = defineCommand({
     return { lines: [], document: {} }
   },
 })
-
-function readAddress(address: string): { readonly host: string; readonly port: number } {
-  const [, host = '', port = ''] = /^(\[[0-9a-fA-F:.]+\]|[^:/\s]+):([0-9]{1,5})$/.exec(address) ?? []
-  if (host === '' || Number(port) > 65_535) throw usage(`${address} is no HOST:PORT`, '--listen 127.0.0.1:5080')
-  return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) }
-}
 
 function readTls(cert: string | undefined, key: string | undefined, clientCa: string | undefined) {
   if (cert !== undefined && key !== undefined) return { cert, key, clientCa }

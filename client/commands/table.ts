@@ -180,6 +180,10 @@ export const COMMANDS: Readonly<Record<string, Entry | Group>> = {
     summary: 'serve registries through a gateway that lets only admitted images pass',
     load: async () => (await import('./gateway.ts')).gatewayCommand,
   },
+  admission: {
+    summary: 'have a Kubernetes cluster run only images that are admitted, by their digests',
+    load: async () => (await import('./admission.ts')).admissionCommand,
+  },
   pin: {
     summary: 'lock the images that Dockerfiles, compose files and manifests name to what is signed',
     load: async () => (await import('./pin.ts')).pinCommand,

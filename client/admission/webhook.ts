@@ -1,0 +1,166 @@
+/** Reviews in, answers out. Whatever goes wrong is a no. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { AdmissionError, isAdmissionError } from './errors.ts'
+import { answerOf, refusalBy } from './answer.ts'
+import { readBody } from './body.ts'
+import { decide } from './decide.ts'
+import type { Decision, Task } from './decide.ts'
+import type { AdmissionMetrics } from './metrics.ts'
+import type { Namespaces } from './namespaces.ts'
+import { parseReview, readReview, uidOf } from './review.ts'
+import type { Review } from './review.ts'
+
+export type WebhookOptions = {
+  readonly namespaces: Namespaces
+  readonly metrics: AdmissionMetrics
+  readonly monotonic: () => number
+  /** When the answer is no, in milliseconds. */
+  readonly patience: number
+  /** One line for each verdict. */
+  readonly log: (entry: Readonly<Record<string, unknown>>) => void
+}
+export type Webhook = {
+  /** Never rejects. */
+  readonly handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>
+  /** `/readyz` says no from now on; everything else is answered. */
+  readonly drain: () => void
+}
+
+const TASKS: ReadonlyMap<string, Task> = new Map([
+  ['/mutate', 'mutate'],
+  ['/validate', 'validate'],
+])
+/** Of the time that the API server says it waits, so much is for the way. */
+const FOR_THE_WAY_MS = 500
+const MOST_LOGGED = 50
+
+export function openWebhook({ namespaces, metrics, monotonic, patience, log }: WebhookOptions): Webhook {
+  let draining = false
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const [path = '', query] = (request.url ?? '').split('?')
+    const task = TASKS.get(path)
+    if (task !== undefined && request.method === 'POST') {
+      const waits = patienceOf(new URLSearchParams(query).get('timeout'))
+      await review(task, request, response, Math.min(patience, waits))
+    } else if (request.method === 'GET' || request.method === 'HEAD') {
+      await tellHealth(path, response)
+    } else {
+      throw new AdmissionError('NOT_A_REVIEW', { why: 'POST it to /mutate or /validate' })
+    }
+  }
+
+  async function review(task: Task, request: IncomingMessage, response: ServerResponse, most: number): Promise<void> {
+    const began = monotonic()
+    const document = parseReview(await readBody(request))
+    const uid = uidOf(document)
+    if (uid === undefined) throw new AdmissionError('REVIEW_MALFORMED', { what: 'request.uid', why: 'it is missing' })
+    const { asked, decision } = await decideInTime(() => readReview(document), task, most)
+    const took = monotonic() - began
+    tell(task, asked, decision, took)
+    send(response, task, 200, 'application/json', answerOf(uid, decision))
+  }
+
+  async function decideInTime(read: () => Review, task: Task, most: number) {
+    let asked: Review | undefined
+    try {
+      asked = read()
+      return { asked, decision: await within(most, judged(asked, task)) }
+    } catch (error) {
+      const decision = refusalBy(error)
+      tellBug(decision.code, error)
+      return { asked, decision }
+    }
+  }
+
+  async function judged(asked: Review, task: Task): Promise<Decision> {
+    const judge = await namespaces.judgeOf(asked.namespace)
+    return await decide(asked, task, { judge, workloads: namespaces.policy().workloads })
+  }
+
+  function tell(task: Task, asked: Review | undefined, decision: Decision, took: number): void {
+    const outcome = decision.allowed ? 'admitted' : 'refused'
+    const reason = decision.allowed ? decision.reason : decision.code
+    metrics.verdict(task, outcome, reason, took / 1000)
+    log({
+      event: 'verdict',
+      webhook: task,
+      outcome,
+      ...(asked === undefined ? {} : shown(asked)),
+      images: decision.images.slice(0, MOST_LOGGED),
+      ...(decision.allowed ? { patched: decision.patches.length } : { message: decision.message }),
+      reason,
+      ms: Math.round(took * 1000) / 1000,
+    })
+  }
+
+  function tellBug(code: string, error: unknown): void {
+    if (code !== 'INTERNAL') return
+    log({ event: 'bug', message: error instanceof Error ? error.stack : String(error) })
+  }
+
+  async function tellHealth(path: string, response: ServerResponse): Promise<void> {
+    const ok = Buffer.from('ok\n')
+    if (path === '/healthz') return send(response, 'health', 200, 'text/plain', ok)
+    if (path === '/readyz') {
+      return send(response, 'ready', draining ? 503 : 200, 'text/plain', draining ? Buffer.from('draining\n') : ok)
+    }
+    if (path === '/metrics') {
+      return send(response, 'metrics', 200, metrics.contentType, Buffer.from(await metrics.text()))
+    }
+    throw new AdmissionError('NOT_A_REVIEW', { why: 'POST it to /mutate or /validate' })
+  }
+
+  function send(response: ServerResponse, kind: string, status: number, type: string, bytes: Buffer): void {
+    metrics.request(kind, status)
+    if (response.destroyed) return
+    response.writeHead(status, { 'content-type': type, 'content-length': bytes.length, 'cache-control': 'no-store' })
+    response.end(response.req.method === 'HEAD' ? undefined : bytes)
+  }
+
+  /** What has no identifier to answer to: for an API server it is a failed call, which refuses as well. */
+  function sendFailure(response: ServerResponse, error: unknown): void {
+    const { code, message, status } = refusalBy(error)
+    tellBug(code, error)
+    const own = isAdmissionError(error) && error.code === 'REVIEW_TOO_LARGE' ? 413 : status
+    log({ event: 'verdict', outcome: 'refused', reason: code, message })
+    response.setHeader('connection', 'close') // what else was sent is not read
+    send(response, 'none', own, 'application/json', Buffer.from(`${JSON.stringify({ code, message })}\n`))
+  }
+
+  return {
+    async handle(request, response) {
+      try {
+        await answer(request, response)
+      } catch (error) {
+        sendFailure(response, error)
+      }
+    },
+    drain() {
+      draining = true
+    },
+  }
+}
+
+function shown({ operation, resource, subresource, namespace, name, user, dryRun }: Review): object {
+  return { operation, resource, ...(subresource && { subresource }), namespace, name, user, ...(dryRun && { dryRun }) }
+}
+
+/** `10s`, as API servers write it. */
+function patienceOf(timeout: string | null): number {
+  const [, seconds] = /^([0-9]{1,2})s$/.exec(timeout ?? '') ?? []
+  return seconds === undefined ? Number.POSITIVE_INFINITY : Math.max(Number(seconds) * 1000 - FOR_THE_WAY_MS, 0)
+}
+
+/** What is late is not lost: it goes on, and whoever asks next finds it done. */
+async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new AdmissionError('TOO_SLOW', { seconds: milliseconds / 1000 })), milliseconds)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,84 @@
+import type { Context } from '../context.ts'
+import { readAuthorities } from '../files.ts'
+import { parseImage } from '../registry/reference.ts'
+import { count, defineCommand, flag, list, text } from './declare.ts'
+import type { Answer } from './declare.ts'
+import { usage } from './errors.ts'
+import { readAddress } from './listen-address.ts'
+import { demandPolicy, POLICY_OPTION } from './policy-option.ts'
+
+/** The webhooks that are printed have the API server wait for ten; the answer has to be out before. */
+const SECONDS = 8
+const NAMESPACE = 'tagseal'
+
+export const admissionCommand = defineCommand({
+  operands: {},
+  options: {
+    policy: POLICY_OPTION,
+    listen: text('HOST:PORT', 'where to serve; 0.0.0.0:8443 where nothing is said'),
+    'tls-cert': text('FILE', 'PEM of the certificate to serve with'),
+    'tls-key': text('FILE', 'PEM of its key'),
+    'client-ca': text('FILE', 'PEM of the authorities whose clients alone are served'),
+    timeout: count('SECONDS', `when the answer is no; ${SECONDS} where nothing is said`),
+    manifests: flag('print what installs it in a cluster, and serve nothing'),
+    image: text('IMAGE', 'for --manifests: this program as an image, with its digest'),
+    'ca-bundle': text('FILE', 'for --manifests: PEM of the authority that signed the certificate'),
+    namespace: text('NAME', `for --manifests: where it runs; ${NAMESPACE} where nothing is said`),
+    exempt: list('NAME', 'for --manifests: a namespace that is not asked about; can be given again'),
+  },
+  examples: [
+    'tagseal admission --policy policy.yaml --tls-cert tls.crt --tls-key tls.key',
+    'tagseal admission --manifests --policy policy.yaml --image registry.example.com/tagseal@sha256:... --ca-bundle ca.crt | kubectl apply -f -',
+  ],
+  notes:
+    'A mutating webhook at /mutate and a validating one at /validate. Certificate and policy are read again when they change; SIGTERM lets what is under way end.',
+  drains: true,
+  async run(context, input) {
+    const file = input.text('policy')
+    if (input.flag('manifests')) {
+      return await printManifests(context, file, {
+        image: input.text('image'),
+        bundle: input.text('ca-bundle'),
+        namespace: input.text('namespace') ?? NAMESPACE,
+        exempt: input.list('exempt'),
+      })
+    }
+    for (const name of ['image', 'ca-bundle', 'namespace'] as const)
+      if (input.text(name) !== undefined) throw usage(`--${name} goes with --manifests`)
+    if (input.list('exempt').length > 0) throw usage('--exempt goes with --manifests')
+    const [cert, key] = [input.text('tls-cert'), input.text('tls-key')]
+    if (cert === undefined || key === undefined)
+      throw usage('API servers speak TLS only', 'give --tls-cert FILE and --tls-key FILE')
+    const load = async () => await demandPolicy(context, file)
+    const { serveAdmission } = await import('../admission/serve.ts')
+    await serveAdmission(context, {
+      ...readAddress(input.text('listen') ?? '0.0.0.0:8443'),
+      policy: await load(),
+      reload: load,
+      certificate: { cert, key, clientCa: input.text('client-ca') },
+      seconds: input.count('timeout') ?? SECONDS,
+    })
+    return { lines: [], document: {} }
+  },
+})
+
+type Wish = {
+  readonly image: string | undefined
+  readonly bundle: string | undefined
+  readonly namespace: string
+  readonly exempt: readonly string[]
+}
+
+async function printManifests(context: Context, file: string | undefined, wish: Wish): Promise<Answer> {
+  const { image, bundle, namespace, exempt } = wish
+  // Nobody checks the webhook's own image but whoever writes its digest down.
+  if (image === undefined || parseImage(image).digest === undefined)
+    throw usage('the webhook runs by digest', '--image registry.example.com/tagseal@sha256:...')
+  if (bundle === undefined) throw usage('an API server has to know the authority', '--ca-bundle FILE')
+  for (const name of [namespace, ...exempt])
+    if (!/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(name)) throw usage(`${name} is no name of a namespace`)
+  const { manifestsFor, printYaml } = await import('../admission/manifests.ts')
+  const policy = await demandPolicy(context, file)
+  const manifests = await manifestsFor({ image, caBundle: await readAuthorities(bundle), namespace, exempt, policy })
+  return { lines: printYaml(manifests).split('\n'), document: manifests }
+}
