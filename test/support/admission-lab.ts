@@ -14,11 +14,12 @@ export const REPOSITORY = 'registry.example.com/team/app'
 
 /** A webhook in this process, over a simulated repository. */
 export type AdmissionLab = {
+  readonly url: string
   readonly simulator: Simulator
   readonly sign: (tags: Readonly<Record<string, string>>) => void
   readonly pass: (milliseconds: number) => void
   /** While true, the trust server cannot be reached. */
-  setDown: (down: boolean) => void
+  readonly setDown: (down: boolean) => void
   readonly ask: (task: 'mutate' | 'validate', review: object, query?: string) => Promise<Asked>
   /** Whatever is sent, as it is. */
   readonly post: (
@@ -51,6 +52,8 @@ export type AdmissionLabOptions = {
   readonly top?: string
   readonly signedOnce?: boolean
   readonly patience?: number
+  /** What the first question of each engine waits for. */
+  readonly opening?: Promise<void>
 }
 
 export function digestOf(content: string): string {
@@ -70,6 +73,7 @@ export async function openAdmissionLab(options: AdmissionLabOptions = {}): Promi
   const log: Readonly<Record<string, unknown>>[] = []
   let down = false
   const namespaces = openNamespaces(await load(options.rules ?? ''), async (policy) => {
+    await options.opening
     const own = openVerdictLab({ simulator })
     own.down = down
     own.verdicts.adopt(policy)
@@ -94,6 +98,7 @@ export async function openAdmissionLab(options: AdmissionLabOptions = {}): Promi
     await send(path, { method: 'POST', body: Buffer.from(body), headers })
 
   return {
+    url,
     simulator,
     sign: (tags) =>
       simulator.sign(Object.fromEntries(Object.entries(tags).map(([tag, content]) => [tag, targetOf(content)]))),
@@ -135,21 +140,35 @@ rules:
 ${rules}`
 }
 
+type Answer = {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly response: {
+    readonly uid: string
+    readonly allowed: boolean
+    readonly status?: { readonly code: number; readonly message: string }
+    readonly patchType?: string
+    readonly patch?: string
+    readonly warnings?: readonly string[]
+    readonly auditAnnotations: Readonly<Record<string, string>>
+  }
+}
+type Operation = { readonly op: string; readonly path: string; readonly value: string }
+
 /** Reads an answer as an API server does. */
 export function readAnswer(text: string): Asked {
-  const { apiVersion, kind, response } = JSON.parse(text)
+  const { apiVersion, kind, response } = JSON.parse(text) as Answer
   if (apiVersion !== 'admission.k8s.io/v1' || kind !== 'AdmissionReview') throw new Error(`no review: ${text}`)
-  const { patchType, patch, status, warnings = [], auditAnnotations: annotations } = response
-  if ((patch === undefined) !== (patchType === undefined)) throw new Error('patch and patchType go together')
-  const operations: readonly { op: string; path: string; value: string }[] =
-    patch === undefined ? [] : JSON.parse(Buffer.from(patch, 'base64').toString('utf8'))
+  const { uid, allowed, patchType, patch, status, warnings = [], auditAnnotations: annotations } = response
+  if ((patch === undefined) !== (patchType !== 'JSONPatch')) throw new Error('patch and patchType go together')
+  const operations = patch === undefined ? [] : (JSON.parse(Buffer.from(patch, 'base64').toString()) as Operation[])
   if (operations.some(({ op }) => op !== 'replace')) throw new Error('only replacements are expected')
   return {
-    uid: response.uid,
-    allowed: response.allowed,
+    uid,
+    allowed,
     message: status?.message ?? '',
     code: status?.code,
-    reason: annotations.outcome,
+    reason: annotations['outcome'] ?? '',
     patches: Object.fromEntries(operations.map(({ path, value }) => [path, value])),
     warnings,
     annotations,

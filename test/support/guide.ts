@@ -135,7 +135,7 @@ async function openOld(stage: Stage, host: string, images: ReadonlyMap<string, S
 
 /** Prints each block before it runs, so that a failure says where; ends what the blocks left in the background. */
 async function scriptOf(text: string, host: string, server: string): Promise<string> {
-  const [port, gateway, second] = [await freePort(), await freePort(), await freePort()]
+  const [port, gateway, second, admission] = [await freePort(), await freePort(), await freePort(), await freePort()]
   const blocks = [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block = '']) =>
     block
       .replaceAll('registry.example.com', host)
@@ -143,6 +143,8 @@ async function scriptOf(text: string, host: string, server: string): Promise<str
       .replaceAll(/127\.0\.0\.1:4480\b/g, `127.0.0.1:${port}`)
       .replaceAll(/127\.0\.0\.1:5080\b/g, `127.0.0.1:${gateway}`)
       .replaceAll(/127\.0\.0\.1:4481\b/g, `127.0.0.1:${second}`)
+      .replaceAll(/127\.0\.0\.1:8443\b/g, `127.0.0.1:${admission}`)
+      .replaceAll(/^(tagseal admission .*) &$/gm, `$1 > admission.log 2>&1 &\nlistening ${admission}`)
       .replaceAll(/^(tagseal gateway .*) &$/gm, `$1 > server.log 2>&1 &\nlistening ${gateway}`)
       .replaceAll(/^(tagseal-server signer .*) &$/gm, '$1 > signer.log 2>&1 &\nsigner_listening')
       .replaceAll(/^tagseal-server (?!token|signer)(.*) &$/gm, (_, rest: string) => {

@@ -54,7 +54,7 @@ export type PodOf = {
 }
 
 export function podSpec({ volumes = {}, ...lists }: PodOf): object {
-  const listed = Object.entries(lists).map(([list, images]) => [
+  const listed: readonly (readonly [string, object])[] = Object.entries(lists).map(([list, images]) => [
     list,
     Object.entries(images).map(([name, image]) => ({ name, image })),
   ])
