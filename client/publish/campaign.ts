@@ -2,8 +2,9 @@
  * How far a key has been replaced in many repositories. What counts is what each of them lists; this says which key takes
  * its place, and spares whoever goes on a look at those that are done.
  */
-import { mkdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { ensureFolder } from '../../keys/folder.ts'
 import { hash } from '../../keys/digest.ts'
 import { decodeJson, isJsonList, isJsonObject, isTrustError, member } from '../../tuf/index.ts'
 import { errnoOf, errnoText, writeAtomically } from '../trust/atomic.ts'
@@ -43,7 +44,7 @@ export function readCampaign(state: string, id: string): Campaign | undefined {
 /** Durable when it returns. */
 export async function writeCampaign(state: string, { since, done, ...campaign }: Campaign): Promise<void> {
   const path = pathOf(state, campaign.id)
-  guarded(path, () => mkdirSync(state, { recursive: true, mode: 0o700 }))
+  guarded(path, () => ensureFolder(state))
   const text = JSON.stringify({ version: 1, ...campaign, since: since ?? null, done: [...done] }, undefined, 1)
   await writeAtomically(path, Buffer.from(`${text}\n`))
 }

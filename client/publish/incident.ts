@@ -2,8 +2,9 @@
  * What was left open when a stolen key was replaced: which tags and delegations nobody has decided on yet. One file for
  * each role, so that what is decided later neither rotates again nor depends on a server's memory.
  */
-import { mkdirSync, readFileSync, statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { ensureFolder } from '../../keys/folder.ts'
 import { hash } from '../../keys/digest.ts'
 import { decodeJson, isJsonList, isJsonObject, isTrustError, member, members, roleName } from '../../tuf/index.ts'
 import type { Json, JsonObject, RoleName } from '../../tuf/index.ts'
@@ -49,7 +50,7 @@ export function readIncident(state: string, repository: string, role: RoleName):
 /** Durable when it returns: what it says is out is about to be taken out. */
 export async function writeIncident(state: string, incident: Incident): Promise<void> {
   const path = pathOf(state, incident.repository, incident.role)
-  guarded(path, () => mkdirSync(stateFolder(state, incident.repository), { recursive: true, mode: 0o700 }))
+  guarded(path, () => ensureFolder(stateFolder(state, incident.repository)))
   await writeAtomically(path, Buffer.from(`${JSON.stringify(encodeIncident(incident), undefined, 1)}\n`))
 }
 

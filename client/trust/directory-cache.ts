@@ -1,5 +1,6 @@
-import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { ensureFolder } from '../../keys/folder.ts'
 import { errnoOf, errnoText, removeIfThere, TEMPORARY, writeAtomically, writeWhole } from './atomic.ts'
 import type { TrustCache } from './cache.ts'
 import { ClientError } from './errors.ts'
@@ -21,7 +22,7 @@ export function directoryCache(folder: string): TrustCache {
     load: async (name) => await guarded(folder, async () => readIfThere(join(folder, plain(name)))),
     store: async (name, bytes) =>
       await guarded(folder, async () => {
-        makeFolder(folder)
+        ensureFolder(folder)
         const path = join(folder, plain(name))
         if (isIrreplaceable(name)) await writeAtomically(path, bytes)
         else {
@@ -39,7 +40,7 @@ export function directoryCache(folder: string): TrustCache {
       }),
     lock: async (work) =>
       await guarded(folder, async () => {
-        makeFolder(folder)
+        ensureFolder(folder)
         return await withLock(join(folder, LOCK), async () => {
           sweep(folder)
           return await work()
@@ -60,10 +61,6 @@ function isIrreplaceable(name: string): boolean {
 function plain(name: string): string {
   if (!/^[A-Za-z0-9%~_-][A-Za-z0-9%~._-]*$/.test(name)) throw new Error(`not a cache name: ${name}`)
   return name
-}
-
-function makeFolder(folder: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
 }
 
 function readIfThere(path: string): Uint8Array | undefined {

@@ -1,5 +1,6 @@
-import { mkdirSync, readFileSync, realpathSync } from 'node:fs'
+import { readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { ensureFolder } from '../../keys/folder.ts'
 import { isKeyError } from '../../keys/errors.ts'
 import { nativeSuite } from '../../keys/native/suite.ts'
 import { readPemBlocks, writePem } from '../../keys/pem.ts'
@@ -70,7 +71,7 @@ export function patternOf(text: string, where = 'pattern'): Pattern {
 async function change(path: string, edit: (rules: readonly PinRule[]) => readonly PinRule[]): Promise<void> {
   try {
     const file = behindLinks(path)
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+    ensureFolder(dirname(file))
     await withLock(join(dirname(file), `.${basename(file)}.lock`), async () => {
       await writeAtomically(file, encodePins(edit(await loadPins(file))), 0o644)
     })

@@ -1,17 +1,8 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-} from 'node:fs'
+import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
 import { chmod, link, open, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Stats } from 'node:fs'
+import { ensureFolder } from '../folder.ts'
 import { KeyError } from '../errors.ts'
 import { randomName } from '../random.ts'
 
@@ -39,7 +30,7 @@ export async function usePrivateFolder(dir: string): Promise<void> {
 
 /** Makes the folder where there is none; one that is there stays as it is. */
 export async function makeFolder(dir: string): Promise<void> {
-  ioNow(dir, () => mkdirSync(dir, { recursive: true, mode: FOLDER_MODE }))
+  ioNow(dir, () => ensureFolder(dir))
 }
 
 /** The names in a folder; temporary ones among them. */

@@ -1,9 +1,10 @@
-import { chmodSync, mkdirSync, statSync, unlinkSync } from 'node:fs'
+import { chmodSync, statSync, unlinkSync } from 'node:fs'
 import { connect } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { Server as TlsServer } from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import { ensureFolder } from '../../keys/folder.ts'
 import { ConfigError } from '../config-error.ts'
 import { openKek, whyNoKeys } from '../kek.ts'
 import { makeDrain } from '../serve/drain.ts'
@@ -162,7 +163,7 @@ async function listen(settings: SignerSettings, app: FastifyInstance): Promise<s
  * from putting a socket of theirs in its place.
  */
 async function listenOnSocket(app: FastifyInstance, path: string, mode: string): Promise<string> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  ensureFolder(dirname(path))
   await removeStale(path)
   const before = process.umask(0o777 & ~Number.parseInt(mode, 8)) // it is never looser, not even for a moment
   try {

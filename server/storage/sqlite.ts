@@ -1,7 +1,8 @@
 /** The one file that knows better-sqlite3 (ADR 0010): connections, their settings, their errors. */
-import { chmodSync, existsSync, mkdirSync } from 'node:fs'
+import { chmodSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
+import { ensureFolder } from '../../keys/folder.ts'
 import { StorageError } from './errors.ts'
 import { MARKS_SCHEMA, MIGRATIONS } from './schema.ts'
 import { auditIn } from './sqlite-audit.ts'
@@ -139,7 +140,7 @@ export type DataLock = { readonly release: () => void }
 export function lockData(dir: string): DataLock {
   const path = join(dir, 'server.lock')
   return translating(path, () => {
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    ensureFolder(dir)
     const db = new Database(path, { timeout: 0 })
     try {
       db.pragma('journal_mode = MEMORY') // a journal in a file would need space, which a full disk has not
@@ -159,7 +160,7 @@ function openDatabase(
   migrations: readonly string[],
   maxBytes: number | undefined,
 ): Database.Database {
-  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  ensureFolder(dir)
   const db = new Database(path, { timeout: BUSY_TIMEOUT_MS })
   try {
     chmodSync(path, 0o600)
