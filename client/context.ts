@@ -19,7 +19,7 @@ import type { Pin, PinRule } from './trust/pins.ts'
 import type { Repository } from './trust/repository.ts'
 import type { FilePolicy } from './policy/policy.ts'
 import type { Verdicts } from './verdict/engine.ts'
-import type { SignedRule } from './verdict/rule.ts'
+import type { Policy, SignedRule } from './verdict/rule.ts'
 
 export type Context = {
   readonly terminal: Terminal
@@ -52,6 +52,8 @@ export type Context = {
   readonly policy: (file: string | undefined) => Promise<FilePolicy | undefined>
   /** Which images this machine admits: by such a policy, or by its pins alone. */
   readonly verdicts: (file: string | undefined) => Promise<Verdicts>
+  /** The same by a policy that was read already. */
+  readonly verdictsBy: (policy: Policy) => Promise<Verdicts>
   /** Goes on refreshing what it is asked for, until the run ends. */
   readonly warmVerdicts: (policy: FilePolicy, failed: (repository: string, error: unknown) => void) => Promise<Verdicts>
   /** Its server: named for this run, or kept with the pin. Throws NO_SERVER. */
@@ -189,11 +191,13 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
   }
   const openByRule = async (name: string, { pin, sharedPin, server }: SignedRule) =>
     await open(name, pin, sharedPin, settings.server ?? server)
-  const verdicts = each(async (file: string | undefined) => {
+  const verdictsBy = async (written: Policy) => {
     const { openVerdicts } = await import('./verdict/engine.ts')
-    const { policyOfPins } = await import('./verdict/rule.ts')
-    const written = (await policy(file)) ?? policyOfPins(await rules(), paths.trust)
     return openVerdicts({ policy: written, open: openByRule, background: false, clock, monotonic, signal })
+  }
+  const verdicts = each(async (file: string | undefined) => {
+    const { policyOfPins } = await import('./verdict/rule.ts')
+    return await verdictsBy((await policy(file)) ?? policyOfPins(await rules(), paths.trust))
   })
   const warmVerdicts = async (written: FilePolicy, failed: (repository: string, error: unknown) => void) => {
     const { openVerdicts } = await import('./verdict/engine.ts')
@@ -235,6 +239,7 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     repository,
     policy,
     verdicts,
+    verdictsBy,
     warmVerdicts,
     api,
     unpinned: async (name, pin) => await open(name, pin, false, await serverOf(name)),

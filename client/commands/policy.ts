@@ -7,7 +7,7 @@ import { pinned } from '../registry/reference.ts'
 import type { PolicyRule } from '../policy/policy.ts'
 import type { Verdict } from '../verdict/engine.ts'
 import { VerdictError } from '../verdict/errors.ts'
-import { any, defineCommand, flag } from './declare.ts'
+import { any, defineCommand, flag, text } from './declare.ts'
 import type { Answer } from './declare.ts'
 import { parseTagged } from './images.ts'
 import type { TaggedImage } from './images.ts'
@@ -15,7 +15,11 @@ import { demandPolicy, POLICY_OPTION } from './policy-option.ts'
 
 export const policyTestCommand = defineCommand({
   operands: { IMAGE: any('REPO:TAG; with none the file alone is checked') },
-  options: { policy: POLICY_OPTION, rules: flag('say which rule decides, and ask no trust server') },
+  options: {
+    policy: POLICY_OPTION,
+    namespace: text('NAME', 'what counts in this Kubernetes namespace'),
+    rules: flag('say which rule decides, and ask no trust server'),
+  },
   examples: [
     'tagseal policy test --policy policy.yaml',
     'tagseal policy test --policy policy.yaml registry.example.com/team/app:1.4',
@@ -23,13 +27,14 @@ export const policyTestCommand = defineCommand({
   notes: 'Exits with 1 where an image would be refused.',
   async run(context, input) {
     const images = input.many('IMAGE').map(parseTagged)
-    const policy = await demandPolicy(context, input.text('policy'))
+    const written = await demandPolicy(context, input.text('policy'))
+    const namespace = input.text('namespace')
+    const policy = namespace === undefined ? written : written.inNamespace(namespace)
     if (images.length === 0) {
       const line = `${policy.path}: ${policy.rules} rules, nothing wrong with it`
       return { lines: [line], document: { policy: policy.path, rules: policy.rules, images: [] } }
     }
-    const verdicts = await context.verdicts(input.text('policy'))
-    const judge = input.flag('rules') ? undefined : verdicts.judge
+    const judge = input.flag('rules') ? undefined : (await context.verdictsBy(policy)).judge
     return answerOf(policy, await Promise.all(images.map((image) => explain(context, policy, image, judge))))
   },
 })

@@ -60,6 +60,17 @@ await t.test('policy test --rules asks no trust server', async (t) => {
   t.same([ran.code, ran.stdout.split('\n')[0]], [0, `${REPOSITORY}:none: has to be signed`])
 })
 
+await t.test('policy test --namespace says what counts there', async (t) => {
+  await write(`  - pattern: ${REPOSITORY}\n    namespaces: [lab]\n    unsigned: true\n`)
+  const ask = async (...more: readonly string[]) =>
+    await run(['policy', 'test', '--policy', policy, ...more, `${REPOSITORY}:none`])
+  const there = await ask('--namespace', 'lab')
+  t.same([there.code, there.stdout.split('\n')[0]?.includes('admitted unsigned')], [0, true], there.stdout)
+  t.equal((await ask('--namespace', 'other')).code, 1)
+  t.equal((await ask()).code, 1)
+  await write()
+})
+
 await t.test('policy test without an image checks the file', async (t) => {
   t.equal((await run(['policy', 'test', '--policy', policy])).code, 0)
   const none = await run(['policy', 'test'])
