@@ -162,9 +162,11 @@ async function givenTargetsKeys(
       'name more of them with --targets-key F',
     )
   }
-  const own = here.filter(({ id }) => keys.has(id))
-  if (keys.size > 0 && own.length < need) {
-    throw new PublishError('NO_SIGNING_KEY', { role: TARGETS, need, have: own.length, keys: [...keys.keys()] })
+  // A key of an agent, a token or a program is found by its reference and kept nowhere.
+  const found = named.flatMap((key) => ('id' in key ? [tufKeyId(key.public)] : []))
+  const own = new Set([...found, ...here.map(({ id }) => id).filter((id) => keys.has(id))])
+  if (keys.size > 0 && own.size < need) {
+    throw new PublishError('NO_SIGNING_KEY', { role: TARGETS, need, have: own.size, keys: [...keys.keys()] })
   }
   return keys.size === 0 ? undefined : [...keys.values()]
 }
