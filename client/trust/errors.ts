@@ -77,8 +77,11 @@ const HINT: Hints = {
     'its owner publishes what is missing again: tagseal sign REPO:TAG, on a machine that saw it; the operator finds what ' +
     'is missing with "tagseal-server restore"',
   NOT_PINNED: (d) =>
-    `run the line that "tagseal init" printed for its owner: tagseal trust add ${d.repository} --key ID --server URL`,
+    'compare the name with "tagseal trust list" (one without a registry is completed to docker.io/library/NAME), or run ' +
+    `the line that "tagseal init" printed for its owner: tagseal trust add ${d.repository} --key ID --server URL`,
   PIN_NOT_MET: (d) => `compare "tagseal trust list" with the key ids that the owner of ${d.repository} published`,
+  CONFIG_MALFORMED: (d) =>
+    d.path.endsWith('.json') ? 'mend it, or move it away and run again what wrote it (tagseal trust add)' : '',
   REPOSITORY_MISMATCH: (d) =>
     d.named === undefined
       ? `pin this one repository by its root file: tagseal trust add ${d.repository} --root FILE`
