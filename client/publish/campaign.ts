@@ -2,13 +2,14 @@
  * How far a key has been replaced in many repositories. What counts is what each of them lists; this says which key takes
  * its place, and spares whoever goes on a look at those that are done.
  */
-import { readFileSync, rmSync, statSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { ensureFolder } from '../../keys/folder.ts'
 import { hash } from '../../keys/digest.ts'
 import { decodeJson, isJsonList, isJsonObject, isTrustError, member } from '../../tuf/index.ts'
-import { errnoOf, errnoText, writeAtomically } from '../trust/atomic.ts'
+import { writeAtomically } from '../trust/atomic.ts'
 import { ClientError } from '../trust/errors.ts'
+import { readRecord, usable } from './kept-record.ts'
 
 export type Campaign = {
   readonly id: string
@@ -30,7 +31,7 @@ export function campaignId(gone: string, role: string): string {
 /** Throws CONFIG_MALFORMED and CONFIG_UNUSABLE. */
 export function readCampaign(state: string, id: string): Campaign | undefined {
   const path = pathOf(state, id)
-  const bytes = guarded(path, () => readIfThere(path))
+  const bytes = readRecord(path, MAX_BYTES)
   if (bytes === undefined) return undefined
   try {
     const found = decodeCampaign(bytes, id)
@@ -44,7 +45,7 @@ export function readCampaign(state: string, id: string): Campaign | undefined {
 /** Durable when it returns. */
 export async function writeCampaign(state: string, { since, done, ...campaign }: Campaign): Promise<void> {
   const path = pathOf(state, campaign.id)
-  guarded(path, () => ensureFolder(state))
+  usable(path, () => ensureFolder(state))
   const text = JSON.stringify({ version: 1, ...campaign, since: since ?? null, done: [...done] }, undefined, 1)
   await writeAtomically(path, Buffer.from(`${text}\n`))
 }
@@ -55,26 +56,6 @@ export function dropCampaign(state: string, id: string): void {
 
 function pathOf(state: string, id: string): string {
   return join(state, `rotation-${id}`)
-}
-
-function readIfThere(path: string): Uint8Array | undefined {
-  try {
-    if (statSync(path).size > MAX_BYTES) throw new ClientError('CONFIG_MALFORMED', { path, what: 'it is too large' })
-    return readFileSync(path)
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-function guarded<T>(path: string, work: () => T): T {
-  try {
-    return work()
-  } catch (cause) {
-    const errno = errnoOf(cause)
-    if (errno === undefined) throw cause
-    throw new ClientError('CONFIG_UNUSABLE', { path, reason: errnoText(errno) }, { cause })
-  }
 }
 
 function decodeCampaign(bytes: Uint8Array, id: string): Campaign | undefined {

@@ -2,17 +2,17 @@
  * What was left open when a stolen key was replaced: which tags and delegations nobody has decided on yet. One file for
  * each role, so that what is decided later neither rotates again nor depends on a server's memory.
  */
-import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ensureFolder } from '../../keys/folder.ts'
 import { hash } from '../../keys/digest.ts'
 import { decodeJson, isJsonList, isJsonObject, isTrustError, member, members, roleName } from '../../tuf/index.ts'
 import type { Json, JsonObject, RoleName } from '../../tuf/index.ts'
 import { delegationEntry } from '../server-api.ts'
-import { errnoOf, errnoText, writeAtomically } from '../trust/atomic.ts'
+import { writeAtomically } from '../trust/atomic.ts'
 import { ClientError } from '../trust/errors.ts'
 import { stateFolder } from '../trust/repository.ts'
 import type { Doubt, Meaning } from './doubts.ts'
+import { readRecord, usable } from './kept-record.ts'
 import type { Decision } from './sifting.ts'
 
 /** `signed`: the tag was signed anew since, which settles it. */
@@ -36,7 +36,7 @@ const MAX_BYTES = 64 * 1024 * 1024
 /** Throws CONFIG_MALFORMED for a file that was damaged or edited, and CONFIG_UNUSABLE. */
 export function readIncident(state: string, repository: string, role: RoleName): Incident | undefined {
   const path = pathOf(state, repository, role)
-  const bytes = guarded(path, () => readIfThere(path))
+  const bytes = readRecord(path, MAX_BYTES)
   if (bytes === undefined) return undefined
   try {
     const incident = decodeIncident(decodeJson(bytes, { depth: 32, what: 'record of an incident' }))
@@ -50,7 +50,7 @@ export function readIncident(state: string, repository: string, role: RoleName):
 /** Durable when it returns: what it says is out is about to be taken out. */
 export async function writeIncident(state: string, incident: Incident): Promise<void> {
   const path = pathOf(state, incident.repository, incident.role)
-  guarded(path, () => ensureFolder(stateFolder(state, incident.repository)))
+  usable(path, () => ensureFolder(stateFolder(state, incident.repository)))
   await writeAtomically(path, Buffer.from(`${JSON.stringify(encodeIncident(incident), undefined, 1)}\n`))
 }
 
@@ -60,26 +60,6 @@ export function undecided({ doubts }: Incident): readonly Doubt[] {
 
 function pathOf(state: string, repository: string, role: RoleName): string {
   return join(stateFolder(state, repository), `incident-${hash('sha256', Buffer.from(role)).slice(0, 16)}`)
-}
-
-function readIfThere(path: string): Uint8Array | undefined {
-  try {
-    if (statSync(path).size > MAX_BYTES) throw new ClientError('CONFIG_MALFORMED', { path, what: 'it is too large' })
-    return readFileSync(path)
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-function guarded<T>(path: string, work: () => T): T {
-  try {
-    return work()
-  } catch (cause) {
-    const errno = errnoOf(cause)
-    if (errno === undefined) throw cause
-    throw new ClientError('CONFIG_UNUSABLE', { path, reason: errnoText(errno) }, { cause })
-  }
 }
 
 function encodeIncident({ doubts, since, ...incident }: Incident): object {
