@@ -34,6 +34,8 @@ export type HistoryEntry = {
   readonly digest: string | undefined
   /** In bytes, where there is a digest. */
   readonly length: number | undefined
+  /** A hash over what was signed with it besides; empty for nothing, undefined where that was not kept. */
+  readonly besides: string | undefined
   readonly role: string
   readonly version: number
   readonly keyids: readonly string[]
@@ -57,7 +59,14 @@ export type ChangedDelegation = {
   readonly by: string | undefined
   readonly before: DelegationEntry | undefined
 }
-export type Changes = { readonly tags: readonly string[]; readonly delegations: readonly ChangedDelegation[] }
+/** The roles below a delegator in the order in which they were asked at some moment: since then another, or one left. */
+export type ChangedOrder = Omit<ChangedDelegation, 'role' | 'before'> & { readonly before: readonly string[] }
+export type Changes = {
+  readonly tags: readonly string[]
+  readonly delegations: readonly ChangedDelegation[]
+  /** undefined where the server keeps no such record. */
+  readonly orders: readonly ChangedOrder[] | undefined
+}
 
 /** Which timestamp somebody was served last, by the word of the server. */
 export type Sighting = { readonly who: string; readonly version: number; readonly at: number }
@@ -306,6 +315,7 @@ async function allChanges(
 ): Promise<Changes> {
   const tags: string[] = []
   const delegations: ChangedDelegation[] = []
+  let orders: readonly ChangedOrder[] | undefined
   const take = async (from: Readonly<Record<string, string>>) => {
     const page = asObject(await pageFrom(from))
     const names = listOf(member(page, 'tags'))?.filter((tag) => typeof tag === 'string')
@@ -318,6 +328,7 @@ async function allChanges(
     }
     tags.push(...names)
     delegations.push(...told.map((each) => changedDelegation(server, asObject(each))))
+    orders ??= listOf(member(page, 'orders'))?.map((each) => changedOrder(server, asObject(each)))
     return { next, nextDelegation }
   }
   const { next, nextDelegation } = await take({})
@@ -325,7 +336,7 @@ async function allChanges(
   for (let after = nextDelegation; after !== undefined; ) {
     after = (await take({ afterDelegation: after })).nextDelegation
   }
-  return { tags, delegations }
+  return { tags, delegations, orders }
 }
 
 function changedDelegation(server: string, value: JsonObject): ChangedDelegation {
@@ -340,6 +351,15 @@ function changedDelegation(server: string, value: JsonObject): ChangedDelegation
     throw new PublishError('BAD_ANSWER', { server, why: 'a changed delegation is malformed' })
   }
   return { delegator, role, at, by, keyids: textsOf(member(value, 'keyids')), before: known }
+}
+
+function changedOrder(server: string, value: JsonObject): ChangedOrder {
+  const [delegator, at] = [textOf(member(value, 'delegator')), instantOf(member(value, 'at'))]
+  const [before, by] = [listOf(member(value, 'before')), textOf(member(value, 'by'))]
+  if (delegator === undefined || at === undefined || before === undefined) {
+    throw new PublishError('BAD_ANSWER', { server, why: 'a changed order of delegations is malformed' })
+  }
+  return { delegator, at, by, keyids: textsOf(member(value, 'keyids')), before: textsOf(before) }
 }
 
 function sightingsFrom(server: string, body: Json | undefined): readonly Sighting[] | undefined {
@@ -392,6 +412,7 @@ function historyEntry(server: string, entry: Json): HistoryEntry {
     version,
     digest: textOf(member(value, 'digest')),
     length: typeof length === 'number' ? length : undefined,
+    besides: textOf(member(value, 'besides')),
     keyids: textsOf(member(value, 'keyids')),
     by: textOf(member(value, 'by')),
   }

@@ -36,6 +36,7 @@ export { acceptDelegated, acceptTargets, delegatedAuthority, listedMeta } from '
 export { binFor, binNames, delegatesFor, delegationTo, inScope, listedRoles } from './verify/delegations.ts'
 export { matchesPath } from './verify/glob.ts'
 export { heardRoles, search, speakers } from './verify/search.ts'
+export { besidesOf, isSameTarget } from './verify/meaning.ts'
 export { stillDelegated, stillTrusted } from './verify/cached.ts'
 export { fileName } from './codec/file-name.ts'
 export { certificatesOf } from './codec/notary-certificates.ts'
@@ -56,5 +57,5 @@ export {
   nextTimestamp,
   roleKeys,
 } from './edit/roles.ts'
-export { succinctBins, withDelegation, withoutBins, withoutDelegation } from './edit/delegations.ts'
+export { inOrder, succinctBins, withDelegation, withoutBins, withoutDelegation } from './edit/delegations.ts'
 export { newRoleName, refusePattern, refuseTag, refuseTargetPath } from './edit/names.ts'

@@ -1,11 +1,11 @@
 /** One role of one repository gets new keys. */
-import { roleName } from '../../tuf/index.ts'
+import { listedRoles, roleName } from '../../tuf/index.ts'
 import type { Authority, Codec, RoleName, TopRole } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { planDeciding } from '../publish/deciding.ts'
 import { keyringOf, openDesk } from '../publish/desk.ts'
 import { doubtsIn, labelOf } from '../publish/doubts.ts'
-import type { Doubt } from '../publish/doubts.ts'
+import type { Doubt, Doubts } from '../publish/doubts.ts'
 import type { Plan } from '../publish/edit.ts'
 import { readIncident, undecided, writeIncident } from '../publish/incident.ts'
 import type { Incident } from '../publish/incident.ts'
@@ -16,6 +16,7 @@ import { keysInForce, leaving, planDelegatedRotation, planTopRotation, replacerO
 import type { NewKeys, Sift } from '../publish/rotating.ts'
 import { sift } from '../publish/sifting.ts'
 import type { HoldingRole, Standing } from '../publish/standing.ts'
+import type { Terminal } from '../terminal.ts'
 import { withOutcomes } from './decisions.ts'
 import type { Decisions } from './decisions.ts'
 import { lostTogether, newKeys } from './rotation-keys.ts'
@@ -104,15 +105,15 @@ type IncidentLog = {
 }
 
 function incidentLog(
-  { paths: { state }, clock }: Context,
+  { paths: { state }, clock, terminal }: Context,
   { server }: Desk,
   { repository, role, since, decide }: Rotation,
   { before, after }: { readonly before: NewKeys; readonly after: NewKeys },
 ): IncidentLog {
   const open = carriedOver(readIncident(state, repository, role), before)
-  let doubts: readonly Doubt[] | undefined
+  let found: Doubts | undefined
   const incident = (): Incident | undefined =>
-    doubts && {
+    found && {
       repository,
       role,
       at: clock(),
@@ -120,16 +121,17 @@ function incidentLog(
       stolen: leaving(before, after).map(({ id }) => id),
       keys: after.keys.map(({ id }) => id),
       doubts: [
-        ...withOutcomes(doubts, decide),
+        ...withOutcomes(found.doubts, decide),
         // They are out of every file by now: to decide on them is another publish.
-        ...open.filter((each) => !has(doubts, each)).map((each) => ({ ...each, outcome: undefined })),
+        ...open.filter((each) => !has(found?.doubts, each)).map((each) => ({ ...each, outcome: undefined })),
       ],
     }
   return {
     async sift({ codec, suite }, family) {
-      const found = since === undefined ? undefined : await doubtsIn({ server, family, since })
-      doubts = found
-      return (held) => sift(held, found ?? [], decide, { codec, suite })
+      const looked = since === undefined ? undefined : await doubtsIn({ server, family, since, suite })
+      if (looked !== undefined && looked.orders === undefined) sayUnknownOrder(terminal, repository, family)
+      found = looked
+      return (held) => sift(held, looked?.doubts ?? [], decide, { codec, suite, orders: looked?.orders })
     },
     recording: (plan) => async (standing) => {
       const edits = await plan(standing)
@@ -139,6 +141,11 @@ function incidentLog(
     },
     incident,
   }
+}
+
+function sayUnknownOrder(terminal: Terminal, repository: string, family: readonly HoldingRole[]): void {
+  if (!family.some(({ file }) => file !== undefined && listedRoles(file).length > 1)) return
+  terminal.warn(`the server does not say in which order roles were asked: tagseal delegation list ${repository}`)
 }
 
 /** Of an incident before this one, what nobody decided. One whose keys never came into force left nothing out. */

@@ -29,12 +29,22 @@ function changeOf(doubt: Doubt): string {
 }
 
 function meantOf(doubt: Doubt): string {
-  if (doubt.kind === 'tag') return `meant ${digestText(doubt.before)} before, and ${digestText(doubt.now)} since`
+  if (doubt.kind === 'tag') return meaningText(doubt)
+  if (doubt.kind === 'order') {
+    return `which roles are asked was ${namesText(doubt.before)} before, and ${namesText(doubt.now)} since`
+  }
   return `of ${doubt.role} was ${entryText(doubt.before)} before, and ${entryText(doubt.now)} since`
+}
+
+function meaningText({ before, now }: TagDoubt): string {
+  const [was, is] = [digestText(before), digestText(now)]
+  const other = is === was ? 'the same, with another length or with something else signed beside it,' : is
+  return `meant ${was} before, and ${other} since`
 }
 
 function stateOf(doubt: Doubt): string {
   if (doubt.kind === 'tag') return 'out'
+  if (doubt.kind === 'order') return 'as it was before'
   return doubt.before === undefined ? 'out' : 'as it was before'
 }
 
@@ -44,6 +54,13 @@ function digestText(meaning: Meaning | undefined): string {
 
 function digestIn({ length, hashes }: Meaning): string {
   return digestOf({ path: 'the tag', target: { length, hashes, unknown: new Map() } })
+}
+
+const MOST_NAMES = 12
+
+function namesText(names: readonly string[]): string {
+  const more = names.length > MOST_NAMES ? `, and ${names.length - MOST_NAMES} more` : ''
+  return `${names.slice(0, MOST_NAMES).join(', ')}${more}`
 }
 
 function entryText(entry: DelegationEntry | undefined): string {
@@ -56,6 +73,7 @@ function entryText(entry: DelegationEntry | undefined): string {
 export function doubtDocument(doubt: Incident['doubts'][number]): object {
   const { at, keyids, by, outcome } = doubt
   const change = { at: new Date(at).toISOString(), keyids, by: by ?? null, decision: outcome ?? null }
+  if (doubt.kind === 'order') return { order: doubt.role, before: doubt.before, now: doubt.now, ...change }
   if (doubt.kind === 'delegation') {
     const { role, name, before, now } = doubt
     return { delegation: name, delegator: role, before: before ?? null, now: now ?? null, ...change }

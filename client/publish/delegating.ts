@@ -12,7 +12,7 @@ import type {
 } from '../../tuf/index.ts'
 import { PublishError } from './errors.ts'
 import { customsOf } from './customs.ts'
-import { BINS, coveredInBins, isOwner } from './layout.ts'
+import { coveredInBins, isOwner, lastOf } from './layout.ts'
 import type { Edit, Plan } from './edit.ts'
 import { withLifetime } from './lifetime.ts'
 import { allRoles } from './standing.ts'
@@ -205,9 +205,4 @@ function sameRole(entry: DelegatedRole, wanted: WantedRole): boolean {
       wanted.keys.map(({ id }) => id),
     )
   )
-}
-
-/** The bins of a large repository are asked last (ADR 0013), so a new role goes before them. */
-function lastOf(roles: readonly DelegatedRole[] | undefined): RoleName | undefined {
-  return roles?.find(({ name }) => name === BINS)?.name
 }

@@ -4,9 +4,9 @@
  * The record is the server's word and is not signed: one that lies can have good tags taken out, or bad ones kept.
  * Whoever trusts it that little reads on. What a tag means now is signed, and is taken from the files.
  */
-import type { Authority, Delegations, RoleKeys, RoleName, Scope, TargetFile } from '../../tuf/index.ts'
-import { roleName } from '../../tuf/index.ts'
-import type { ChangedDelegation, DelegationEntry, HistoryEntry, ServerApi } from '../server-api.ts'
+import type { Authority, Delegations, RoleKeys, RoleName, Scope, Suite, TargetFile } from '../../tuf/index.ts'
+import { besidesOf, listedRoles, roleName } from '../../tuf/index.ts'
+import type { ChangedDelegation, ChangedOrder, DelegationEntry, HistoryEntry, ServerApi } from '../server-api.ts'
 import { digestOf } from '../trust/repository.ts'
 import { isPublishError } from './errors.ts'
 import { isOwners } from './layout.ts'
@@ -37,7 +37,16 @@ export type DelegationDoubt = Change & {
   readonly now: DelegationEntry | undefined
   readonly before: DelegationEntry | undefined
 }
-export type Doubt = TagDoubt | DelegationDoubt
+/** The roles below `role`, which is its name as well, in the order in which they are asked: the first one decides. */
+export type OrderDoubt = Change & {
+  readonly kind: 'order'
+  readonly name: RoleName
+  readonly role: RoleName
+  readonly now: readonly string[]
+  /** Without those that came since. */
+  readonly before: readonly string[]
+}
+export type Doubt = TagDoubt | DelegationDoubt | OrderDoubt
 
 export type Question = {
   readonly server: Pick<ServerApi, 'history' | 'wholeHistory' | 'changes'>
@@ -45,13 +54,21 @@ export type Question = {
   readonly family: readonly HoldingRole[]
   /** Milliseconds since 1970. */
   readonly since: number
+  readonly suite: Suite
 }
+
+/**
+ * `orders`: how the roles below a delegator stood, where one left since or others are asked first; undefined where the
+ * server does not say.
+ */
+export type Doubts = { readonly doubts: readonly Doubt[]; readonly orders: Orders | undefined }
+export type Orders = ReadonlyMap<string, readonly string[]>
 
 const AT_ONCE = 16
 /** Changes of one tag that are looked back through. */
 const MOST_ENTRIES = 100_000
 
-export async function doubtsIn(question: Question): Promise<readonly Doubt[]> {
+export async function doubtsIn(question: Question): Promise<Doubts> {
   const { server, family, since } = question
   const changes = await changesOf(server, since)
   const waiting = [...(changes?.tags ?? tagsOf(family))]
@@ -64,7 +81,11 @@ export async function doubtsIn(question: Question): Promise<readonly Doubt[]> {
   }
   await Promise.all(Array.from({ length: AT_ONCE }, look))
   const delegations = (changes?.delegations ?? []).flatMap((change) => delegationDoubt(family, change))
-  return [...doubts.toSorted(byName), ...delegations.toSorted(byName)]
+  const orders = (changes?.orders ?? []).flatMap((change) => orderDoubt(family, change))
+  return {
+    doubts: [...doubts.toSorted(byName), ...delegations.toSorted(byName), ...orders.toSorted(byName)],
+    orders: changes?.orders && new Map(changes.orders.map(({ delegator, before }) => [delegator, before])),
+  }
 }
 
 function byName(a: Doubt, b: Doubt): number {
@@ -73,7 +94,7 @@ function byName(a: Doubt, b: Doubt): number {
 
 /** How decisions and records call it. No tag has a colon. */
 export function labelOf({ kind, name }: Doubt): string {
-  return kind === 'tag' ? name : `delegation:${name}`
+  return kind === 'tag' ? name : `${kind}:${name}`
 }
 
 /** undefined where a server keeps no such record; then every tag is asked for by itself. */
@@ -90,14 +111,15 @@ function tagsOf(family: readonly HoldingRole[]): readonly string[] {
   return [...new Set(family.flatMap(({ file }) => [...(file?.targets.keys() ?? [])]))]
 }
 
-async function doubtOf({ server, family, since }: Question, tag: string): Promise<TagDoubt | undefined> {
+async function doubtOf(question: Question, tag: string): Promise<TagDoubt | undefined> {
+  const { server, family, since, suite } = question
   const [newest] = await server.history(tag, 1)
   if (newest === undefined || newest.at < since) return undefined
-  const { last, before, isWhole } = await lookBack({ server, family, since }, tag)
+  const { last, before, isWhole } = await lookBack(question, tag)
   if (isWhole && (last === undefined || last.at < since)) return undefined
   const holder = family.find(({ file }) => file?.targets.has(tag))
   const now = holder?.file?.targets.get(tag)
-  if (now !== undefined && isSame(tag, now, before)) return undefined
+  if (now !== undefined && isSame(tag, now, before) && hasSameBesides(now, before, last, suite)) return undefined
   if (isWhole && now === undefined && before?.digest === undefined) return undefined
   const { at, keyids, by, role: changed } = last ?? newest
   const role = holder?.name ?? roleName(before?.role ?? changed)
@@ -107,6 +129,16 @@ async function doubtOf({ server, family, since }: Question, tag: string): Promis
 /** A length that is wrong has every pull refused, as one that is endless would be. */
 function isSame(tag: string, now: TargetFile, before: HistoryEntry | undefined): boolean {
   return digestOf({ path: tag, target: now }) === before?.digest && now.length === before?.length
+}
+
+/** One that is plain has nothing to hide; where the record says nothing of it, nobody knows. */
+function hasSameBesides(
+  now: TargetFile,
+  before: HistoryEntry | undefined,
+  last: HistoryEntry | undefined,
+  suite: Suite,
+): boolean {
+  return last?.besides === undefined || besidesOf(now, suite) === (before?.besides ?? '')
 }
 
 type Past = {
@@ -153,6 +185,19 @@ function delegationDoubt(family: readonly HoldingRole[], change: ChangedDelegati
   if (JSON.stringify(now) === JSON.stringify(before)) return []
   if (now !== undefined && follows(change, now, delegator)) return []
   return [{ kind: 'delegation', name: change.role, role: delegator.name, now, before, at, keyids, by }]
+}
+
+/** One that only has other roles in between has the order that it had. */
+function orderDoubt(family: readonly HoldingRole[], change: ChangedOrder): readonly OrderDoubt[] {
+  const delegator = family.find(({ name }) => name === change.delegator)
+  if (delegator?.file === undefined) return []
+  const { name: role } = delegator
+  const now: readonly string[] = listedRoles(delegator.file).map(({ name }) => name)
+  const { at, keyids, by, before } = change
+  const [known, left] = [new Set(before), new Set(now)]
+  const isAsBefore =
+    JSON.stringify(before.filter((name) => left.has(name))) === JSON.stringify(now.filter((name) => known.has(name)))
+  return isAsBefore ? [] : [{ kind: 'order', name: role, role, now, before, at, keyids, by }]
 }
 
 /** Whether it gets the owner's new keys whatever is written there, and nobody else's role was put under them. */

@@ -68,6 +68,7 @@ function encodeIncident({ doubts, since, ...incident }: Incident): object {
 
 function encodeDoubt({ outcome, by, ...doubt }: Incident['doubts'][number]): object {
   const rest = { by: by ?? null, outcome: outcome ?? null }
+  if (doubt.kind === 'order') return { ...doubt, ...rest }
   if (doubt.kind === 'delegation') return { ...doubt, now: doubt.now ?? null, before: doubt.before ?? null, ...rest }
   return { ...doubt, now: encodeMeaning(doubt.now), before: encodeMeaning(doubt.before), ...rest }
 }
@@ -99,6 +100,7 @@ function decodeDoubt(value: JsonObject): Incident['doubts'][number] | undefined 
   const common = { name, role: roleName(role), at, keyids, outcome: known, by: typeof by === 'string' ? by : undefined }
   const [now, before] = [member(value, 'now') ?? null, member(value, 'before') ?? null]
   if (kind === 'tag') return decodeTag(common, now, before)
+  if (kind === 'order') return decodeOrder(common, now, before)
   return kind === 'delegation' ? decodeDelegation(common, now, before) : undefined
 }
 
@@ -115,6 +117,12 @@ function decodeDelegation(common: Common, nowJson: Json, beforeJson: Json) {
   const [now, before] = [nowJson, beforeJson].map((json) => (json === null ? undefined : delegationEntry(json)))
   if ((now === undefined && nowJson !== null) || (before === undefined && beforeJson !== null)) return undefined
   return { ...common, kind: 'delegation', now, before } as const
+}
+
+function decodeOrder(common: Common, nowJson: Json, beforeJson: Json) {
+  const [now, before] = [textsOf(nowJson), textsOf(beforeJson)]
+  if (now === undefined || before === undefined) return undefined
+  return { ...common, kind: 'order', name: common.role, now, before } as const
 }
 
 function decodeMeaning(json: Json): Meaning | undefined {

@@ -18,7 +18,16 @@ import {
   TARGETS,
   withDelegation,
 } from '../../tuf/index.ts'
-import type { EditContext, KeySet, RoleName, Scope, Suite, TargetFile, Targets } from '../../tuf/index.ts'
+import type {
+  DelegatedRole,
+  EditContext,
+  KeySet,
+  RoleName,
+  Scope,
+  Suite,
+  TargetFile,
+  Targets,
+} from '../../tuf/index.ts'
 import { customsOf } from './customs.ts'
 import type { Edit } from './edit.ts'
 import type { HoldingRole } from './standing.ts'
@@ -30,6 +39,11 @@ const BIN_BITS = 6
 
 export function hasBins(targets: Targets): boolean {
   return listedRoles(targets).some(({ name }) => name === BINS)
+}
+
+/** The bins of a large repository are asked last, so a new role goes before them. */
+export function lastOf(roles: readonly DelegatedRole[] | undefined): RoleName | undefined {
+  return roles?.find(({ name }) => name === BINS)?.name
 }
 
 /** The bin for a tag, of the roles that are asked about it; undefined where the owner's word belongs in `targets`. */

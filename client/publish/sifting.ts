@@ -1,16 +1,30 @@
 /** What is signed again of a file that a thief may have written to, and what is not. */
-import { roleName, succinctBins, TrustError, withDelegation, withoutBins, withoutDelegation } from '../../tuf/index.ts'
-import type { Codec, Delegations, KeySet, Scope, Suite, TargetFile } from '../../tuf/index.ts'
+import {
+  inOrder,
+  roleName,
+  succinctBins,
+  TrustError,
+  withDelegation,
+  withoutBins,
+  withoutDelegation,
+} from '../../tuf/index.ts'
+import type { Codec, Delegations, KeySet, RoleName, Scope, Suite, TargetFile } from '../../tuf/index.ts'
 import type { DelegationEntry } from '../server-api.ts'
 import { labelOf } from './doubts.ts'
-import type { DelegationDoubt, Doubt, Meaning, TagDoubt } from './doubts.ts'
+import type { DelegationDoubt, Doubt, Meaning, OrderDoubt, Orders, TagDoubt } from './doubts.ts'
+import { lastOf } from './layout.ts'
 import type { HoldingRole } from './standing.ts'
 
 /** `keep` what it is now, `restore` what it was before, or neither. */
 export type Decision = 'keep' | 'restore' | 'drop'
 export type Decide = (label: string) => Decision | undefined
 
-type Lists = { readonly codec: Codec; readonly suite: Suite }
+type Lists = {
+  readonly codec: Codec
+  readonly suite: Suite
+  /** Where roles stood that come back. */
+  readonly orders?: Orders | undefined
+}
 /** `delegations` is undefined where the file has none. */
 export type Sifted = {
   readonly set: ReadonlyMap<string, TargetFile>
@@ -34,10 +48,11 @@ export function sift(
   const set = new Map<string, TargetFile>()
   const remove = new Set<string>()
   let delegations = file?.delegations
-  for (const doubt of [...own.filter(isOfBins), ...own.filter((each) => !isOfBins(each))]) {
+  for (const doubt of own.toSorted((a, b) => turnOf(a) - turnOf(b))) {
     const decision = decide(labelOf(doubt))
     if (decision === 'keep') continue
     if (doubt.kind === 'delegation') delegations = settled(delegations, doubt, decision, lists)
+    else if (doubt.kind === 'order') delegations = delegations && inOrder(delegations, doubt.before)
     else if (decision === 'restore' && doubt.before !== undefined) set.set(doubt.name, asTarget(doubt.before))
     else remove.add(doubt.name)
   }
@@ -54,9 +69,10 @@ export function decided(
   const own = doubts.filter(({ role }) => role === name)
   const set = new Map<string, TargetFile>()
   let delegations = file?.delegations
-  for (const doubt of own) {
+  for (const doubt of own.toSorted((a, b) => turnOf(a) - turnOf(b))) {
     const decision = decide(labelOf(doubt))
-    if (doubt.kind === 'tag') {
+    if (doubt.kind === 'order') delegations = reordered(delegations, doubt, decision)
+    else if (doubt.kind === 'tag') {
       const meaning = meaningBy(doubt, decision)
       if (meaning !== undefined) set.set(doubt.name, asTarget(meaning))
     } else if (decision === 'keep') delegations = withEntry(delegations, doubt.name, doubt.now, lists)
@@ -70,13 +86,33 @@ function meaningBy({ now, before }: TagDoubt, decision: Decision | undefined): M
   return decision === 'restore' ? before : undefined
 }
 
+function reordered(
+  delegations: Delegations | undefined,
+  { now }: OrderDoubt,
+  decision: Decision | undefined,
+): Delegations | undefined {
+  return decision === 'keep' && delegations !== undefined ? inOrder(delegations, now) : delegations
+}
+
 function settled(
   delegations: Delegations | undefined,
-  { name, before }: DelegationDoubt,
+  { name, role, before }: DelegationDoubt,
   decision: 'restore' | 'drop' | undefined,
   lists: Lists,
 ): Delegations | undefined {
-  return withEntry(delegations, name, decision === 'drop' ? undefined : before, lists)
+  const next = nextOf(lists.orders?.get(role), name, delegations)
+  return withEntry(delegations, name, decision === 'drop' ? undefined : before, lists, next)
+}
+
+/** Of the roles that stood behind this one, the first that is there. */
+function nextOf(
+  order: readonly string[] | undefined,
+  name: string,
+  delegations: Delegations | undefined,
+): RoleName | undefined {
+  const place = order?.indexOf(name) ?? -1
+  const there = new Map<string, RoleName>(delegations?.roles.map((role) => [role.name, role.name]))
+  return place < 0 ? undefined : there.get(order?.slice(place + 1).find((each) => there.has(each)) ?? '')
 }
 
 function withEntry(
@@ -84,6 +120,7 @@ function withEntry(
   name: string,
   entry: DelegationEntry | undefined,
   { codec, suite }: Lists,
+  next = lastOf(delegations?.roles),
 ): Delegations | undefined {
   const keySet = () => ({
     keys: (entry?.keys ?? []).map((key) => codec.key(key, suite)),
@@ -92,17 +129,14 @@ function withEntry(
   if (name.endsWith('-*')) return withBins(delegations, name, entry && { ...keySet(), scope: entry.scope })
   const role = roleName(name)
   if (entry === undefined) return delegations && withoutDelegation(delegations, role)
-  return withDelegation(delegations, {
-    ...keySet(),
-    name: role,
-    scope: scopeOf(entry),
-    terminating: entry.terminating,
-  })
+  const { terminating } = entry
+  return withDelegation(delegations, { ...keySet(), name: role, scope: scopeOf(entry), terminating }, next)
 }
 
-/** Hash bins leave room for no other role, so those of a thief go before anything comes back. */
-function isOfBins({ kind, name }: Doubt): boolean {
-  return kind === 'delegation' && name.endsWith('-*')
+/** Hash bins leave room for no other role, so those of a thief go before anything comes back; order is for what is there. */
+function turnOf({ kind, name }: Doubt): number {
+  if (kind === 'order') return 2
+  return kind === 'delegation' && name.endsWith('-*') ? 0 : 1
 }
 
 /** Throws MALFORMED where other roles are in the way. */

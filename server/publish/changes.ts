@@ -1,14 +1,15 @@
-import { TrustError, newRoleName, refusePattern, refuseTargetPath } from '../../tuf/index.ts'
-import type { DelegatedRole, Delegations, Hashes, RoleKeys, TargetFile, Targets } from '../../tuf/index.ts'
+import { besidesOf, isSameTarget, TrustError, newRoleName, refusePattern, refuseTargetPath } from '../../tuf/index.ts'
+import type { DelegatedRole, Delegations, Hashes, RoleKeys, Suite, TargetFile, Targets } from '../../tuf/index.ts'
 import type { DelegationChange, DelegationEntry, TagChange } from '../storage/store.ts'
 
 /** What each tag means that did not mean it before. Costs one look at every tag, and a row for each that changed. */
-export function tagChanges(previous: Targets | undefined, next: Targets): readonly TagChange[] {
+export function tagChanges(previous: Targets | undefined, next: Targets, suite: Suite): readonly TagChange[] {
   const changes: TagChange[] = []
   for (const [tag, target] of next.targets) {
     if (sameMeaning(previous?.targets.get(tag), target)) continue
     const digest = digestOf(target)
-    if (digest !== undefined) changes.push({ tag, meaning: { digest, length: target.length } })
+    if (digest === undefined) continue
+    changes.push({ tag, meaning: { digest, length: target.length, besides: besidesOf(target, suite) } })
   }
   for (const tag of previous?.targets.keys() ?? []) if (!next.targets.has(tag)) changes.push({ tag })
   return changes
@@ -30,6 +31,18 @@ export function delegationChanges(previous: Targets | undefined, next: Targets):
     if (JSON.stringify(old) === JSON.stringify(entry)) return []
     return [{ role, ...(old === undefined ? {} : { before: old }), ...(entry === undefined ? {} : { entry }) }]
   })
+}
+
+/** The roles below it as they were asked before, where one of them left, or they are asked in another order now. */
+export function orderBefore(previous: Targets | undefined, next: Targets): readonly string[] | undefined {
+  const [before, after] = [namesIn(previous), namesIn(next)]
+  const known = new Set(before)
+  const isSame = JSON.stringify(after.filter((name) => known.has(name))) === JSON.stringify(before)
+  return isSame ? undefined : before
+}
+
+function namesIn(file: Targets | undefined): readonly string[] {
+  return file?.delegations?.roles.map(({ name }) => name) ?? []
 }
 
 function entriesOf(delegations: Delegations | undefined): ReadonlyMap<string, DelegationEntry> {
@@ -54,12 +67,8 @@ function entriesOf(delegations: Delegations | undefined): ReadonlyMap<string, De
   return entries
 }
 
-/** Equal lengths and digests. Asked of every tag in every publish, so it makes no text. */
-function sameMeaning(before: TargetFile | undefined, { length, hashes }: TargetFile): boolean {
-  if (before?.length !== length) return false
-  const sha256 = hashes.get('sha256')
-  if (before.hashes.get('sha256') !== sha256) return false
-  return sha256 !== undefined || before.hashes.get('sha512') === hashes.get('sha512')
+function sameMeaning(before: TargetFile | undefined, target: TargetFile): boolean {
+  return before !== undefined && isSameTarget(before, target)
 }
 
 /**

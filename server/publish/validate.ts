@@ -35,7 +35,7 @@ import type {
 } from '../../tuf/index.ts'
 import { invalidUpdate } from '../problem.ts'
 import type { LastSigned, NewFile, RepositoryState, RoleChange } from '../storage/store.ts'
-import { delegationChanges, tagChanges } from './changes.ts'
+import { delegationChanges, orderBefore, tagChanges } from './changes.ts'
 import { completeBoth, completeOver } from './complete.ts'
 import type { Completed, Completion, Subject } from './complete.ts'
 import { acceptUploaded, begunAnew, leftBehind } from './delegated.ts'
@@ -234,8 +234,15 @@ async function changedRoles(
 
 function changeOf({ suite }: Judge, { role, signed, file, previous, authority }: ChangedRole): RoleChange {
   const keyids = [...signersOf(authority, signed, suite).values()]
-  const { version } = file
-  return { role, version, keyids, tags: tagChanges(previous, file), delegations: delegationChanges(previous, file) }
+  const order = orderBefore(previous, file)
+  return {
+    role,
+    version: file.version,
+    keyids,
+    tags: tagChanges(previous, file, suite),
+    delegations: delegationChanges(previous, file),
+    ...(order === undefined ? {} : { order }),
+  }
 }
 
 /** With a role that leaves, its tags mean nothing any more in it; nobody signed that but its delegator. */

@@ -93,6 +93,28 @@ const schema = {
             },
           },
         },
+        orders: {
+          type: 'array',
+          description:
+            'Delegators that ask the roles below them in another order since, or of whose roles one left; with the first page.',
+          items: {
+            type: 'object',
+            required: ['delegator', 'version', 'at', 'keyids', 'before'],
+            additionalProperties: false,
+            properties: {
+              delegator: { type: 'string' },
+              version: { type: 'integer', minimum: 1, description: 'Of the delegator, with the last such change.' },
+              at: INSTANT,
+              keyids: { type: 'array', items: { type: 'string' } },
+              by: { type: 'string', description: 'Name of the token; told to administrators only.' },
+              before: {
+                type: 'array',
+                items: { type: 'string' },
+                description: 'The roles that were there, in the order in which they were asked.',
+              },
+            },
+          },
+        },
       },
     },
     ...problems('NOT_FOUND', 'INVALID_REPOSITORY', 'UNAUTHORIZED', 'DENIED'),
@@ -123,11 +145,17 @@ export function changesRoute(app: FastifyInstance, { auth, store: { metadata } }
         after === undefined ? await metadata.changedDelegations(repository, since, delegationsFrom) : []
       const [next, nextDelegation] = [nextOf(tags, limit), nextOf(delegations, limit)?.id]
       const admin = caller.allows('admin', repository)
+      const isFirst = after === undefined && afterDelegation === undefined
+      const orders = isFirst ? await metadata.changedOrders(repository, since) : undefined
       return reply.header('cache-control', 'no-store').send({
         tags,
         ...(next === undefined ? {} : { next }),
-        delegations: delegations.map((each) => delegationOf(each, admin)),
+        delegations: delegations.map(({ id: _, ...each }) => ({
+          ...changeOf(each, admin),
+          before: each.before ?? null,
+        })),
         ...(nextDelegation === undefined ? {} : { nextDelegation: String(nextDelegation) }),
+        ...(orders === undefined ? {} : { orders: orders.map((each) => changeOf(each, admin)) }),
       })
     },
   )
@@ -145,6 +173,6 @@ function numberOf(text: string | undefined): number | undefined {
   return text === undefined ? undefined : Number(text)
 }
 
-function delegationOf({ id: _id, by, before, at, ...rest }: ChangedDelegation, admin: boolean) {
-  return { ...rest, at: iso(at), ...(admin && by !== undefined ? { by } : {}), before: before ?? null }
+function changeOf<T extends Pick<ChangedDelegation, 'at' | 'by'>>({ by, at, ...rest }: T, admin: boolean) {
+  return { ...rest, at: iso(at), ...(admin && by !== undefined ? { by } : {}) }
 }

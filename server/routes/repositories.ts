@@ -117,6 +117,12 @@ const history = {
                 description: 'null: from here on the tag meant nothing in this role.',
               },
               length: { type: 'integer', minimum: 0 },
+              besides: {
+                type: 'string',
+                pattern: '^(?:[0-9a-f]{64})?$',
+                description:
+                  'A hash over what was signed with it beside digest and length (other hashes, custom); empty for nothing, absent where that was not kept yet.',
+              },
               role: { type: 'string' },
               version: { type: 'integer', minimum: 1 },
               keyids: { type: 'array', items: { type: 'string' } },
@@ -214,11 +220,12 @@ function roleOf({ role, version, expires, length, sha256, storedAt }: FileRecord
 }
 
 function entryOf({ tag, at, meaning, role, version, keyids, by }: HistoryEntry, admin: boolean) {
+  const { digest = null, ...more } = meaning ?? {}
   return {
     tag,
     at: iso(at),
-    digest: meaning?.digest ?? null,
-    ...(meaning === undefined ? {} : { length: meaning.length }),
+    digest,
+    ...more,
     role,
     version,
     keyids,

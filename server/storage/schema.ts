@@ -263,6 +263,23 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX file_warning ON file (iif(role IN ('root', 'targets'), role, 'delegated'), expires - (expires - stored_at) / 5)
     WHERE superseded_at IS NULL AND role NOT IN ('snapshot', 'timestamp');
   `,
+  `
+  -- In which order a delegator named the roles below it before one left, or others were asked first.
+  CREATE TABLE ordering (
+    id INTEGER PRIMARY KEY,
+    repository INTEGER NOT NULL REFERENCES repository,
+    delegator TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    keyids TEXT NOT NULL CHECK (json_valid(keyids)),
+    by TEXT,
+    before TEXT NOT NULL CHECK (json_valid(before))
+  ) STRICT;
+  CREATE INDEX ordering_repository ON ordering (repository, at);
+
+  -- A hash over what is signed beside digest and length, empty for nothing; NULL: that was not kept yet.
+  ALTER TABLE meaning ADD COLUMN besides BLOB CHECK (length(besides) IN (0, 32));
+  `,
 ]
 
 /**

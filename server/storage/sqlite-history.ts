@@ -1,7 +1,8 @@
-import { decodeHex } from '../../tuf/index.ts'
+import { decodeHex, encodeHex } from '../../tuf/index.ts'
 import { readDelegation, readTexts } from './json.ts'
+import { orderWriter } from './sqlite-ordering.ts'
 import type { Sql } from './sql.ts'
-import type { DelegationEntry, HistoryEntry, MetadataStore, RoleChange, TagChange } from './store.ts'
+import type { DelegationEntry, HistoryEntry, Meaning, MetadataStore, RoleChange, TagChange } from './store.ts'
 
 type Row = {
   id: number
@@ -9,6 +10,7 @@ type Row = {
   at: number
   digest: Uint8Array | null
   length: number | null
+  besides: Uint8Array | null
   role: string
   version: number
   keyids: string
@@ -17,23 +19,27 @@ type Row = {
 
 type Writer = (repository: number, change: RoleChange, at: number, by?: string) => void
 
-/** Inside the caller's transaction. Only what changed costs a row: a tag's meaning, a delegation. */
+/** Inside the caller's transaction. Only what changed costs a row: a tag's meaning, a delegation, their order. */
 export function historyWriter(sql: Sql): Writer {
   const insertPublication = sql.prepare<[number, string, number, number, string, string | null]>(
     'INSERT INTO publication (repository, role, version, at, keyids, by) VALUES (?, ?, ?, ?, ?, ?)',
   )
-  const insertMeaning = sql.prepare<[number, string, number, Uint8Array | null, number | null]>(
-    'INSERT INTO meaning (repository, tag, publication, digest, length) VALUES (?, ?, ?, ?, ?)',
+  const insertMeaning = sql.prepare<[number, string, number, Uint8Array | null, number | null, Uint8Array | null]>(
+    'INSERT INTO meaning (repository, tag, publication, digest, length, besides) VALUES (?, ?, ?, ?, ?, ?)',
   )
   const writeDelegations = delegationWriter(sql)
+  const writeOrder = orderWriter(sql)
   return (repository, change, at, by) => {
     writeDelegations(repository, change, at, by)
+    writeOrder(repository, change, at, by)
     const { role, version, keyids, tags } = change
     if (tags.length === 0) return
     const { lastInsertRowid } = insertPublication.run(repository, role, version, at, JSON.stringify(keyids), by ?? null)
     for (const each of tags) {
       const { tag, meaning } = each
-      insertMeaning.run(repository, tag, Number(lastInsertRowid), rawDigest(each), meaning?.length ?? null)
+      const { length = null, besides } = meaning ?? {}
+      const raw = besides === undefined ? null : (decodeHex(besides) ?? null)
+      insertMeaning.run(repository, tag, Number(lastInsertRowid), rawDigest(each), length, raw)
     }
   }
 }
@@ -88,7 +94,7 @@ export function changedDelegationsIn(sql: Sql): MetadataStore['changedDelegation
 
 export function historyIn(sql: Sql): MetadataStore['history'] {
   const page = sql.prepare<[string, string, number, number], Row>(
-    `SELECT publication.id AS id, tag, at, digest, length, role, version, keyids, by
+    `SELECT publication.id AS id, tag, at, digest, length, besides, role, version, keyids, by
      FROM meaning JOIN publication ON publication.id = meaning.publication
      WHERE meaning.repository = (SELECT id FROM repository WHERE name = ?) AND tag = ? AND publication < ?
      ORDER BY publication DESC LIMIT ?`,
@@ -103,13 +109,18 @@ function rawDigest({ meaning }: TagChange): Uint8Array | null {
   return decodeHex(meaning.digest.slice(meaning.digest.indexOf(':') + 1)) ?? new Uint8Array()
 }
 
-function entryOf({ digest, length, keyids, by, ...row }: Row): HistoryEntry {
+function entryOf({ digest, length, besides, keyids, by, ...row }: Row): HistoryEntry {
   return {
     ...row,
     keyids: readTexts(keyids),
-    ...(digest === null || length === null ? {} : { meaning: { digest: digestText(digest), length } }),
+    ...(digest === null || length === null ? {} : { meaning: meaningOf(digest, length, besides) }),
     ...(by === null ? {} : { by }),
   }
+}
+
+function meaningOf(digest: Uint8Array, length: number, besides: Uint8Array | null): Meaning {
+  const more = besides === null ? {} : { besides: encodeHex(besides) }
+  return { digest: digestText(digest), length, ...more }
 }
 
 function digestText(raw: Uint8Array): string {

@@ -5,6 +5,7 @@ import { instant, roleName, version as versionOf } from '../../tuf/index.ts'
 import type { RoleName } from '../../tuf/index.ts'
 import type { Sql, Statement } from './sql.ts'
 import { changedDelegationsIn, changedTagsIn, historyIn } from './sqlite-history.ts'
+import { changedOrdersIn } from './sqlite-ordering.ts'
 import type { MarkWriter } from './sqlite-marks.ts'
 import { pruner, publisher, remover } from './sqlite-publish.ts'
 import type { RepositoryRow } from './sqlite-publish.ts'
@@ -77,6 +78,7 @@ export function metadataIn(sql: Sql, marks: MarkWriter | undefined): MetadataSto
     history: historyIn(sql),
     changedTags: changedTagsIn(sql),
     changedDelegations: changedDelegationsIn(sql),
+    changedOrders: changedOrdersIn(sql),
   }
 }
 

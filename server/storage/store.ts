@@ -37,11 +37,11 @@ export type AwaitedFile = { readonly role: RoleName; readonly version: number; r
 /** Publishers may leave versions out, and none of the roles comes in below what is awaited of it. */
 export type Recovery = { readonly awaited: readonly AwaitedFile[] }
 
+/** `besides`: of whatever else is signed with it (`besidesOf`); absent in records from before that was kept. */
+export type Meaning = { readonly digest: string; readonly length: number; readonly besides?: string }
+
 /** What a tag means from now on; without a digest: nothing, in this role. */
-export type TagChange = {
-  readonly tag: string
-  readonly meaning?: { readonly digest: string; readonly length: number }
-}
+export type TagChange = { readonly tag: string; readonly meaning?: Meaning }
 
 /** Who may sign as a delegated role, and what. */
 export type DelegationEntry = {
@@ -65,6 +65,8 @@ export type RoleChange = {
   readonly keyids: readonly KeyId[]
   readonly tags: readonly TagChange[]
   readonly delegations?: readonly DelegationChange[]
+  /** The names of the roles below it as they stood before, where one left or others are asked first. */
+  readonly order?: readonly string[]
 }
 
 export type Publication = {
@@ -95,7 +97,7 @@ export type HistoryEntry = {
   readonly id: number
   readonly tag: string
   readonly at: number
-  readonly meaning?: { readonly digest: string; readonly length: number }
+  readonly meaning?: Meaning
   readonly role: string
   readonly version: number
   readonly keyids: readonly string[]
@@ -114,6 +116,9 @@ export type ChangedDelegation = {
   readonly by?: string
   readonly before?: DelegationEntry
 }
+
+/** Roles that a delegator asks in another order than at some moment, or of which one left: as they stood just before. */
+export type ChangedOrder = Omit<ChangedDelegation, 'id' | 'role' | 'before'> & { readonly before: readonly string[] }
 
 /** `after`, `before`: the last one of the page before. */
 export type Page<T> = { readonly limit: number; readonly from?: T }
@@ -150,6 +155,8 @@ export type MetadataStore = {
     since: number,
     page: Page<number>,
   ) => Promise<readonly ChangedDelegation[]>
+  /** Of the roles that were there at `since`, so that nobody makes it larger than it was; one alone has no order. */
+  readonly changedOrders: (repository: string, since: number) => Promise<readonly ChangedOrder[]>
   /**
    * Repositories of one dialect whose timestamp, or whose snapshot if that is ours, expires up to `soon`, or after `far`, which happens when it was signed
    * under a clock that has since been set back. Soonest first.

@@ -300,7 +300,8 @@ async function historyContract(t: Test, { open }: Adapter): Promise<void> {
     const { metadata } = await open(t)
     const tags = [
       { tag: 'latest', meaning: { digest: digest('a'), length: 10 } },
-      { tag: '1.0', meaning: { digest: `sha512:${'ab'.repeat(64)}`, length: 11 } },
+      { tag: '1.0', meaning: { digest: `sha512:${'ab'.repeat(64)}`, length: 11, besides: '' } },
+      { tag: 'rich', meaning: { digest: digest('a'), length: 10, besides: 'cd'.repeat(32) } },
     ]
     const role = roleName('targets')
     await metadata.publish([{ ...FIRST, by: 'ci', changes: [{ role, version: version(1), keyids: [key], tags }] }])
@@ -315,7 +316,10 @@ async function historyContract(t: Test, { open }: Adapter): Promise<void> {
       { tag: 'latest', at: 1000, role: 'targets', version: 1, by: 'ci', meaning: { digest: digest('a'), length: 10 } },
     ])
     t.equal(entries[0]?.meaning, undefined, 'without a meaning: taken out')
-    t.match(await metadata.history(REPO, '1.0', { limit: 10 }), [{ meaning: { digest: `sha512:${'ab'.repeat(64)}` } }])
+    t.notHas(entries[1]?.meaning, { besides: '' }, 'a record of before says nothing of it')
+    const meaningOf = async (tag: string) => (await metadata.history(REPO, tag, { limit: 1 }))[0]?.meaning
+    t.same(await meaningOf('1.0'), { digest: `sha512:${'ab'.repeat(64)}`, length: 11, besides: '' })
+    t.same(await meaningOf('rich'), { digest: digest('a'), length: 10, besides: 'cd'.repeat(32) })
     t.same(await metadata.history(REPO, 'never', { limit: 10 }), [])
     t.same(await metadata.history('elsewhere', 'latest', { limit: 10 }), [])
   })
@@ -366,6 +370,35 @@ async function historyContract(t: Test, { open }: Adapter): Promise<void> {
     const audit = { at: 2000, action: 'delete', subject: REPO }
     await metadata.remove({ repository: REPO, at: 2000, audit })
     t.same(await metadata.changedDelegations(REPO, 0, { limit: 9 }), [])
+  })
+
+  await t.test('says how roles stood at a moment, without those that came since', async (t) => {
+    const { metadata } = await open(t)
+    const [targets, team] = [roleName('targets'), roleName('team')]
+    const scope = { kind: 'paths', patterns: ['*'] }
+    const entry = { keys: [], threshold: 1, terminating: false, scope }
+    const signed = { keyids: [key], tags: [] }
+    const added = (role: string) => ({ role, entry })
+    const first = { ...signed, role: targets, version: version(1), delegations: ['a', 'b', 'c'].map(added) }
+    await metadata.publish([{ ...FIRST, changes: [first] }])
+    const next = (v: number, order?: string[], delegations: DelegationChange[] = []) =>
+      publication(v - 1, [file('targets', v)], {
+        by: 'thief',
+        changes: [
+          { ...signed, role: targets, version: version(v), delegations, ...(order === undefined ? {} : { order }) },
+          { ...signed, role: team, version: version(v), order: ['one'] },
+        ],
+      })
+    await metadata.publish([next(2, undefined, [added('late')])])
+    await metadata.publish([next(3, ['a', 'late', 'b', 'c'], [{ role: 'a', before: entry }])])
+    await metadata.publish([next(4, ['late', 'b', 'c'], [added('a')])])
+    const last = { delegator: 'targets', keyids: ['k1'], by: 'thief', version: 4, at: 1003 }
+    t.same(await metadata.changedOrders(REPO, 1001), [{ ...last, before: ['a', 'b', 'c'] }])
+    t.same(await metadata.changedOrders(REPO, 1002), [{ ...last, before: ['a', 'late', 'b', 'c'] }])
+    t.same(await metadata.changedOrders(REPO, 1004), [])
+    t.same(await metadata.changedOrders('elsewhere', 0), [])
+    await metadata.remove({ repository: REPO, at: 2000, audit: { at: 2000, action: 'delete', subject: REPO } })
+    t.same(await metadata.changedOrders(REPO, 0), [])
   })
 
   await t.test('comes by pages', async (t) => {

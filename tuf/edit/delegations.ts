@@ -45,6 +45,21 @@ export function withoutDelegation(delegations: Delegations, name: RoleName): Del
   return { ...delegations, roles, keys: usedKeys(users, delegations.keys) }
 }
 
+/**
+ * With the roles that are named in the order in which they are named, which is the order of the search. One that is not
+ * named stays in front of the same role as before, or at the end.
+ */
+export function inOrder(delegations: Delegations, names: readonly string[]): Delegations {
+  const places = new Map(names.map((name, i) => [name, i]))
+  let place = names.length
+  const placed = delegations.roles.toReversed().map((role) => {
+    place = places.get(role.name) ?? place
+    return { role, place }
+  })
+  const roles = placed.toReversed().toSorted((a, b) => a.place - b.place)
+  return { ...delegations, roles: roles.map(({ role }) => role) }
+}
+
 /** Without hash bins; keys that no role uses leave with them. */
 export function withoutBins({ succinct: _, ...delegations }: Delegations): Delegations {
   return { ...delegations, keys: usedKeys(delegations.roles, delegations.keys) }

@@ -22,8 +22,9 @@ import {
   succinctBins,
   TARGETS,
   withDelegation,
+  withoutDelegation,
 } from '../../../tuf/index.ts'
-import type { Delegations, PublicKey, RoleName, TargetFile, Targets } from '../../../tuf/index.ts'
+import type { DelegatedRole, Delegations, PublicKey, RoleName, TargetFile, Targets } from '../../../tuf/index.ts'
 import { digestOf, founded, REPOSITORY, steal, succeeds, verdictOn } from '../../support/incident-lab.ts'
 import type { Founded, Person } from '../../support/incident-lab.ts'
 
@@ -77,6 +78,25 @@ await t.test('gives an image another length, so that nobody can pull it', async 
   t.match(JSON.stringify(verified), '"length":1000')
 })
 
+/** Other clients check every hash, and take what custom data says. */
+const BESIDES: Record<string, Partial<TargetFile>> = {
+  'a hash that no image has': { hashes: new Map([...imageOf('good').hashes, ['sha512', 'ab'.repeat(64)]]) },
+  'custom data': { custom: { run: 'as root' } },
+  'a member that nobody knows': { unknown: new Map([['mirror', 'elsewhere']]) },
+}
+for (const [what, more] of Object.entries(BESIDES)) {
+  await t.test(`signs ${what} beside the digest of an image`, async (t) => {
+    const scene = await robbed(t)
+    const altered = { ...imageOf('good'), ...more }
+    await publishes(scene, (standing) => [targetsWith(standing, scene, { set: new Map([['a', altered]]) })])
+    const { changed } = await rotated(scene, ['--compromised', '--restore', 'all'])
+    t.match(changed, [{ tag: 'a', before: GOOD, now: GOOD, decision: 'restore' }])
+    const opened = scene.lab.owner.context()
+    const { targets } = await (await opened.repository(REPOSITORY)).refreshToPublish(opened.signal)
+    t.same(targets.targets.get('a'), imageOf('good'))
+  })
+}
+
 await t.test("puts a team's role under the stolen key, which is replaced by the owner's", async (t) => {
   const scene = await robbed(t, {
     async prepare(lab) {
@@ -103,6 +123,82 @@ await t.test("puts a team's role under the stolen key, which is replaced by the 
   t.equal(await verdictOn(await lab.consumer(), 'team-1'), GOOD, 'the team signs as before')
 })
 
+/** Two teams may sign the same tag, and the one that is asked first decides. */
+const ORDERS: Record<string, Order> = {
+  'asks the teams in another order': { makes: [(list) => ({ ...list, roles: list.roles.toReversed() })] },
+  'takes a team away, and gives it back behind the other one': {
+    makes: [(list) => withoutDelegation(list, roleName('first')), backAgain],
+    isGone: true,
+  },
+  'takes a team away, which is given back where it stood': {
+    makes: [(list) => withoutDelegation(list, roleName('first'))],
+    isGone: true,
+    told: [{ delegation: 'first', now: null, before: { scope: { patterns: ['*'] } } }],
+  },
+  'hides the other order behind a role of its own': {
+    makes: [
+      (list, own) => withDelegation(list, { ...everything, name: roleName('mine'), keys: [own] }, roleName('first')),
+      (list) => ({ ...list, roles: list.roles.toReversed() }),
+    ],
+    told: [
+      { delegation: 'mine', before: null },
+      { order: 'targets', before: ['first', 'dev'], now: ['dev', 'first', 'mine'] },
+    ],
+  },
+}
+type Making = (delegations: Delegations, own: PublicKey, first: DelegatedRole) => Delegations
+type Order = {
+  /** What the thief publishes, one after the other. */
+  readonly makes: readonly Making[]
+  readonly isGone?: true
+  /** Where it is not that the two teams changed places. */
+  readonly told?: readonly object[]
+}
+const everything = { threshold: 1, scope: { kind: 'paths' as const, paths: ['*'] }, terminating: false }
+
+function backAgain(list: Delegations, _own: PublicKey, first: DelegatedRole): Delegations {
+  return { ...list, roles: [...list.roles, first] }
+}
+
+for (const [name, { makes, isGone, told }] of Object.entries(ORDERS)) {
+  await t.test(name, async (t) => {
+    const scene = await robbed(t, { prepare: (lab) => twoTeams(lab) })
+    const { lab } = scene
+    await reordered(scene, makes)
+    if (isGone !== true) t.equal(await verdictOn(await lab.consumer(), 'n'), EVIL)
+    const { changed } = await rotated(scene)
+    t.match(changed, told ?? [{ order: 'targets', before: ['first', 'dev'], now: ['dev', 'first'], decision: null }])
+    t.same(await delegated(lab), ['first', 'dev'])
+    if (isGone === true) await lab.owner.sign({ n: 'good' }, { role: roleName('first') })
+    t.equal(await verdictOn(await lab.consumer(), 'n'), GOOD)
+  })
+}
+
+await t.test('asks the teams of a repository of Notary in another order', async (t) => {
+  const names = ['targets/first', 'targets/dev']
+  const scene = await robbed(t, { dialect: 'notary', prepare: (lab) => twoTeams(lab, names) })
+  await reordered(scene, [(list) => ({ ...list, roles: list.roles.toReversed() })])
+  t.same(await delegated(scene.lab), names.toReversed())
+  const { changed } = await rotated(scene)
+  t.match(changed, [{ order: 'targets', before: names, now: names.toReversed() }])
+  t.same(await delegated(scene.lab), names)
+})
+
+await t.test('another order is told in words, and is kept where its owner says so later', async (t) => {
+  const scene = await robbed(t, { prepare: (lab) => twoTeams(lab) })
+  const { lab, since } = scene
+  await reordered(scene, [(list) => ({ ...list, roles: list.roles.toReversed() })])
+  const rotate = ['rotate', REPOSITORY, 'targets', '--compromised']
+  const { stderr } = await lab.owner.run([...rotate, '--since', since, '--no-passphrase'])
+  t.match(
+    stderr,
+    /^warning: as it was before until you decide: order:targets .* first, dev before, and dev, first since;/m,
+  )
+  await succeeds(lab.owner, [...rotate, '--keep', 'order:targets'])
+  t.same(await delegated(lab), ['dev', 'first'])
+  t.match(await succeeds(lab.owner, [...rotate, '--keep', 'all']), /0 undecided/)
+})
+
 type Scene = {
   readonly lab: Founded
   readonly thief: Person
@@ -111,11 +207,15 @@ type Scene = {
   readonly own: string
   readonly since: string
 }
-type Robbery = { readonly prepare?: (lab: Founded) => Promise<void>; readonly key?: string }
+type Robbery = {
+  readonly prepare?: (lab: Founded) => Promise<void>
+  readonly key?: string
+  readonly dialect?: 'notary'
+}
 
 /** `a` means `good`. */
-async function robbed(t: Test, { prepare = async () => {}, key = 'targets ' }: Robbery = {}): Promise<Scene> {
-  const lab = await founded(t)
+async function robbed(t: Test, { prepare = async () => {}, key = 'targets ', dialect }: Robbery = {}): Promise<Scene> {
+  const lab = await founded(t, dialect === undefined ? {} : { init: () => ['--dialect', dialect] })
   await prepare(lab)
   await lab.owner.sign({ a: 'good' })
   const { thief, id } = await steal(lab, lab.owner, key)
@@ -123,6 +223,42 @@ async function robbed(t: Test, { prepare = async () => {}, key = 'targets ' }: R
   const since = new Date(lab.clock.now).toISOString()
   lab.clock.now += 60_000
   return { lab, thief, id, own: await generate(thief, 'own'), since }
+}
+
+/** `n` means `evil` where `dev` is asked before `first`. */
+async function twoTeams({ owner }: Founded, names: readonly string[] = ['first', 'dev']): Promise<void> {
+  for (const name of names) {
+    const key = name.replace('/', '.')
+    await generate(owner, key)
+    await succeeds(owner, ['delegation', 'add', REPOSITORY, name, '--key', await pemOf(owner, key)])
+  }
+  const [first = '', dev = ''] = names
+  await owner.sign({ n: 'evil' }, { role: roleName(dev) })
+  await owner.sign({ n: 'good' }, { role: roleName(first) })
+}
+
+async function reordered(scene: Scene, makes: readonly Making[]): Promise<void> {
+  let first: DelegatedRole | undefined
+  let keys: Delegations['keys'] = new Map()
+  for (const make of makes) {
+    await publishes(scene, (standing, own) => {
+      const { delegations } = standing.targets
+      first ??= delegations?.roles[0]
+      if (delegations === undefined || first === undefined) throw new Error('there is no team')
+      keys = new Map([...keys, ...delegations.keys])
+      const next = make(delegations, own, first)
+      const used = new Set(next.roles.flatMap(({ keyids }) => keyids))
+      const listed = new Map([...keys, ...next.keys].filter(([id]) => used.has(id)))
+      return [targetsWith(standing, scene, { delegations: { ...next, keys: listed } })]
+    })
+  }
+}
+
+async function delegated({ owner }: Founded): Promise<readonly string[]> {
+  const { delegations } = JSON.parse(await succeeds(owner, ['delegation', 'list', REPOSITORY, '--json'])) as {
+    delegations: readonly { readonly role: string }[]
+  }
+  return delegations.map(({ role }) => role)
 }
 
 type Told = { readonly changed: readonly { readonly tag?: string; readonly delegation?: string }[] }

@@ -304,7 +304,7 @@ await t.test('history tells what tags meant, and who published only to administr
   const changes = `/v1/repositories/${REPO}/_changes?since=2026-11-24T12:00:01.000Z`
   t.same(
     (await server.get(changes, push)).json(),
-    { tags: ['latest'], delegations: [] },
+    { tags: ['latest'], delegations: [], orders: [] },
     'what did not change is not named',
   )
   t.equal((await server.get(`/v1/repositories/${REPO}/_changes?since=2026-13-24T12:00:01Z`, push)).statusCode, 400)

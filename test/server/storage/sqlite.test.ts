@@ -151,8 +151,9 @@ await t.test('a database of the first schema loses nothing on its way to this on
   t.same(Buffer.from((await metadata.byVersion('r', roleName('targets'), 1))?.bytes ?? []), Buffer.from([1]))
   t.match(await metadata.history('r', 'v1', { limit: 10 }), [
     { id: 2, version: 2, keyids: ['k'] },
-    { id: 1, version: 1, by: 'ci', meaning: { digest: `sha256:${'ab'.repeat(32)}`, length: 5 } },
+    { id: 1, version: 1, by: 'ci', meaning: { digest: `sha256:${'ab'.repeat(32)}`, length: 5, besides: undefined } },
   ])
+  t.same(await metadata.changedOrders('r', 0), [])
   t.match(await feed.after({ from: 0, limit: 10 }), [{ repository: 'r', version: 2, sha256: '4'.repeat(64), at: 2000 }])
   const windows = { timestamp: { soon: 9000, far: 1e9 }, snapshot: { soon: 9000, far: 1e9 } }
   t.match(await metadata.due('tuf-1.0', windows, 10), [{ name: 'r', holdsSnapshot: true }])
@@ -173,7 +174,7 @@ await t.test('rows still refer to rows that are there', async (t) => {
   await (await openSqliteStore({ dir })).close()
   const db = new Database(join(dir, 'tagseal.db'))
   db.pragma('foreign_keys = ON')
-  t.throws(() => db.exec("INSERT INTO meaning VALUES (99, 'v1', 1, NULL, NULL)"), {
+  t.throws(() => db.exec("INSERT INTO meaning VALUES (99, 'v1', 1, NULL, NULL, NULL)"), {
     code: 'SQLITE_CONSTRAINT_FOREIGNKEY',
   })
   t.throws(() => db.exec('DELETE FROM repository'), { code: 'SQLITE_CONSTRAINT_FOREIGNKEY' })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { roleName, succinctBins, withDelegation, withoutBins, withoutDelegation } from '../../../tuf/index.ts'
+import { inOrder, roleName, succinctBins, withDelegation, withoutBins, withoutDelegation } from '../../../tuf/index.ts'
 import type { Delegations } from '../../../tuf/index.ts'
 import { keySet } from '../../support/simulator.ts'
 import { signingKey } from '../../support/signing-key.ts'
@@ -27,6 +27,22 @@ await t.test('a delegation that was there keeps its place, and its old key leave
   t.same(names(changed), [A, B])
   t.same(keys(changed), [BOB.id])
 })
+
+await t.test(
+  'roles come in the order in which they are named, each with those in front of it that are not',
+  async (t) => {
+    const [D, E] = [roleName('d'), roleName('e')]
+    const five = [C, D, E].reduce((list, name) => withDelegation(list, adding(name, [ALICE])), TWO)
+    const CASES: Record<string, { order: string[]; comes: string[] }> = {
+      'all of them': { order: ['e', 'd', 'c', 'b', 'a'], comes: ['e', 'd', 'c', 'b', 'a'] },
+      'one before the other': { order: ['d', 'a'], comes: ['b', 'c', 'd', 'a', 'e'] },
+      'none of them': { order: [], comes: ['a', 'b', 'c', 'd', 'e'] },
+      'some that are not there': { order: ['gone', 'b', '__proto__', 'a'], comes: ['b', 'a', 'c', 'd', 'e'] },
+    }
+    for (const [name, { order, comes }] of Object.entries(CASES)) t.same(names(inOrder(five, order)), comes, name)
+    t.equal(inOrder(five, ['e']).keys, five.keys)
+  },
+)
 
 await t.test('what is removed takes the keys along that nobody else uses', async (t) => {
   t.same(names(withoutDelegation(TWO, A)), [B])
