@@ -29,6 +29,8 @@ export type Context = {
   /** Milliseconds since 1970. */
   readonly clock: () => number
   readonly monotonic: () => number
+  /** Milliseconds since whoever started this run began to wait. */
+  readonly age: () => number
   readonly signal: AbortSignal
   readonly stdin: () => AsyncIterable<Uint8Array>
   /** To the trust server. */
@@ -52,6 +54,8 @@ export type Context = {
   readonly policy: (file: string | undefined) => Promise<FilePolicy | undefined>
   /** Which images this machine admits: by such a policy, or by its pins alone. */
   readonly verdicts: (file: string | undefined) => Promise<Verdicts>
+  /** The same for a program that many are started of at once: what one of them found out serves the others for a moment. */
+  readonly sharedVerdicts: (file: string | undefined) => Promise<Verdicts>
   /** The same by a policy that was read already. */
   readonly verdictsBy: (policy: Policy) => Promise<Verdicts>
   /** Goes on refreshing what it is asked for, until the run ends. */
@@ -64,16 +68,19 @@ export type Context = {
 }
 
 export type ContextParts = Pick<Context, 'terminal' | 'env' | 'clock' | 'monotonic' | 'signal'> &
-  Partial<Pick<Context, 'stdin'>> & {
+  Partial<Pick<Context, 'stdin' | 'age'>> & {
     readonly homeDirectory: string | undefined
     readonly version: string
   }
 
 const MAX_TOKEN = 4096
 const SERVING_SOCKETS = 256
+/** A moment: what fifty programs need that are started at once on a small machine. */
+const SHARED_MS = 5000
 
 export function openContext(settings: Settings, parts: ContextParts): Context {
-  const { terminal, env, clock, monotonic, signal, stdin = nothing, homeDirectory, version } = parts
+  const { terminal, env, clock, monotonic, signal, homeDirectory, version } = parts
+  const { stdin = nothing, age = () => 0 } = parts
   const closing: (() => unknown)[] = []
   const userAgent = `tagseal/${version}`
   const paths = pathsFor(settings.home, env, homeDirectory)
@@ -162,7 +169,11 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     if (server === undefined) throw new CommandError('NO_SERVER', { repository })
     return server
   }
-  const open = async (repository: string, pin: Pin, sharedPin: boolean, server: string | undefined) => {
+  const open = async (
+    repository: string,
+    { pin, sharedPin, server }: Pick<SignedRule, 'pin' | 'sharedPin' | 'server'>,
+    shareWithin?: number,
+  ) => {
     const { openRepository } = await import('./trust/repository.ts')
     const secret = await token()
     if (server === undefined) throw new CommandError('NO_SERVER', { repository })
@@ -174,13 +185,14 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
       stateDir: paths.state,
       http: await http(),
       clock,
+      shareWithin,
       warn: ({ message }) => terminal.warn(message),
       ...(secret === undefined ? {} : { token: secret }),
     })
   }
   const repository = each(async (name: string) => {
     const { pin, pattern } = await pinOf(name)
-    return await open(name, pin, !pattern.literal, await serverOf(name))
+    return await open(name, { pin, sharedPin: !pattern.literal, server: await serverOf(name) })
   })
   const policy = async (file: string | undefined) => {
     const path = file ?? (env['TAGSEAL_POLICY'] || (existsSync(paths.policy) ? paths.policy : undefined))
@@ -189,16 +201,20 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     const { loadPolicy } = await import('./policy/policy.ts')
     return loadPolicy(path, await loadPins(paths.trust))
   }
-  const openByRule = async (name: string, { pin, sharedPin, server }: SignedRule) =>
-    await open(name, pin, sharedPin, settings.server ?? server)
-  const verdictsBy = async (written: Policy) => {
+  const openByRule = async (name: string, rule: SignedRule, shareWithin?: number) =>
+    await open(name, { ...rule, server: settings.server ?? rule.server }, shareWithin)
+  const openShared = async (name: string, rule: SignedRule) =>
+    await openByRule(name, rule, Math.min(SHARED_MS, rule.maxAge))
+  const verdictsBy = async (written: Policy, openOne = openByRule) => {
     const { openVerdicts } = await import('./verdict/engine.ts')
-    return openVerdicts({ policy: written, open: openByRule, background: false, clock, monotonic, signal })
+    return openVerdicts({ policy: written, open: openOne, background: false, clock, monotonic, signal })
   }
-  const verdicts = each(async (file: string | undefined) => {
+  const policyHere = async (file: string | undefined) => {
     const { policyOfPins } = await import('./verdict/rule.ts')
-    return await verdictsBy((await policy(file)) ?? policyOfPins(await rules(), paths.trust))
-  })
+    return (await policy(file)) ?? policyOfPins(await rules(), paths.trust)
+  }
+  const verdicts = each(async (file: string | undefined) => await verdictsBy(await policyHere(file)))
+  const sharedVerdicts = async (file: string | undefined) => await verdictsBy(await policyHere(file), openShared)
   const warmVerdicts = async (written: FilePolicy, failed: (repository: string, error: unknown) => void) => {
     const { openVerdicts } = await import('./verdict/engine.ts')
     const warm = openVerdicts({ policy: written, open: openByRule, background: true, clock, monotonic, signal, failed })
@@ -225,6 +241,7 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     paths,
     clock,
     monotonic,
+    age,
     signal,
     stdin,
     http,
@@ -239,10 +256,11 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     repository,
     policy,
     verdicts,
+    sharedVerdicts,
     verdictsBy,
     warmVerdicts,
     api,
-    unpinned: async (name, pin) => await open(name, pin, false, await serverOf(name)),
+    unpinned: async (name, pin) => await open(name, { pin, sharedPin: false, server: await serverOf(name) }),
     close,
   }
 }

@@ -6,7 +6,7 @@
  * trust, or in this user's own cache; never in /tmp, and never in another user's folder. V8 tells one source from
  * another by its length alone: hence the build in the name; and a checksum tells a damaged file.
  */
-import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { Script } from 'node:vm'
@@ -34,7 +34,11 @@ export function runProgram({ file, build, commands }: BuiltProgram): void {
     ...(cachedData === undefined ? {} : { cachedData }),
   })
   if (kept !== undefined && (cachedData === undefined || script.cachedDataRejected === true)) {
-    process.on('exit', () => writeKept(kept, script.createCachedData(), build))
+    const wasThere = existsSync(kept)
+    process.on('exit', () => {
+      if (!wasThere && existsSync(kept)) return // of many that start at once, one is enough
+      writeKept(kept, script.createCachedData(), build)
+    })
   }
   const program: unknown = script.runInThisContext()
   const module = { exports: {} }

@@ -2,6 +2,7 @@ import { homedir } from 'node:os'
 import { isAbsolute } from 'node:path'
 import facts from '../package.json' with { type: 'json' }
 import { monotonicNow } from './monotonic.ts'
+import { processAge } from './process-age.ts'
 import { run } from './run.ts'
 
 const interrupt = new AbortController()
@@ -36,6 +37,7 @@ const work = run(process.argv.slice(2), {
   stderr: process.stderr,
   clock: Date.now,
   monotonic: monotonicNow,
+  age: processAge,
   signal: interrupt.signal,
   version: facts.version,
 })

@@ -21,6 +21,8 @@ export type Surroundings = {
   /** Milliseconds since 1970. */
   readonly clock: () => number
   readonly monotonic: () => number
+  /** Milliseconds since whoever started us began to wait; 0 where nothing is said. */
+  readonly age?: () => number
   /** Aborting it ends the run; what is under way is left as it is. */
   readonly signal: AbortSignal
   readonly version: string

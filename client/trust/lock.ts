@@ -1,7 +1,6 @@
 import {
   mkdirSync,
   readdirSync,
-  readFileSync,
   readlinkSync,
   renameSync,
   rmdirSync,
@@ -15,6 +14,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { randomName } from '../../keys/random.ts'
 import { monotonicNow } from '../monotonic.ts'
+import { processStart, readOptional } from '../process-age.ts'
 import { errnoOf } from './atomic.ts'
 import { ClientError } from './errors.ts'
 
@@ -29,7 +29,7 @@ import { ClientError } from './errors.ts'
  */
 export async function withLock<T>(folder: string, work: () => Promise<T>, patience = PATIENCE_MS): Promise<T> {
   const here = findPlace()
-  const owner = `${process.pid}-${startOf(process.pid) ?? 0}-${here}-${randomName()}`
+  const owner = `${process.pid}-${processStart(process.pid) ?? 0}-${here}-${randomName()}`
   const file = join(folder, owner)
   await acquire({ folder, owner, here, patience })
   try {
@@ -98,7 +98,7 @@ function livesOn(owner: string, file: string, here: string): boolean {
   const [pid, start, where] = owner.split('-')
   if (where !== here) return isYoung(file)
   if (!isRunning(Number(pid))) return false
-  const started = startOf(Number(pid))
+  const started = processStart(Number(pid))
   return started === undefined || String(started) === start
 }
 
@@ -121,13 +121,6 @@ function isYoung(file: string): boolean {
   }
 }
 
-/** When a process began, in ticks since boot; undefined where the system has no /proc. */
-function startOf(pid: number): number | undefined {
-  const text = readOptional(`/proc/${pid}/stat`)
-  // The second field is the program's name in parentheses and may hold anything; the start is the 20th after it.
-  return text === undefined ? undefined : Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[19])
-}
-
 /** Where a process number means something: this machine since this boot, and this namespace of process numbers. */
 function findPlace(): string {
   const [boot, namespace] = [readOptional('/proc/sys/kernel/random/boot_id'), readNamespace()]
@@ -139,14 +132,6 @@ function readNamespace(): string {
     return readlinkSync('/proc/self/ns/pid')
   } catch {
     return '' // no /proc: one namespace is all there is
-  }
-}
-
-function readOptional(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'latin1')
-  } catch {
-    return undefined // not there, or not for us: either way nothing is known
   }
 }
 

@@ -21,6 +21,8 @@ import { refresh } from './refresh.ts'
 import type { Refreshed, Warning } from './refresh.ts'
 import { delegatedRoles } from './resolve.ts'
 import type { Delegated } from './resolve.ts'
+import { refreshTogether } from './together.ts'
+import type { Together } from './together.ts'
 import type { Patience } from './transfer.ts'
 
 type Place =
@@ -50,6 +52,11 @@ export type RepositoryOptions = Place &
     /** How far the clock may have gone back since the last refresh, in milliseconds; five minutes where nothing is said. */
     readonly clockTolerance?: number | undefined
     readonly limits?: Partial<Limits>
+    /**
+     * For programs that are started many times at once: a refresh is as good as one's own that another process with the
+     * same `stateDir` began less than so many milliseconds ago. Each one refreshes by itself where nothing is said.
+     */
+    readonly shareWithin?: number | undefined
     readonly warn?: ((warning: Warning) => void) | undefined
   }
 
@@ -135,17 +142,9 @@ export function openRepository(options: RepositoryOptions): Repository {
     const kept = toPublish ? await withPublished(cache) : cache
     const judge = judgeNow()
     const asked = toPublish ? publishersSource : source
-    const trust = await refresh({
-      judge,
-      source: asked,
-      cache: kept,
-      anchor: pin,
-      name,
-      signal,
-      warn,
-      toPublish,
-      clockTolerance,
-    })
+    const question = { judge, source: asked, cache: kept, anchor: pin, name, signal, warn, toPublish, clockTolerance }
+    const shared = toPublish ? undefined : togetherOf(options)
+    const trust = await (shared === undefined ? refresh(question) : refreshTogether(question, shared))
     return { ...trust, ...delegatedRoles(trust, asked, kept, repository) }
   }
 
@@ -233,8 +232,16 @@ async function unlessGivenUp({ view, signal }: Begun): Promise<View | undefined>
 }
 
 function cacheOf(options: RepositoryOptions): TrustCache {
-  if ('cache' in options) return options.cache
-  return directoryCache(stateFolder(options.stateDir, options.repository ?? 'repository'))
+  return 'cache' in options ? options.cache : directoryCache(folderOf(options))
+}
+
+function togetherOf(options: RepositoryOptions): Together | undefined {
+  const { shareWithin: within } = options
+  return within === undefined || 'cache' in options ? undefined : { folder: folderOf(options), within }
+}
+
+function folderOf({ stateDir, repository }: { readonly stateDir: string; readonly repository?: string | undefined }) {
+  return stateFolder(stateDir, repository ?? 'repository')
 }
 
 /** The folder for one repository below the folder for all, whatever it is called: `..` too. */

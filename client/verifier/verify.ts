@@ -21,7 +21,8 @@ export async function verifyOnce(context: Context, settings: VerifierSettings): 
   const { seconds } = settings
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new VerifierError('TOO_SLOW', { seconds })), seconds * 1000)
+    const left = Math.max(seconds * 1000 - context.age(), 0)
+    timer = setTimeout(() => reject(new VerifierError('TOO_SLOW', { seconds })), left)
   })
   const ended = new Promise<never>((_resolve, reject) => {
     context.signal.addEventListener('abort', () => reject(new Error('it was ended')), { once: true })
@@ -42,7 +43,7 @@ async function decide(context: Context, { policy, agent, ...written }: VerifierS
 }
 
 async function decideAlone(context: Context, policy: string | undefined, question: Question): Promise<Decision> {
-  return await openDeciding(await context.verdicts(policy))(question)
+  return await openDeciding(await context.sharedVerdicts(policy))(question)
 }
 
 async function readCapped(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {

@@ -229,6 +229,18 @@ await t.test('containerd asks, from cold', { skip }, async (t) => {
     },
   )
 
+  await t.test('fifty at once, of which one refreshes', async (t) => {
+    const asks = lab.inside(['--policy', lab.file, '--timeout', '60'], 'fifty')
+    const got = await Promise.all(
+      Array.from({ length: 50 }, async (_, i) => await asks({ image: i % 2 === 0 ? image : moved })),
+    )
+    t.same(
+      got.map(({ code }) => code),
+      got.map((_, i) => i % 2),
+      got.map(({ reason }) => reason).join('\n'),
+    )
+  })
+
   await t.test('six programs at once', async (t) => {
     const asks = await lab.containerd(['--policy', lab.file, '--timeout', '60'])
     const got = await Promise.all(
@@ -239,8 +251,8 @@ await t.test('containerd asks, from cold', { skip }, async (t) => {
       got.map((_, i) => i % 2),
       got.map(({ reason }) => reason).join('\n'),
     )
-    t.match(await asks({ stdin: 'junk' }), { ok: false, code: 2, reason: /QUESTION_MALFORMED/ })
-    t.match(await asks({ args: ['-later'] }), { ok: false, code: 2 })
+    t.match(await asks({ stdin: 'junk', timeoutMs: 60_000 }), { ok: false, code: 2, reason: /QUESTION_MALFORMED/ })
+    t.match(await asks({ args: ['-later'], timeoutMs: 60_000 }), { ok: false, code: 2 })
   })
 
   await t.test('a trust server that says nothing is a no in time', async (t) => {
@@ -254,6 +266,11 @@ await t.test('containerd asks, from cold', { skip }, async (t) => {
     const got = await asks({})
     t.match(got, { ok: false, code: 3, failed: undefined })
     t.match(got.reason, '(TOO_SLOW)')
+    const { digest, size } = lab.image
+    const asked = { name: `${lab.town.repository}:1.0`, digest, size }
+    const late = await askInside(['--policy', file], asked, lab.env('late'), () => 7_950)
+    t.match(late, { ok: false, code: 3, reason: /TOO_SLOW/ }, 'what Node took to start is counted')
+    t.ok(late.ms < 5000, `${late.ms} ms`)
   })
 })
 

@@ -62,10 +62,11 @@ export async function askInside(
   options: readonly string[],
   ask: ContainerdAsk,
   env: Readonly<Record<string, string>>,
+  age = () => 0,
 ): Promise<Judgement> {
   const began = performance.now()
   const argv = ['verifier', ...options, ...argumentsOf(ask)]
-  const ran = await runInside(argv, { env, homeDirectory: undefined, input: stdinOf(ask) })
+  const ran = await runInside(argv, { env, age, homeDirectory: undefined, input: stdinOf(ask) })
   const [code, reason, debug] = [ran.exit, ran.stdout.trim(), ran.stderr]
   return { ok: code === 0, code, reason, debug, failed: undefined, ms: performance.now() - began }
 }
