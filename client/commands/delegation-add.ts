@@ -1,3 +1,4 @@
+import type { KeyId, PublicKey } from '../../tuf/index.ts'
 import { customsOf } from '../publish/customs.ts'
 import { planDelegation } from '../publish/delegating.ts'
 import type { WantedRole } from '../publish/delegating.ts'
@@ -6,6 +7,7 @@ import { parseLifetime } from '../publish/lifetime.ts'
 import { publicKeyOf } from '../publish/found.ts'
 import { publishOrPropose } from '../publish/publish-or-propose.ts'
 import { parseRepo } from '../registry/reference.ts'
+import type { Terminal } from '../terminal.ts'
 import { count, defineCommand, flag, list, one, text } from './declare.ts'
 import type { Answer } from './declare.ts'
 import { pathsOf, pathsText } from './delegation-paths.ts'
@@ -38,6 +40,8 @@ export const delegationAddCommand = defineCommand({
   ],
   notes: [
     'Run again for a role that exists, it adds keys, and replaces threshold, paths and lifetime where they are given.',
+    'The keys that the role has stay: "tagseal delegation remove REPO ROLE --key OLD" takes one out after another was added,',
+    'and "tagseal rotate REPO ROLE" puts a key of this machine in the place of all of them.',
     'releases/team-a is delegated by the role releases where there is one, every other role by targets.',
     'Until the role has published once, clients refuse tags that only it could have signed.',
   ].join('\n'),
@@ -51,7 +55,7 @@ export const delegationAddCommand = defineCommand({
     const changes = paths.length > 0 || terminating || lifetime !== undefined || input.count('threshold') !== undefined
     if (keys.length === 0 && !changes) throw usage('a role needs keys', 'give a public key: --key FILE')
     const desk = await openDesk(context, repository)
-    let now: WantedRole | undefined
+    let now: Outcome | undefined
     try {
       const { codec, suite } = await desk.look()
       const customs = customsOf(codec)
@@ -60,20 +64,24 @@ export const delegationAddCommand = defineCommand({
         throw usage('nothing ends a search in this repository', 'leave --terminating out')
       if (lifetime !== undefined && !customs.keepsUnknown)
         throw usage('a repository of Notary has no place to keep a lifetime', 'leave --lifetime out')
+      const added = keys.map((key) => publicKeyOf(key, codec, suite))
+      const identities = new Set(added.map((key) => suite.open(key)?.identity))
+      const isOld = (key: PublicKey) => keys.length > 0 && !identities.has(suite.open(key)?.identity)
       const wish = {
         repository,
         role,
-        keys: keys.map((key) => publicKeyOf(key, codec, suite)),
+        keys: added,
         scope: typed(() => customs.scope(paths)),
         replacesScope: paths.length > 0,
         threshold: input.count('threshold'),
         terminating,
         lifetime,
         canSign: desk.keyring.canSign,
-        found: (wanted: WantedRole) => (now = wanted),
+        found: (wanted: WantedRole) => (now = { role: wanted, kept: wanted.keys.filter(isOld).map(({ id }) => id) }),
       }
       const { published, unsigned, pending } = await publishOrPropose(desk, planDelegation(wish, context))
       sayUnsigned(context.terminal, unsigned)
+      sayKept(context.terminal, repository, now)
       const answer = answerFor(repository, now, published)
       if (pending === undefined) return answer
       return withPending(context, input.flag('allow-pending'), [{ repository, pending }], { ...answer, lines: [] })
@@ -89,18 +97,33 @@ function lifetimeOf(text: string | undefined): number | undefined {
   throw usage(`${text} is no lifetime`, 'write it as 12h, 30d or 8w; from an hour to ten years')
 }
 
+/** The role as it is from now on, and those of its keys that it had and nobody named. */
+type Outcome = { readonly role: WantedRole; readonly kept: readonly KeyId[] }
+
+/** Whoever gives a key may mean it in the place of the others. */
+function sayKept({ note }: Pick<Terminal, 'note'>, repository: string, outcome: Outcome | undefined): void {
+  const { role, kept = [] } = outcome ?? {}
+  if (role === undefined || kept.length === 0) return
+  const had = kept.length === 1 ? 'the key that it had, which' : 'the keys that it had, each of which'
+  const option = kept.map((id) => ` --key ${shortId(id)}`).join('')
+  note(
+    `${role.name} keeps ${had} goes on signing; to take out: tagseal delegation remove ${repository} ${role.name}${option}`,
+  )
+}
+
 /** What the role may do from now on: what it had before counts, and not only what was typed. */
 function answerFor(
   repository: string,
-  role: WantedRole | undefined,
+  outcome: Outcome | undefined,
   published: boolean,
 ): Answer & { readonly document: object } {
-  if (role === undefined) throw new Error('a plan tells the role that it makes')
+  if (outcome === undefined) throw new Error('a plan tells the role that it makes')
+  const { role, kept } = outcome
   const { name, threshold, terminating } = role
   const [paths, keyids] = [pathsOf(role), role.keys.map(({ id }) => id)]
   const keys = `${threshold} of ${keyids.length}: ${keyids.map(shortId).join(', ')}`
   return {
     lines: [`${name} may sign ${pathsText(role)} of ${repository} with ${keys}`],
-    document: { repository, role: name, threshold, keys: keyids, paths, terminating, published },
+    document: { repository, role: name, threshold, keys: keyids, kept, paths, terminating, published },
   }
 }

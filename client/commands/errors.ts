@@ -14,8 +14,17 @@ export type CommandFailures = {
   readonly STILL_SIGNED: { readonly image: string; readonly roles: readonly string[] }
   /** So many root keys are in other hands that these can speak for the repository as well as its owner. */
   readonly ROOT_LOST: { readonly repository: string; readonly stolen: number; readonly threshold: number }
-  /** A key that was to leave many repositories is still in some. */
-  readonly LEFT_UNDONE: { readonly key: string; readonly undone: number; readonly repositories: number }
+  /**
+   * A key that was to leave many repositories is still in some. `passes`: nothing but time stands in the way. `next`: the
+   * hint that is the same for all of them.
+   */
+  readonly LEFT_UNDONE: {
+    readonly key: string
+    readonly undone: number
+    readonly repositories: number
+    readonly passes: boolean
+    readonly next?: string
+  }
   /** A play came out otherwise than it may: either the drill or what it drills is broken. */
   readonly DRILL_FAILED: { readonly what: string }
   readonly ENGINE_MISSING: { readonly tried: string }
@@ -46,7 +55,7 @@ const SENTENCE: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string
   IO: (d) => `${d.what}: ${d.why}`,
 }
 
-const HINT: { readonly [C in CommandCode]?: (d: CommandFailures[C]) => string } = {
+const HINT: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string } = {
   USAGE: (d) => d.next ?? '',
   FILE_UNREADABLE: (d) => `check the name and the permissions of ${d.path}`,
   FILE_EXISTS: () => 'name another file or folder, or move that one away',
@@ -57,11 +66,21 @@ const HINT: { readonly [C in CommandCode]?: (d: CommandFailures[C]) => string } 
   DIGEST_DIFFERS: () => 'do not use the digest that was given, unless you know why it differs',
   STILL_SIGNED: (d) => `have whoever holds those keys run: tagseal revoke ${d.image}`,
   ROOT_LOST: () => 'run the commands above in their order; what every pin names decides from then on',
-  LEFT_UNDONE: () => 'run the same command again: it goes on where it ended, with the same new key',
+  LEFT_UNDONE: (d) => `${firstStep(d)}run the same command again: it goes on where it ended, with the same new key`,
   DRILL_FAILED: () => 'run it again with --verbose; --server-program FILE names another tagseal-server',
   ENGINE_MISSING: () => 'install one, or have skopeo write a folder: --engine skopeo --output DIR',
   ENGINE_FAILED: () => 'the image passed; see that the engine works by itself, or name another with --engine',
   INTERNAL: () => 'this is a bug in tagseal; run it again with --verbose and report what it prints',
+  FILE_MALFORMED: (d) => `mend ${d.path}, or name another file`,
+  INTERRUPTED: () => 'run it again: nothing is half done',
+  IO: (d) => `check ${d.what}, and who may use it`,
+}
+
+/** What is refused is refused again, until somebody does something about it. */
+function firstStep({ passes, next }: CommandFailures['LEFT_UNDONE']): string {
+  if (passes) return ''
+  if (next !== undefined) return `${next}; then `
+  return 'mend what is said of each (--json has a hint for every one); then '
 }
 
 /** A command that could not be carried out. Branch on `code`. */
@@ -76,7 +95,7 @@ export class CommandError<C extends CommandCode = CommandCode> extends Error {
   }
 
   get hint(): string | undefined {
-    return HINT[this.code]?.(this.detail) || undefined
+    return HINT[this.code](this.detail) || undefined
   }
 }
 

@@ -317,7 +317,9 @@ async function told(context: Context, wish: Everywhere, { campaign, names, done,
     repositories: names.length,
     rotated: rotated.map(({ repository, roles, open: left }) => ({ repository, roles, undecided: sumOf(left) })),
     undecided: open,
-    notDone: undone.map(({ repository, failure: { code, message } }) => ({ repository, code, message })),
+    notDone: undone.map(({ repository, failure: { code, message, hint } }) => {
+      return { repository, code, message, hint: hint ?? null }
+    }),
   }
   if (failure === undefined) {
     if (campaign === undefined && open.length === 0)
@@ -341,7 +343,14 @@ function sumOf(counts: ReadonlyMap<RoleName, number>): number {
 }
 
 function leftUndone({ gone }: Everywhere, names: readonly string[], undone: readonly Undone[]): CommandError {
-  return new CommandError('LEFT_UNDONE', { key: gone, undone: undone.length, repositories: names.length })
+  const [next, ...others] = new Set(undone.map(({ failure: { hint } }) => hint))
+  return new CommandError('LEFT_UNDONE', {
+    key: gone,
+    undone: undone.length,
+    repositories: names.length,
+    passes: exitOf(undone) === 3,
+    ...(next === undefined || others.length > 0 ? {} : { next }),
+  })
 }
 
 /** What may go away by itself, unless something else stands in the way. */

@@ -208,6 +208,17 @@ await t.test('a team signs its own tags and no others', { skip }, async (t) => {
     t.match([ran.code, documentOf(ran)], [0, { paths: ['r-*'], threshold: 1, terminating: false }])
     t.equal((documentOf(ran) as { keys: string[] }).keys.at(-1), third.id)
     t.equal((documentOf(ran) as { keys: string[] }).keys.length, 2)
+    const [kept = ''] = (documentOf(ran) as { kept: string[] }).kept
+    t.not(kept, third.id)
+    t.match(ran.stderr, `tagseal delegation remove ${repository} releases --key ${kept.slice(0, 12)}\n`)
+  })
+  await t.test('a key that it has already replaces nothing, and nothing is said to stay beside it', async (t) => {
+    const listed = documentOf(await owner.run(['delegation', 'list', repository, '--json']))
+    const { keys = [] } = (listed as { delegations: { keys: string[] }[] }).delegations[0] ?? {}
+    t.equal(keys.length, 2)
+    const ran = await owner.run(['delegation', 'add', repository, 'releases', '--path', 'r-*', '--json'])
+    t.match([ran.code, documentOf(ran)], [0, { keys, kept: [], published: false }])
+    t.notMatch(ran.stderr, /keeps/)
   })
   await t.test('two of two must sign', async (t) => {
     const second = await teamKey(team)

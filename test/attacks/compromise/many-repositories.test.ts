@@ -49,7 +49,10 @@ await t.test('what cannot be done is named, and keeps nothing else from being do
   const told = await owner.run(command)
   t.equal(told.code, 1)
   t.match(told.stdout, `not done: ${named('two')}: `)
-  t.match(told.stderr, /^error: .*\(LEFT_UNDONE\)\nhint: /m)
+  t.match(
+    told.stderr,
+    /^error: .*\(LEFT_UNDONE\)\nhint: mend what is said of each .*; then run the same command again/m,
+  )
 
   await t.test('a file names the repositories where nobody lists them', async (t) => {
     const file = join(owner.home, 'names')
@@ -71,6 +74,49 @@ await t.test('what cannot be done is named, and keeps nothing else from being do
       t.match([wrong.code, wrong.stderr], [2, /^error: .*\(USAGE\)/m])
     })
   }
+})
+
+await t.test('where the server refuses, the next step is a token, and only then the same command', async (t) => {
+  const lab = await openIncidentLab(t, { open: false })
+  const owner = await lab.person()
+  const leaked = await make(owner, 'ci')
+  const token = async (name: string, repository: string) => {
+    return { TAGSEAL_TOKEN: await lab.server.token({ name, repository, actions: ['pull', 'push'] }) }
+  }
+  const all = await token('all', 'registry.example.com/**')
+  for (const name of ['one', 'two']) {
+    const made = await owner.run(
+      ['init', `registry.example.com/${name}`, '--no-passphrase', '--targets-key', leaked],
+      all,
+    )
+    t.equal(made.code, 0, made.stderr)
+  }
+  const names = join(owner.home, 'names')
+  await writeFile(names, 'registry.example.com/one\nregistry.example.com/two\n')
+  const command = ['rotate', '**', '--all-with-key', 'ci', '--no-passphrase', '--repositories', names]
+  const CASES: Readonly<Record<string, { env: Readonly<Record<string, string>>; code: number; hint: RegExp }>> = {
+    'with a token for others': {
+      env: await token('other', 'registry.example.com/other/*'),
+      code: 1,
+      hint: /^hint: ask the server's owner: tagseal-server token create .*; then run the same command again/m,
+    },
+    'without a token': {
+      env: {},
+      code: 1,
+      hint: /^hint: give a token with --token-file FILE or TAGSEAL_TOKEN_FILE; then run the same command again/m,
+    },
+    'with a server that is away': {
+      env: { TAGSEAL_SERVER: 'http://127.0.0.1:9' },
+      code: 3,
+      hint: /^hint: run the same command again: it goes on where it ended/m,
+    },
+  }
+  for (const [name, { env, code, hint }] of Object.entries(CASES)) {
+    await t.test(name, async (t) => {
+      t.match(await owner.run(command, env), { code, stderr: hint })
+    })
+  }
+  t.match(await owner.run(command, all), { code: 0 })
 })
 
 await t.test('what many repositories left undecided is decided by the same command', async (t) => {
