@@ -323,6 +323,9 @@ const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
       "is this machine's clock right? if it is, ask the owner of the repository for a root that names it",
     VERSION_MISMATCH:
       'the server, or something in front of it, mixes files of different versions; do not use the image',
+    TOO_LARGE: 'nothing of it is used; is it the server that was meant?',
+    NO_KNOWN_HASH: 'have it signed again by a current program',
+    TOO_MANY_ROLES: 'have its owner delegate to fewer roles: tagseal delegation list REPO shows them',
   },
 }
 
@@ -353,6 +356,10 @@ function keyHint(error: Error, code: string): string | undefined {
       'notary and docker --old-passphrase-file FILE',
     PASSPHRASE_UNUSABLE: 'give another with --passphrase-file FILE or TAGSEAL_PASSPHRASE_FILE, or type it',
     PASSPHRASE_CANCELLED: 'nothing was published; run it again',
+    KEY_MALFORMED: 'nothing was changed; get the original again, in the form that the message names',
+    KEY_CLOSED: 'this is a bug in tagseal; please report it',
+    KEY_WEAK: 'make a new one: tagseal key generate',
+    SIGNER_UNAVAILABLE: 'nothing was signed; see that it runs, and that this user may use it',
     KEYSTORE_IO: 'check the disk and the folder, or name another one with --home DIR',
   }
   const detail = 'detail' in error ? error.detail : undefined

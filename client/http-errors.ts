@@ -17,10 +17,12 @@ const SENTENCE: { readonly [C in HttpCode]: (d: HttpFailures[C]) => string } = {
   SCHEME_REFUSED: (d) => `${d.url} is neither https nor http`,
 }
 
-const HINT: { readonly [C in HttpCode]?: (d: HttpFailures[C]) => string } = {
+const HINT: { readonly [C in HttpCode]: (d: HttpFailures[C]) => string } = {
   NETWORK: reachHint,
   TIMEOUT: (d) => runningHint(d.url),
   PLAIN_HTTP_REFUSED: (d) => `use https, or name the host yourself: --plain-http=${d.host}`,
+  TOO_LARGE: () => 'is that the URL of the trust server? --server URL names another',
+  SCHEME_REFUSED: () => 'write it as https://trust.example.com',
 }
 
 /** What Node and OpenSSL call a certificate that they do not take. */
@@ -63,9 +65,9 @@ export class HttpError<C extends HttpCode = HttpCode> extends Error {
     this.detail = detail
   }
 
-  /** What to do next, where there is something to do. */
-  get hint(): string | undefined {
-    return HINT[this.code]?.(this.detail)
+  /** What to do next. */
+  get hint(): string {
+    return HINT[this.code](this.detail)
   }
 }
 

@@ -2,14 +2,17 @@
 import { Command, CommanderError, Option } from 'commander'
 import facts from '../package.json' with { type: 'json' }
 import { isKeyError } from '../keys/errors.ts'
+import type { AnyKeyError } from '../keys/errors.ts'
 import { backupCommand, restoreCommand } from './backup-command.ts'
 import { ConfigError } from './config-error.ts'
 import { loadSettings } from './config.ts'
 import type { Value } from './config.ts'
 import type { Listening } from './listen.ts'
+import { keyHint } from './key-hint.ts'
 import { openLog } from './log.ts'
 import { Problem } from './problem.ts'
 import { isStorageError } from './storage/errors.ts'
+import type { AnyStorageError } from './storage/errors.ts'
 import { signerCommand } from './signer/command.ts'
 import type { SignerSettings } from './signer/config.ts'
 import { startSigner } from './signer/start.ts'
@@ -42,14 +45,24 @@ async function main(argv: readonly string[]): Promise<number> {
     await program().parseAsync(argv)
     return 0
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    if (error instanceof CommanderError) return wronglyCalled(error)
     if (!isExpected(error)) throw error
-    process.stderr.write(`error: ${error.message} (${error.code})\n`)
+    const hint = isKeyError(error) ? keyHint(error) : error.hint
+    process.stderr.write(`error: ${error.message} (${error.code})\n${hint === undefined ? '' : `hint: ${hint}\n`}`)
     return error instanceof ConfigError || error instanceof Problem ? 2 : 3
   }
 }
 
-function isExpected(error: unknown): error is Error & { readonly code: string } {
+/** commander has said what is wrong, or printed the help that was asked for. */
+function wronglyCalled({ exitCode, code }: CommanderError): number {
+  if (exitCode === 0) return 0
+  if (code !== 'commander.help') process.stderr.write('hint: the same command with --help says what it takes\n')
+  return 2
+}
+
+type Expected = ConfigError | Problem | AnyStorageError | AnyKeyError
+
+function isExpected(error: unknown): error is Expected {
   return error instanceof ConfigError || error instanceof Problem || isStorageError(error) || isKeyError(error)
 }
 

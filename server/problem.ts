@@ -125,6 +125,14 @@ const SENTENCE: { readonly [C in ProblemCode]: (d: ProblemFailures[C]) => string
   INTERNAL: (d) => `something went wrong here; the log has it under ${d.request}`,
 }
 
+/** What to do next about those with which a command of `tagseal-server` refuses; the others answer requests. */
+const HINT: { readonly [C in ProblemCode]?: (d: ProblemFailures[C]) => string } = {
+  NAME_TAKEN: (d) => `choose another --name, or end that one first: tagseal-server token revoke ${d.name}`,
+  NOT_FOUND: () => 'tagseal-server token list has their names and ids',
+  INVALID_REQUEST: () => 'the same command with --help says how it is written',
+  INVALID_REPOSITORY: () => 'write it as registry.example.com/team/app',
+}
+
 /** A refusal on its way to the caller. `detail` goes out with it, so it holds nothing that the caller may not know. */
 export class Problem<C extends ProblemCode = ProblemCode> extends Error {
   override readonly name = 'Problem'
@@ -137,6 +145,10 @@ export class Problem<C extends ProblemCode = ProblemCode> extends Error {
   }
   get status(): number {
     return STATUS[this.code]
+  }
+  /** For the command line alone. */
+  get hint(): string | undefined {
+    return HINT[this.code]?.(this.detail)
   }
 }
 

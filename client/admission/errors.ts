@@ -26,13 +26,18 @@ const SENTENCE: { readonly [C in AdmissionCode]: (d: AdmissionFailures[C]) => st
   TOO_SLOW: (d) => `nothing was found out within ${d.seconds} s`,
 }
 
-const HINT: { readonly [C in AdmissionCode]?: (d: AdmissionFailures[C]) => string } = {
+const HINT: { readonly [C in AdmissionCode]: (d: AdmissionFailures[C]) => string } = {
   KIND_NOT_NAMED: (d) =>
     /^[^/]*\..*\./.test(d.resource)
       ? `list ${d.resource} under workloads in the policy, or take it out of the webhook's rules`
       : "take it out of the webhook's rules: tagseal admission --manifests prints those that are meant",
   DIGEST_MISSING: () => 'is the mutating webhook installed, and does no other one change images after it?',
   TOO_SLOW: () => 'try again; does the trust server answer?',
+  NOT_A_REVIEW: () => 'point the webhook to /mutate or /validate: tagseal admission --manifests prints it',
+  REVIEW_TOO_LARGE: () => 'make the object smaller',
+  REVIEW_MALFORMED: () => 'only API servers should reach the webhook; find out who else does',
+  OBJECT_MALFORMED: () => 'mend the object',
+  TOO_MANY_IMAGES: () => 'split the object',
 }
 
 /** Branch on `code`. */
@@ -46,9 +51,9 @@ export class AdmissionError<C extends AdmissionCode = AdmissionCode> extends Err
     this.detail = detail
   }
 
-  /** What to do next, where there is something to do. */
-  get hint(): string | undefined {
-    return HINT[this.code]?.(this.detail)
+  /** What to do next. */
+  get hint(): string {
+    return HINT[this.code](this.detail)
   }
 }
 

@@ -53,7 +53,7 @@ const SENTENCE: { readonly [C in CeremonyCode]: (d: CeremonyFailures[C]) => stri
   FORMAT_LIMIT: (d) => `a repository of Notary knows no threshold above 1, and ${d.role} would have ${d.threshold}`,
 }
 
-const HINT: { readonly [C in CeremonyCode]?: (d: CeremonyFailures[C]) => string } = {
+const HINT: { readonly [C in CeremonyCode]: (d: CeremonyFailures[C]) => string } = {
   PROPOSAL_MALFORMED: () => 'get it again from whoever proposed it: tagseal root propose REPO --out FILE',
   PROPOSAL_UNSOUND: () => 'do not sign it; ask whoever proposed it, by another way than the file came',
   WORDS_DIFFER: () => 'somebody altered the file: do not sign it, and ask whoever handed it to you',
@@ -83,8 +83,8 @@ export class CeremonyError<C extends CeremonyCode = CeremonyCode> extends Error 
     this.detail = detail
   }
 
-  get hint(): string | undefined {
-    return HINT[this.code]?.(this.detail) || undefined
+  get hint(): string {
+    return HINT[this.code](this.detail)
   }
 }
 

@@ -28,7 +28,7 @@ const SENTENCE: { readonly [C in MovingCode]: (d: MovingFailures[C]) => string }
   DIVERGED: (d) => `${d.role} of ${d.repository} was published at both servers since it moved`,
 }
 
-const HINT: { readonly [C in MovingCode]?: (d: MovingFailures[C]) => string } = {
+const HINT: { readonly [C in MovingCode]: (d: MovingFailures[C]) => string } = {
   PIN_NEEDED: (d) =>
     `compare with "notary key list" or a machine that pulled before, then give --pin ${d.found[0] ?? 'ID'}, or --tofu to believe the old server`,
   PIN_NOT_FOUND: (d) => `it is signed by ${d.found.join(', ')}; do not move it unless you know why`,
@@ -37,6 +37,8 @@ const HINT: { readonly [C in MovingCode]?: (d: MovingFailures[C]) => string } = 
     `run it where one of these root keys is, with --private DIR or after tagseal key import: ${d.keys.join(', ')}`,
   DIVERGED: (d) => `sign here what is missing, and have nobody sign there: notary list ${d.repository}`,
   OTHER_HERE: () => 'look at both: tagseal status, and notary list',
+  TOO_MANY_ROOTS: () => 'ask whoever made them; no honest repository has as many',
+  TOO_MANY_ROLES: () => 'ask whoever made them; no honest repository has as many',
 }
 
 /** A repository that was not moved. Branch on `code`. */
@@ -50,7 +52,7 @@ export class MovingError<C extends MovingCode = MovingCode> extends Error {
     this.detail = detail
   }
 
-  get hint(): string | undefined {
-    return HINT[this.code]?.(this.detail) || undefined
+  get hint(): string {
+    return HINT[this.code](this.detail)
   }
 }

@@ -100,7 +100,7 @@ function waitingText({ role, need, have, missing }: Waiting): string {
   return `${role} has ${have} of ${need} signatures, and ${missing.map((id) => id.slice(0, 12)).join(' or ')} can sign next`
 }
 
-const HINT: { readonly [C in PublishCode]?: (d: PublishFailures[C]) => string } = {
+const HINT: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string } = {
   NO_SIGNING_KEY: (d) =>
     [
       ...(d.keys.length === 0
@@ -127,7 +127,9 @@ const HINT: { readonly [C in PublishCode]?: (d: PublishFailures[C]) => string } 
   TAG_CHANGED: (d) => `tagseal history ${d.image} shows who signed what; sign again if yours is meant`,
   CONFLICT: () => 'try again; nothing was published',
   UPDATE_REFUSED: (d) =>
-    d.reason === 'ROOT_CERTIFICATE' ? `renew the root first: tagseal rotate ${d.repository} root --key ID` : '',
+    d.reason === 'ROOT_CERTIFICATE'
+      ? `renew the root first: tagseal rotate ${d.repository} root --key ID`
+      : 'nothing was published; tagseal status ' + d.repository + ' shows what is there',
   UNAUTHORIZED: () => 'give a token with --token-file FILE or TAGSEAL_TOKEN_FILE',
   NOT_THERE: () => 'check the name and the server',
   DENIED: () => "ask the server's owner: tagseal-server token create --repo PATTERN --allow pull,push",
@@ -135,6 +137,7 @@ const HINT: { readonly [C in PublishCode]?: (d: PublishFailures[C]) => string } 
     d.reason === 'SIGNING_UNAVAILABLE'
       ? 'its log says why; if its key is lost for good, this gives it new ones: tagseal rotate REPO timestamp --compromised'
       : 'try again; if it stays, its log has the same request id',
+  BAD_ANSWER: () => 'is that the URL of the trust server? --server URL names another',
 }
 
 /** Whoever lists a key can list another in its place; nobody does that for the root but its own holders. */
@@ -170,7 +173,7 @@ export class PublishError<C extends PublishCode = PublishCode> extends Error {
   }
 
   get hint(): string | undefined {
-    return HINT[this.code]?.(this.detail) || undefined
+    return HINT[this.code](this.detail) || undefined
   }
 }
 

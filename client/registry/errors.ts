@@ -86,8 +86,8 @@ export const REPOSITORY_MEANT = 'a repository is meant'
 
 type Hint<C extends RegistryCode> = string | ((d: RegistryFailures[C]) => string)
 
-/** What to do next, where there is something to do. */
-const HINT: { readonly [C in RegistryCode]?: Hint<C> } = {
+/** What to do next. */
+const HINT: { readonly [C in RegistryCode]: Hint<C> } = {
   REFERENCE_INVALID: (d) =>
     d.why.startsWith(REPOSITORY_MEANT)
       ? 'write it as registry.example.com/team/app'
@@ -109,6 +109,18 @@ const HINT: { readonly [C in RegistryCode]?: Hint<C> } = {
   UNSUPPORTED_MANIFEST: 'push the image again with a current docker, buildx, podman or skopeo',
   CREDENTIAL_HELPER_MISSING: (d) => `install ${d.helper}, or take it out of ${d.file} and log in again`,
   CREDENTIALS_MALFORMED: (d) => `mend ${d.file}, or move it away and log in again`,
+  TIMEOUT: 'try again; --verbose says what it waits for',
+  UNAVAILABLE: 'try again; nothing of it was used',
+  BAD_RESPONSE: 'is it a registry? look for a proxy in between',
+  REDIRECT_REFUSED: 'have the registry mended; nothing of an image comes from there',
+  REALM_REFUSED: 'do not log in there; have the registry mended',
+  TOO_LARGE: 'nothing of it is used; is it the image that was meant?',
+  MEDIA_TYPE_MISMATCH: 'something is passed off as what it is not; do not use this image',
+  MALFORMED_MANIFEST: 'push the image again with a current docker, buildx, podman or skopeo',
+  TOO_MANY_PARTS: 'nothing of it is used; no honest image has that many',
+  PLATFORM_NOT_FOUND: 'build and push it for that platform, or name another',
+  PLATFORM_MISMATCH: 'do not use the image; build it again for the platform that is listed',
+  CREDENTIAL_HELPER_FAILED: (d) => `run ${d.helper} by hand to see why, or log in again`,
 }
 
 /** A registry that could not be asked, or whose answer must not be used. Branch on `code`. */
@@ -122,9 +134,9 @@ export class RegistryError<C extends RegistryCode = RegistryCode> extends Error 
     this.detail = detail
   }
 
-  /** The next step, in one lower-case sentence; undefined where nobody can do anything about it. */
-  get hint(): string | undefined {
-    const hint: Hint<C> | undefined = HINT[this.code]
+  /** The next step, in one lower-case sentence. */
+  get hint(): string {
+    const hint: Hint<C> = HINT[this.code]
     return typeof hint === 'function' ? hint(this.detail) : hint
   }
 }

@@ -35,7 +35,7 @@ export type ClientFailures = {
 export type ClientCode = keyof ClientFailures
 
 type Sentences = { readonly [C in ClientCode]: (d: ClientFailures[C]) => string }
-type Hints = { readonly [C in ClientCode]?: (d: ClientFailures[C]) => string }
+type Hints = { readonly [C in ClientCode]: (d: ClientFailures[C]) => string }
 
 const SENTENCE: Sentences = {
   NETWORK: unreached,
@@ -81,11 +81,13 @@ const HINT: Hints = {
     `the line that "tagseal init" printed for its owner: tagseal trust add ${d.repository} --key ID --server URL`,
   PIN_NOT_MET: (d) => `compare "tagseal trust list" with the key ids that the owner of ${d.repository} published`,
   CONFIG_MALFORMED: (d) =>
-    d.path.endsWith('.json') ? 'mend it, or move it away and run again what wrote it (tagseal trust add)' : '',
+    d.path.endsWith('.json')
+      ? 'mend it, or move it away and run again what wrote it (tagseal trust add)'
+      : 'mend what the message names, or move it away',
   REPOSITORY_MISMATCH: (d) =>
     d.named === undefined
       ? `pin this one repository by its root file: tagseal trust add ${d.repository} --root FILE`
-      : '',
+      : 'somebody serves one repository for another; do not use the image',
   CLOCK_WENT_BACK: () => 'set the clock of this machine, then try again',
   CACHE_UNUSABLE: () => 'make the folder writable, or name another one with --home DIR',
   CONFIG_UNUSABLE: () => 'mend what keeps it from being read and written, or name another folder with --home DIR',
@@ -95,6 +97,9 @@ const HINT: Hints = {
       ? 'check the name, which is the one that docker pulls by, and --from'
       : `check the name and the server; a new repository is made by "tagseal init ${d.repository}"`,
   TAG_NOT_SIGNED: (d) => `tagseal list ${d.repository} shows the signed tags`,
+  REDIRECT_REFUSED: () => 'is that the URL of the trust server? --server URL names another',
+  BAD_ANSWER: () => 'is there a proxy in between that changes answers?',
+  TARGET_REFUSED: () => 'have its owner sign it under another tag',
 }
 
 /** A question that could not be answered, or that this machine's rules refuse. Branch on `code`. */
@@ -108,9 +113,9 @@ export class ClientError<C extends ClientCode = ClientCode> extends Error {
     this.detail = detail
   }
 
-  /** What to do next, where there is something to do. */
-  get hint(): string | undefined {
-    return HINT[this.code]?.(this.detail) || undefined
+  /** What to do next. */
+  get hint(): string {
+    return HINT[this.code](this.detail)
   }
 }
 

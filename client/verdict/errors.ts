@@ -36,11 +36,15 @@ const SENTENCE: { readonly [C in VerdictCode]: (d: VerdictFailures[C]) => string
   FOREIGN_CONTENT: (d) => `${d.what} is to be fetched from ${d.url}, where nobody checks it`,
 }
 
-const HINT: { readonly [C in VerdictCode]?: (d: VerdictFailures[C]) => string } = {
+const HINT: { readonly [C in VerdictCode]: (d: VerdictFailures[C]) => string } = {
   NO_RULE: (d) => `tagseal policy test ${d.repository} shows the rules that were tried`,
   REFUSED_BY_RULE: (d) => `tagseal policy test ${d.repository} shows the rule`,
   DIGEST_DIFFERS: () => 'do not use the digest that was given, unless you know why it differs',
   DIGEST_NOT_SIGNED: (d) => `tagseal list ${d.repository} shows what is signed`,
+  ROLE_NOT_COUNTED: () => 'have it signed by a role that counts, or name this one under roles in the policy',
+  ROLE_REQUIRED: () => 'have that role sign the same image: tagseal sign IMAGE --role ROLE',
+  THRESHOLD_REQUIRED: () => 'have its threshold raised: tagseal delegation add REPO ROLE --threshold N',
+  FOREIGN_CONTENT: () => 'push the image with its layers, or do not use it',
 }
 
 /** An image that is refused. Branch on `code`. */
@@ -54,8 +58,8 @@ export class VerdictError<C extends VerdictCode = VerdictCode> extends Error {
     this.detail = detail
   }
 
-  /** What to do next, where there is something to do. */
-  get hint(): string | undefined {
-    return HINT[this.code]?.(this.detail) || undefined
+  /** What to do next. */
+  get hint(): string {
+    return HINT[this.code](this.detail)
   }
 }

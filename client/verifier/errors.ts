@@ -16,12 +16,13 @@ const SENTENCE: { readonly [C in VerifierCode]: (d: VerifierFailures[C]) => stri
   AGENT_UNUSABLE: (d) => `the agent at ${d.path} cannot be asked: ${d.why}`,
 }
 
-const HINT: { readonly [C in VerifierCode]?: string } = {
+const HINT: { readonly [C in VerifierCode]: string } = {
   QUESTION_MALFORMED:
     'call it as containerd does: -name REF -digest sha256:... -stdin-media-type TYPE < descriptor.json',
   TOO_SLOW:
     'have an agent keep the answers ready: tagseal verifier --serve SOCKET, or tagseal gateway --agent-socket SOCKET',
   AGENT_UNUSABLE: 'only root and the user of the agent may write to the folder of its socket; is the agent well?',
+  OTHER_DIGEST: 'do not use the image; name it by its tag alone, or by the digest that is signed',
 }
 
 /** Branch on `code`. */
@@ -35,8 +36,8 @@ export class VerifierError<C extends VerifierCode = VerifierCode> extends Error 
     this.detail = detail
   }
 
-  /** What to do next, where there is something to do. */
-  get hint(): string | undefined {
+  /** What to do next. */
+  get hint(): string {
     return HINT[this.code]
   }
 }

@@ -18,6 +18,14 @@ const SENTENCE: { readonly [C in StorageCode]: (d: StorageFailures[C]) => string
   DATA_IN_USE: (d) => `another tagseal-server works on ${d.path}`,
 }
 
+/** What to do next, for whoever runs a command on the folder. */
+const HINT: { readonly [C in StorageCode]: string } = {
+  STORAGE_FULL: 'make room on the disk, or raise maxDatabase; nothing that was acknowledged is lost',
+  STORAGE_UNAVAILABLE: 'check the disk and that the folder is of this user, or name another with --data DIR',
+  STORAGE_NEWER: 'run that newer tagseal-server, or put back a backup from before: tagseal-server restore FILE',
+  DATA_IN_USE: 'stop that one first (SIGTERM), or name another folder with --data DIR',
+}
+
 /** Storage that failed. Branch on `code`. */
 export class StorageError<C extends StorageCode = StorageCode> extends Error {
   override readonly name = 'StorageError'
@@ -27,6 +35,10 @@ export class StorageError<C extends StorageCode = StorageCode> extends Error {
     super(SENTENCE[code](detail), options)
     this.code = code
     this.detail = detail
+  }
+
+  get hint(): string {
+    return HINT[this.code]
   }
 }
 

@@ -1,15 +1,33 @@
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
+import { AdmissionError } from '../../client/admission/errors.ts'
+import { CeremonyError } from '../../client/ceremony/errors.ts'
 import { CommandError } from '../../client/commands/errors.ts'
 import { EXIT_CODES, failureOf } from '../../client/exit.ts'
 import { HttpError } from '../../client/http-errors.ts'
+import { MovingError } from '../../client/moving/errors.ts'
+import { LockError } from '../../client/pinning/errors.ts'
+import { PolicyError } from '../../client/policy/errors.ts'
 import { PublishError } from '../../client/publish/errors.ts'
 import { RegistryError, REPOSITORY_MEANT } from '../../client/registry/errors.ts'
 import { ClientError } from '../../client/trust/errors.ts'
+import { VerdictError } from '../../client/verdict/errors.ts'
+import { VerifierError } from '../../client/verifier/errors.ts'
 import { KeyError } from '../../keys/errors.ts'
-import { STATUS } from '../../server/problem.ts'
+import type { AnyKeyError } from '../../keys/errors.ts'
+import { keyHint } from '../../server/key-hint.ts'
+import { Problem, STATUS } from '../../server/problem.ts'
 import { REFUSAL_STATUS } from '../../server/signer/refusal.ts'
 import { TrustError } from '../../tuf/errors.ts'
+
+/** Facts that fit every code: what is no list of signatures and no command to type is a list of one text. */
+const ANYTHING = new Proxy(
+  { mend: 'chmod 400 /k', roles: [{ role: 'r', need: 1, have: 0, missing: ['k'] }] } as never,
+  { get: (known, fact) => Reflect.get(known, fact) ?? textAndList('x') },
+)
+function textAndList(text: string): unknown {
+  return Object.assign(Object(text) as object, { map: () => [text], join: () => text })
+}
 
 const doc = await readFile(new URL('../../docs/errors.md', import.meta.url), 'utf8')
 
@@ -26,6 +44,50 @@ await t.test('docs/errors.md says of every code what it ends with, and names no 
   t.same(documented('Answers of the server'), STATUS)
   t.same(documented('Refusals of the signer'), REFUSAL_STATUS)
   t.equal(doc.split(/^## /m).length, Object.keys(EXIT_CODES).length + 3)
+})
+
+/** Of the server's keys, which no command of the client opens; and where the message itself is the next step. */
+const WITHOUT_HINT = new Set(['KEK_MISSING', 'KEK_MALFORMED', 'SEALED_OTHER_KEK', 'SEALED_BROKEN', 'USAGE'])
+const CLASSES = {
+  TrustError,
+  ClientError,
+  VerdictError,
+  VerifierError,
+  AdmissionError,
+  PolicyError,
+  LockError,
+  RegistryError,
+  KeyError,
+  HttpError,
+  PublishError,
+  CommandError,
+  MovingError,
+  CeremonyError,
+} satisfies Record<keyof typeof EXIT_CODES, unknown>
+
+await t.test('every refusal that a user can cause says what to do next', (t) => {
+  for (const [name, ErrorClass] of Object.entries(CLASSES)) {
+    for (const code of Object.keys(EXIT_CODES[name as keyof typeof EXIT_CODES])) {
+      const error = new (ErrorClass as new (code: string, detail: unknown) => Error)(code, ANYTHING)
+      const { hint = '' } = failureOf(error)
+      t.equal(hint !== '', !WITHOUT_HINT.has(code), `${name} ${code}`)
+      t.notMatch(hint, /^[A-Z](?![A-Z])|\.$/, 'lower case, no full stop')
+    }
+  }
+  t.end()
+})
+
+await t.test('so does every one of the server', (t) => {
+  const errors = [
+    ...Object.keys(EXIT_CODES.KeyError)
+      .filter((code) => /^(?:KEK|SEALED|SIGNER|SIGNATURE|PIN|KEYSTORE|KEY_PERM)/.test(code))
+      .map((code) => ({ code, hint: keyHint(new KeyError(code as 'PIN_WRONG', ANYTHING) as AnyKeyError) })),
+    ...(['NAME_TAKEN', 'NOT_FOUND', 'INVALID_REQUEST', 'INVALID_REPOSITORY'] as const).map(
+      (code) => new Problem(code, ANYTHING),
+    ),
+  ]
+  for (const { code, hint } of errors) t.match(hint, /^[^A-Z].*[^.]$/, code)
+  t.end()
 })
 
 const ERRORS: Record<string, { error: unknown; code: string; exit: number; hint?: RegExp }> = {

@@ -64,7 +64,10 @@ await t.test('tokens are made before the first start and while it runs, and revo
   t.equal((await run(['token', 'revoke', 'late', '--data', data])).code, 0)
   t.equal(await ask(token), 401)
   t.equal(await ask(early.stdout.trim()), 200)
-  t.equal((await run([...create, '--name', 'early'])).code, 2)
+  t.match(await run([...create, '--name', 'early']), {
+    code: 2,
+    stderr: /\(NAME_TAKEN\)\nhint: choose another --name, or .* token revoke early\n$/,
+  })
   t.equal((await run(['token', 'revoke', 'nobody', '--data', data])).code, 2)
   t.match(JSON.parse((await run(['token', 'list', '--data', data, '--json'])).stdout), {
     tokens: [{}, { name: 'late' }],
@@ -88,7 +91,7 @@ await t.test('a second server on the same folder is refused, with words', async 
   t.teardown(() => server.stop())
   const second = await run(['--data', data, ...listen])
   t.equal(second.code, 3)
-  t.match(second.stderr, /^error: another tagseal-server works on .* \(DATA_IN_USE\)\n$/)
+  t.match(second.stderr, /^error: another tagseal-server works on .* \(DATA_IN_USE\)\nhint: stop that one first.*\n$/)
   t.equal(await server.stop('SIGKILL'), 'SIGKILL')
   const third = await startProcess(['--data', data, ...listen])
   t.equal(await third.stop(), 0, 'a killed one leaves nothing behind that would keep the next from starting')
@@ -138,6 +141,7 @@ for (const [name, { args, env = {}, says }] of Object.entries(REFUSED)) {
     const { code, stderr, stdout } = await run([...args, ...data], { env })
     t.equal(code, 2, stderr)
     t.match(stderr, says)
+    t.match(stderr, /^hint: .*$/m)
     t.equal(stdout, '')
     t.notOk(/^ +at /m.test(stderr), 'no stack trace')
   })
@@ -150,7 +154,7 @@ await t.test('does not start on a port that is taken', async (t) => {
   const { port } = other.address() as AddressInfo
   const { code, stderr } = await run(['--data', folder(t), '--listen', `127.0.0.1:${port}`])
   t.equal(code, 2)
-  t.match(stderr, /LISTEN_FAILED/)
+  t.match(stderr, /\(LISTEN_FAILED\)\nhint: another process listens there.*--listen/)
 })
 
 await t.test('--help shows an example, everywhere', async (t) => {
@@ -197,7 +201,7 @@ await t.test('does not start with a certificate that is none, or is of another k
   ] as const) {
     const { code, stderr } = await run(['--data', dir, ...listen, '--tls-cert', cert, '--tls-key', key])
     t.equal(code, 2, stderr)
-    t.match(stderr, /^error: .*\(TLS_UNUSABLE\)\n$/)
+    t.match(stderr, /^error: .*\(TLS_UNUSABLE\)\nhint: .*\n$/)
   }
 })
 
