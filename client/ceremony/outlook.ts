@@ -1,6 +1,7 @@
 /** What a proposal will do once it is published: to consumers, to pins, and to whoever holds keys. */
 import { keySetOf, ROOT } from '../../tuf/index.ts'
 import { isDue } from '../publish/customs.ts'
+import { inDays } from '../publish/expiry.ts'
 import { pinCommand } from '../commands/pin-command.ts'
 import { isChanged, roleChangesOf } from './changes.ts'
 import type { RoleChange } from './changes.ts'
@@ -53,7 +54,9 @@ function pinEffects(opened: Opened, root: RoleChange, server: string): readonly 
   const left =
     root.leaving.length === 0
       ? []
-      : ['a pin that names a root key that leaves goes on believing it for machines that never saw this root']
+      : [
+          'machines that are pinned to a root key that leaves, and never saw this root, go on believing it: pin them anew',
+        ]
   return [follow, `new machines pin it by: ${pinOf(opened, server)}`, ...left]
 }
 
@@ -80,7 +83,7 @@ function thresholdWarnings({ role, threshold, count }: RoleChange): readonly str
   const all = after > 1 && after === count.after
   return [
     ...(before !== undefined && after < before
-      ? [`${role} would need fewer keys than before: ${after}, and ${before} so far`]
+      ? [`${role} would need fewer signatures than so far: ${after} in place of ${before}`]
       : []),
     ...(role === ROOT && after === 1 && count.after > 1 ? ['each root key alone could change everything'] : []),
     ...(all ? [`all ${after} keys of ${role} have to sign: the loss of one cannot be mended`] : []),
@@ -89,8 +92,9 @@ function thresholdWarnings({ role, threshold, count }: RoleChange): readonly str
 
 function expiryWarnings({ root, judge }: Opened, now: number): readonly string[] {
   const { version, expires, expiresText } = root.signed.body
-  if (expires <= now) return [`root ${version} has expired already, at ${expiresText}: nobody would take it`]
-  return isDue(judge.codec, 'root', expires, now) ? [`root ${version} expires soon, at ${expiresText}`] : []
+  const when = `${expiresText} (${inDays({ expires }, now)})`
+  if (expires <= now) return [`root ${version} has expired already, at ${when}: nobody would take it`]
+  return isDue(judge.codec, 'root', expires, now) ? [`root ${version} expires soon, at ${when}`] : []
 }
 
 /** A key for two purposes is stolen for both. */

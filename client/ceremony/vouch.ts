@@ -13,7 +13,7 @@ import { CeremonyError } from './errors.ts'
 import { payloadOf } from './opened.ts'
 import type { Opened } from './opened.ts'
 
-/** `pin` and `seen` name the root of the chain that is known here; from there on each root vouched for the next. */
+/** `pin` and `seen` name the newest root of the chain that is known here; from there on each root vouched for the next. */
 export type Vouching =
   | { readonly kind: 'pin' | 'seen'; readonly version: number }
   /** Nothing on this machine says whose repository this is, or what says it knows only roots that are not in the file. */
@@ -26,8 +26,10 @@ export async function vouchFor(opened: Opened, { paths, clock }: Pick<Context, '
   if (!rules.some(({ pattern }) => pattern.matches(repository))) return { kind: 'nothing', pinned: false }
   const seen = await seenRoot(opened, paths.state)
   const known = seen && placeOf(opened, seen)
-  if (known !== undefined) return { kind: 'seen', version: known }
-  return vouchByPin(opened, pinFor(rules, repository).pin, clock())
+  const { pin } = pinFor(rules, repository)
+  if (known === undefined) return vouchByPin(opened, pin, clock())
+  const pinned = speaksFor(pin, opened.chain, clock()) ?? 0
+  return pinned > known ? { kind: 'pin', version: pinned } : { kind: 'seen', version: known }
 }
 
 /** The root that this machine trusted last; undefined where there is none, or it is damaged and counts for nothing. */
@@ -64,7 +66,7 @@ function vouchByPin(opened: Opened, pin: Pin, now: number): Vouching {
 }
 
 function speaksFor(pin: Pin, chain: readonly WalkingRoot[], now: number): number | undefined {
-  const link = chain.find((each) => {
+  const link = chain.findLast((each) => {
     if (pin.kind === 'root') return sameBytes(pin.bytes, each.rootBytes)
     return pin.kind !== 'tofu' && meets(pin, { bytes: each.rootBytes, value: { ...each, now: instant(now) } })
   })

@@ -9,20 +9,27 @@ import type { NamedKey, Renaming, RoleChange } from './changes.ts'
 import { followedBy } from './opened.ts'
 import type { Companion, Opened } from './opened.ts'
 
-export function wordsOf(opened: Omit<Opened, 'fingerprint'>): readonly string[] {
+/** `date` adds what only a reader with a clock can: how far away it is. */
+export function wordsOf(
+  opened: Omit<Opened, 'fingerprint'>,
+  date: (expires: Expiry) => string = ({ expiresText }) => expiresText,
+): readonly string[] {
   const { proposal, root, companions, staying } = opened
   const [before, after] = [followedBy(opened)?.root, root.signed.body]
   return [
     titleOf(proposal.repository, before, after),
     ...roleChangesOf(opened).flatMap(roleLines),
     ...renamingsOf(opened).map(renamingLine),
-    `root ${after.version} expires ${after.expiresText}${before === undefined ? '' : `, before ${before.expiresText}`}`,
-    ...companions.flatMap(companionLines),
+    `root ${after.version} expires ${date(after)}`,
+    ...(before === undefined ? [] : [`root ${before.version}, which it follows, expires ${date(before)}`]),
+    ...companions.flatMap((companion) => companionLines(companion, date)),
     ...(staying === undefined
       ? []
       : [`targets ${staying.version} stays: enough of the keys it has then have signed it`]),
   ]
 }
+
+export type Expiry = Pick<Root, 'expires' | 'expiresText'>
 
 function titleOf(repository: string, before: Root | undefined, { version }: Root): string {
   const how = before === undefined ? 'founds it' : `follows root ${before.version}`
@@ -30,9 +37,9 @@ function titleOf(repository: string, before: Root | undefined, { version }: Root
 }
 
 function roleLines({ role, threshold, count, joining, leaving, staying }: RoleChange): readonly string[] {
-  const now = `${role}: ${threshold.after} of ${count.after} keys must sign`
+  const now = `${role}: ${threshold.after} of ${count.after} ${count.after === 1 ? 'key' : 'keys'} must sign`
   const isSame = threshold.before === threshold.after && count.before === count.after
-  const before = threshold.before === undefined || isSame ? '' : `, before ${threshold.before} of ${count.before ?? 0}`
+  const before = threshold.before === undefined || isSame ? '' : ` (so far ${threshold.before} of ${count.before ?? 0})`
   return [
     `${now}${before}`,
     ...joining.map((key) => `${role}: in     ${keyText(key)}`),
@@ -47,15 +54,19 @@ function keyText({ id, scheme, name }: NamedKey): string {
 
 function renamingLine({ id, before, after }: Renaming): string {
   const now = after === undefined ? 'has no name any more' : `is called ${after}`
-  return `the key ${id} ${now}, before ${before ?? 'it had none'}`
+  return `the key ${id} ${now} (${before === undefined ? 'so far it has no name' : `so far ${before}`})`
 }
 
-function companionLines({ role, signed: { body }, before }: Companion): readonly string[] {
-  const tags = `${body.targets.size} ${body.targets.size === 1 ? 'tag' : 'tags'}`
+function companionLines(
+  { role, signed: { body }, before }: Companion,
+  date: (expires: Expiry) => string,
+): readonly string[] {
+  const { size } = body.targets
+  const tags = size === 0 && before === undefined ? 'no tags' : `${size} ${size === 1 ? 'tag' : 'tags'}`
   const what = before === undefined ? tags : `${tags} as in version ${before.version}`
   const gone = [...(before?.targets.keys() ?? [])].filter((tag) => !body.targets.has(tag))
   return [
-    `${role} ${body.version} goes with it: ${what}; it expires ${body.expiresText}`,
+    `${role} ${body.version} goes with it: ${what}; it expires ${date(body)}`,
     ...gone.map((tag) => `${role} ${body.version} leaves out the tag ${tag}`),
     ...delegated(before, body).map((name) => `${role} ${body.version} gives ${name} the keys that targets has then`),
   ]

@@ -3,7 +3,6 @@ import { createInterface } from 'node:readline/promises'
 import { ReadStream } from 'node:tty'
 import { CeremonyError } from '../ceremony/errors.ts'
 import { printable } from '../terminal.ts'
-import type { Terminal } from '../terminal.ts'
 import { usage } from './errors.ts'
 
 export type Confirmation = {
@@ -11,19 +10,13 @@ export type Confirmation = {
   /** What somebody says yes to. */
   readonly lines: readonly string[]
   readonly question: string
-  /** It was said on the command line. */
-  readonly yes: boolean
 }
 
 /**
  * Has a person say yes, on the controlling terminal: what stdin and stderr are redirected to is nobody who could have
  * read it. Throws NOT_CONFIRMED, and USAGE where there is no terminal.
  */
-export async function confirm(terminal: Terminal, { repository, lines, question, yes }: Confirmation): Promise<void> {
-  if (yes) {
-    for (const line of lines) terminal.note(line)
-    return
-  }
+export async function confirm({ repository, lines, question }: Confirmation): Promise<void> {
   const fd = openTty()
   if (fd === undefined)
     throw usage('there is no terminal to ask on', 'read it with tagseal root review, then add --yes')

@@ -36,7 +36,8 @@ export const rootPublishCommand = defineCommand({
     const { terminal } = context
     terminal.note(`root ${version} of ${repository} ${published ? 'is published' : 'was published already'}`)
     const [root] = roleChangesOf(opened)
-    if (root !== undefined && isChanged(root)) terminal.note('whoever pins the root keys by their ids should pin these')
+    if (root !== undefined && isChanged(root))
+      terminal.note('whoever pins root keys by their ids pins them by this line from now on')
     const command = pinOf(opened, server)
     return {
       lines: [command],

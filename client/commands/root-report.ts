@@ -15,6 +15,7 @@ import type { Vouching } from '../ceremony/vouch.ts'
 import { wordsOf } from '../ceremony/words.ts'
 import type { Context } from '../context.ts'
 import { HttpError } from '../http-errors.ts'
+import { inDays } from '../publish/expiry.ts'
 import { isClientError } from '../trust/errors.ts'
 import { loadPins, pinFor } from '../trust/pins.ts'
 
@@ -32,18 +33,26 @@ export async function reportOn(context: Context, opened: Opened, offline: boolea
   const place = offline || server === undefined ? undefined : await askServer(context, opened)
   const outlook = outlookOf(opened, server ?? 'URL', context.clock())
   const tallies = tallyOf(opened)
-  const warnings = [...outlook.warnings, ...vouchingWarnings(opened, vouching), ...placeWarnings(opened, place)]
+  const warnings = [
+    ...outlook.warnings,
+    ...vouchingWarnings(opened, vouching, place !== undefined),
+    ...placeWarnings(opened, place),
+  ]
   return {
     lines: [
       `proposal ${opened.fingerprint}`,
-      ...wordsOf(opened),
+      ...wordsOf(opened, ({ expires, expiresText }) => `${expiresText} (${inDays({ expires }, context.clock())})`),
       ...outlook.effects,
       ...tallies.map((tally) => tallyLine(opened, tally)),
-      ...vouchingLines(vouching),
+      ...vouchingLines(opened, vouching),
       ...placeLines(place),
     ],
     warnings,
-    document: { ...documentOf(opened, { ...outlook, warnings }), machine: vouching, server: place ?? null },
+    document: {
+      ...documentOf(opened, { ...outlook, warnings }),
+      machine: { ...vouching, vouches: vouchesForBase(opened, vouching) },
+      server: place ?? null,
+    },
   }
 }
 
@@ -72,32 +81,51 @@ export function tallyLine(opened: Opened, tally: Tally): string {
   const { file, by, need, signed, missing } = tally
   const called = (ids: readonly string[]) => ids.map((id) => callOf(opened, id)).join(', ')
   const have = signed.length === 0 ? '' : `: ${called(signed)}`
-  const open = isMet(tally) ? '' : `; not yet any of ${called(missing)}`
+  const open = isMet(tally) ? '' : `; needs ${need - signed.length} more, from: ${called(missing)}`
   return `${file} has ${signed.length} of ${need} signatures by the keys of ${by}${have}${open}`
 }
 
-function vouchingLines(vouching: Vouching): readonly string[] {
-  switch (vouching.kind) {
-    case 'pin':
-      return [`this machine: its pin speaks for root ${vouching.version}`]
-    case 'seen':
-      return [`this machine: it trusts root ${vouching.version}`]
-    case 'nothing':
-      return []
-    default:
-      return vouching satisfies never
-  }
+/** Whether this machine knows the root that is followed, or the new one, by itself: not by signatures that came with the file. */
+function vouchesForBase(opened: Opened, vouching: Vouching): boolean {
+  const base = followedBy(opened)?.root.version ?? opened.root.signed.body.version
+  return vouching.kind !== 'nothing' && vouching.version >= base
 }
 
-function vouchingWarnings(opened: Opened, vouching: Vouching): readonly string[] {
-  if (vouching.kind !== 'nothing') return []
+function vouchingLines(opened: Opened, vouching: Vouching): readonly string[] {
+  if (vouching.kind === 'nothing') return []
+  const { version } = vouching
+  const base = followedBy(opened)?.root.version
+  const known = knownText(vouching)
+  if (base === undefined) return [`this machine vouches for root ${version}, by which it is founded: ${known}`]
+  if (version > base) return [`this machine vouches for root ${version}, which is proposed: ${known}`]
+  if (version === base) return [`this machine vouches for root ${base}, which is followed: ${known}`]
+  return [
+    `this machine vouches for root ${version} (${known}), and holders of root keys for each one up to root ${base}`,
+  ]
+}
+
+function knownText({ kind }: Exclude<Vouching, { readonly kind: 'nothing' }>): string {
+  return kind === 'seen' ? 'it trusts it already' : 'its pin speaks for it'
+}
+
+function vouchingWarnings(opened: Opened, vouching: Vouching, compared: boolean): readonly string[] {
   const { repository } = opened.proposal
-  const whose = followedBy(opened) === undefined ? 'each key that it names' : 'the root that it follows'
+  const base = followedBy(opened)?.root.version
+  if (vouching.kind !== 'nothing') {
+    if (compared || vouchesForBase(opened, vouching)) return []
+    return [`this machine has never seen root ${base}, which is followed, and the server was not asked: ${COMPARE}`]
+  }
   const why = vouching.pinned
     ? `the pin of this machine for ${repository} knows none of the roots in the file`
     : `nothing on this machine says whose ${repository} is`
-  return [`${why}: compare ${whose} with what its holders say, by another way than the file came`]
+  if (base === undefined) {
+    return [`${why}: compare each key that it names with what its holders say, by another way than the file came`]
+  }
+  return [`this machine does NOT vouch for root ${base}, which is followed: ${why}; ${COMPARE}`]
 }
+
+/** The fingerprint is over the root that is followed as well. */
+const COMPARE = 'compare the fingerprint with a holder whose machine vouches for it, by another way than the file came'
 
 function placeLines(place: ServerPlace | undefined): readonly string[] {
   if (place === undefined) return []

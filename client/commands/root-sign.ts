@@ -19,7 +19,7 @@ export const rootSignCommand = defineCommand({
     'tagseal root sign mine.json from-bob.json --yes',
   ],
   notes: [
-    'Shows what "tagseal root review" shows, and asks, before anything is signed.',
+    'Shows what "tagseal root review" shows, and asks, before anything is signed. With --yes only warnings are shown again.',
     'Keys in files, ssh-agents, PKCS#11 tokens and signer programs sign alike. The file is replaced whole, or not at all.',
   ].join('\n'),
   async run(context, input) {
@@ -31,11 +31,14 @@ export const rootSignCommand = defineCommand({
     const chores = await choresFor(opened, keystore, input.list('key'))
     for (const warning of report.warnings) context.terminal.warn(warning)
     const open = chores.filter(({ done }) => !done)
-    const asked = { repository, lines: report.lines, yes: input.flag('yes') || open.length === 0 }
-    await confirm(context.terminal, {
-      ...asked,
-      question: `Sign root ${opened.root.signed.body.version} of ${repository}?`,
-    })
+    const { version } = opened.root.signed.body
+    if (input.flag('yes') || open.length === 0) {
+      context.terminal.note(
+        `root ${version} of ${repository}, proposal ${opened.fingerprint}: "tagseal root review" shows it`,
+      )
+    } else {
+      await confirm({ repository, lines: report.lines, question: `Sign root ${version} of ${repository}?` })
+    }
     const signed = await signChores(opened, open, keystore)
     const out = input.text('out') ?? files[0] ?? ''
     await writeProposal(out, signed)

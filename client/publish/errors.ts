@@ -70,7 +70,7 @@ export type Waiting = {
 export type PublishCode = keyof PublishFailures
 
 const SENTENCE: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string } = {
-  NO_SIGNING_KEY: (d) => `${d.role} needs ${d.need} of its keys to sign, and ${d.have} of them are here`,
+  NO_SIGNING_KEY: (d) => `${d.role} needs ${d.need} of its keys to sign, and ${hereText(d.have)}`,
   KEY_NOT_IN_ROLE: (d) => `key ${d.key} is none of the keys of ${d.role}`,
   APPROVAL_PENDING: (d) =>
     `proposal ${d.proposal} of ${d.repository} waits for others: ${d.roles.map(waitingText).join('; ')}`,
@@ -94,6 +94,11 @@ const SENTENCE: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string
   SERVER_FAILED: (d) => `${d.server} answered with status ${d.status} (${d.reason})`,
   NOT_THERE: (d) => `${d.server} does not have it: ${d.why}`,
   BAD_ANSWER: (d) => `${d.server} gave an answer that makes no sense: ${d.why}`,
+}
+
+function hereText(have: number): string {
+  if (have === 0) return 'none of them is here'
+  return `${have} of them ${have === 1 ? 'is' : 'are'} here`
 }
 
 function waitingText({ role, need, have, missing }: Waiting): string {

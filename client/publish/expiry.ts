@@ -35,10 +35,15 @@ export function verbOf({ expires }: Dated, now: number): string {
   return expires <= now ? 'expired' : 'expires'
 }
 
-export function inDays({ expires }: Dated, now: number): string {
-  const hours = (expires - now) / 3_600_000
-  if (hours <= 0) return `${Math.floor(-hours / 24)} days ago`
-  return hours < 48 ? `in ${Math.floor(hours)} hours` : `in ${Math.floor(hours / 24)} days`
+export function inDays({ expires }: Pick<Dated, 'expires'>, now: number): string {
+  const hours = Math.abs(expires - now) / 3_600_000
+  const far = hours < 48 ? count(hours, 'hour') : count(hours / 24, 'day')
+  return expires <= now ? `${far} ago` : `in ${far}`
+}
+
+function count(many: number, unit: string): string {
+  if (many < 1) return `less than one ${unit}`
+  return `${Math.floor(many)} ${unit}${many < 2 ? '' : 's'}`
 }
 
 /** Says once for each file that is due what renews it. `but` are those that this run has just renewed. */

@@ -266,8 +266,8 @@ await t.test('an altered copy that is a sound proposal of its own', { skip }, as
 
   await t.test('shows what it is, and that somebody should ask', async (t) => {
     const came = await carol.run(['root', 'review', file, '--offline'])
-    t.match(came, { exit: 0, stdout: /^root: 1 of 3 keys must sign, before 2 of 3$/m })
-    t.match(came.stderr, /warning: root would need fewer keys than before: 1, and 2 so far/)
+    t.match(came, { exit: 0, stdout: /^root: 1 of 3 keys must sign \(so far 2 of 3\)$/m })
+    t.match(came.stderr, /warning: root would need fewer signatures than so far: 1 in place of 2/)
     t.match(came.stderr, /warning: each root key alone could change everything/)
   })
   await t.test('is refused by whoever merges or publishes it, once somebody copied a signature onto it', async (t) => {

@@ -1,4 +1,5 @@
 /** Root ceremonies of holders in different places, who share nothing but a file that is carried between them. */
+import { writeFileSync } from 'node:fs'
 import t from 'tap'
 import type { Test } from 'tap'
 import { done, makeKey, openCeremony, pinIn, stockClient } from '../support/ceremony.ts'
@@ -18,6 +19,7 @@ await t.test('a ceremony of three of five', { skip }, async (t) => {
   const tag = `${repository}:1.0`
   const digest = await ceremony.push('1.0')
   let pin: readonly string[] = []
+  let pinNow: readonly string[] = []
 
   await t.test('founds the repository: each signs at home, and only the file travels', async (t) => {
     const joins: string[] = []
@@ -80,6 +82,7 @@ await t.test('a ceremony of three of five', { skip }, async (t) => {
       t.match(early.stderr, /root 2 needs 3 signatures and has 1; not yet: .*alice \([0-9a-f]{12}\).*bob/)
     })
     const published = done(t, await erin.online(['root', 'publish', ...copies]))
+    pinNow = pinIn(published)
     t.match(published.stderr, /root 2 of .* is published/)
     t.equal(done(t, await consumer.online(['verify', tag])).stdout, `${repository}@${digest}\n`)
 
@@ -130,6 +133,58 @@ await t.test('a ceremony of three of five', { skip }, async (t) => {
     const key = await makeKey(bob, 'another')
     const came = await bob.online(['root', 'propose', repository, '--add-root', `carol=${key}`])
     t.match(came, { exit: 2, code: 'USAGE', stderr: /two keys would be called carol/ })
+  })
+
+  await t.test('a review says how far this machine itself vouches for the root that is followed', async (t) => {
+    const out = erin.path('third.json')
+    const proposed = done(t, await erin.online(['root', 'propose', repository, '--renew', '--out', out]))
+    t.match(proposed.stdout, /^root 2, which it follows, expires \d{4}-\d\d-\d\dT[\d:]+Z$/m)
+    const [pinned, early, stranger] = ['pinned', 'early', 'stranger'].map(ceremony.holder) as [Holder, Holder, Holder]
+    done(t, await pinned.run(pinNow))
+    const first = await fetch(`${ceremony.url}/v2/${repository}/_trust/tuf/1.root.json`)
+    writeFileSync(early.path('root.json'), Buffer.from(await first.arrayBuffer()))
+    done(t, await early.run(['trust', 'add', repository, '--root', early.path('root.json')]))
+    const HOLDERS: Readonly<Record<string, { holder: Holder; says: RegExp; vouches: boolean; online?: true }>> = {
+      'it saw that root': {
+        holder: erin,
+        says: /^this machine vouches for root 2, .* it trusts it already$/m,
+        vouches: true,
+      },
+      'it pins the keys of that root': {
+        holder: pinned,
+        says: /^this machine vouches for root 2, .* its pin speaks for it$/m,
+        vouches: true,
+      },
+      'it pins an older root': {
+        holder: early,
+        says: /^warning: this machine has never seen root 2, .* compare the fingerprint with a holder/m,
+        vouches: false,
+      },
+      'it pins an older root, and the server is asked': {
+        holder: early,
+        says: /^this machine vouches for root 1 \(its pin speaks for it\), and holders of root keys for each one up to root 2$/m,
+        vouches: false,
+        online: true,
+      },
+      'it pins nothing': {
+        holder: stranger,
+        says: /^warning: this machine does NOT vouch for root 2, .* compare the fingerprint with a holder/m,
+        vouches: false,
+      },
+    }
+    for (const [name, { holder, says, vouches, online }] of Object.entries(HOLDERS)) {
+      await t.test(name, async (t) => {
+        const review = ['root', 'review', ceremony.carry(erin, 'third.json', holder, 'copy.json')]
+        const ask = online ? holder.online : holder.run
+        const told = done(t, await ask(online ? review : [...review, '--offline']))
+        t.match(told.stdout + told.stderr, says)
+        t.match(told.stdout, /^root 3 expires \S+ \(in 7\d\d days\)$/m)
+        const { machine } = JSON.parse(done(t, await ask([...review, '--offline', '--json'])).stdout) as {
+          machine: object
+        }
+        t.match(machine, { vouches })
+      })
+    }
   })
 
   await t.test('tuf-js follows all of it', async (t) => {
@@ -206,6 +261,8 @@ async function relay(t: Test, { carry }: Ceremony, file: string, way: readonly H
       review.stdout,
       new RegExp(`^this machine: asked to sign with ${holder.name === 'pipeline' ? 'ci' : holder.name} `, 'm'),
     )
-    done(t, await holder.run(['root', 'sign', holder.path(file), '--yes']))
+    const { stderr } = done(t, await holder.run(['root', 'sign', holder.path(file), '--yes']))
+    const notes = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('warning: '))
+    t.equal(notes.length, 2, 'who has reviewed it reads it no second time, and every warning again')
   }
 }
