@@ -217,7 +217,11 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
   const sharedVerdicts = async (file: string | undefined) => await verdictsBy(await policyHere(file), openShared)
   const warmVerdicts = async (written: FilePolicy, failed: (repository: string, error: unknown) => void) => {
     const { openVerdicts } = await import('./verdict/engine.ts')
-    const warm = openVerdicts({ policy: written, open: openByRule, background: true, clock, monotonic, signal, failed })
+    const { openExpiryLog } = await import('./verdict/expiring.ts')
+    const log = (entry: object) => terminal.log({ time: new Date(clock()).toISOString(), ...entry })
+    const answered = openExpiryLog({ clock, log })
+    const around = { clock, monotonic, signal, failed, answered }
+    const warm = openVerdicts({ policy: written, open: openByRule, background: true, ...around })
     closing.push(warm.close)
     return warm
   }

@@ -1,4 +1,5 @@
 import type { DelegatedRole } from '../../tuf/index.ts'
+import { warnOfExpiry } from '../publish/expiry.ts'
 import { lifetimeIn, lifetimeText } from '../publish/lifetime.ts'
 import { allRoles } from '../publish/standing.ts'
 import type { HoldingRole } from '../publish/standing.ts'
@@ -16,6 +17,7 @@ export const delegationListCommand = defineCommand({
     const { name } = parseRepo(input.one('REPO'))
     const standing = await (await context.repository(name)).refresh(context.signal)
     const delegations = delegationsIn(await allRoles(standing))
+    warnOfExpiry(context, name, standing)
     if (delegations.length === 0) context.terminal.note(`${name} delegates to nobody: targets signs every tag`)
     return {
       lines: tableOf(delegations.map(lineOf)),

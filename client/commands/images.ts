@@ -23,7 +23,10 @@ export function parseSpelledOut(text: string): TaggedImage {
   const image = parseTagged(text)
   const { name, tag } = image
   if (tag !== 'latest' || /:latest(?:@|$)/.test(text)) return image
-  throw usage(`${text} names no tag`, `name it, also if it is this one: ${name}:latest`)
+  throw usage(
+    `${text} names no tag`,
+    `name it, also where it is latest: ${name}:latest; tagseal list ${name} shows the tags`,
+  )
 }
 
 /** The images of each repository, in the order in which they were named, each once. */

@@ -1,3 +1,4 @@
+import type { Context } from '../context.ts'
 import { authorityOf, roleName, ROOT, SNAPSHOT, TIMESTAMP } from '../../tuf/index.ts'
 import type { Authority, Codec, RoleName } from '../../tuf/index.ts'
 import { namesIn } from '../ceremony/names.ts'
@@ -5,6 +6,7 @@ import type { KeyNames } from '../ceremony/names.ts'
 import { allBins, BINS } from '../publish/layout.ts'
 import { expiryText, inDays, isExpiring, verbOf } from '../publish/expiry.ts'
 import type { Dated } from '../publish/expiry.ts'
+import { keystoreIdOf } from '../publish/keyring.ts'
 import { lifetimeIn } from '../publish/lifetime.ts'
 import { allRoles } from '../publish/standing.ts'
 import type { HoldingRole, Standing } from '../publish/standing.ts'
@@ -29,6 +31,7 @@ export const statusCommand = defineCommand({
     const roles = await rolesOf(standing)
     const { codec } = standing
     const names = namesIn(standing.root)
+    const here = await keysHere(context, roles)
     for (const role of roles) {
       const file = datedOf(role)
       if (file !== undefined && isExpiring(file, codec, now)) context.terminal.warn(expiryText(file, name, now))
@@ -38,12 +41,13 @@ export const statusCommand = defineCommand({
       context.terminal.note(`${wait} for signatures: tagseal approve ${name} --list`)
     }
     return {
-      lines: tableOf(roles.map((role) => lineOf(role, names, now))),
+      lines: tableOf(roles.map((role) => lineOf(role, (id) => calledBy(id, names, here), now))),
       document: {
         repository: name,
         server,
         proposals: proposals ?? null,
         names: Object.fromEntries(names),
+        here: Object.fromEntries(here),
         roles: roles.map((role) => documentOf(role, codec, now)),
       },
     }
@@ -98,9 +102,22 @@ function datedOf({ name, authority, published }: Role): Dated | undefined {
   return published && { name, expires: published.expires, lifetime: lifetimeIn(authority) }
 }
 
-function lineOf(role: Role, names: KeyNames, now: number): readonly string[] {
+/** By the id that a role lists, how "key list" calls those that are on this machine: Notary has ids of its own. */
+async function keysHere(context: Context, roles: readonly Role[]): Promise<ReadonlyMap<string, string>> {
+  const own = new Set((await (await context.keystore()).index()).map(({ id }) => id))
+  return new Map(
+    roles.flatMap(({ authority: { role, keys } }) =>
+      role.keyids.flatMap((id) => {
+        const ours = keystoreIdOf(keys.get(id))
+        return ours !== undefined && own.has(ours) ? [[id, ours] as const] : []
+      }),
+    ),
+  )
+}
+
+function lineOf(role: Role, called: (id: string) => string, now: number): readonly string[] {
   const { keyids, threshold } = role.authority.role
-  const keys = `${threshold} of ${keyids.length}: ${keyids.map((id) => calledBy(id, names)).join(', ')}`
+  const keys = `${threshold} of ${keyids.length}: ${keyids.map(called).join(', ')}`
   if (role.published === undefined) return [role.name, 'not published', '', '', keys]
   const { version, expires, tags } = role.published
   const size = tags === undefined ? '' : `${tags} ${tags === 1 ? 'tag' : 'tags'}`
@@ -113,10 +130,11 @@ function lineOf(role: Role, names: KeyNames, now: number): readonly string[] {
   ]
 }
 
-/** What the holders of the root call it, if anything. */
-function calledBy(id: string, names: KeyNames): string {
-  const name = names.get(id)
-  return name === undefined ? shortId(id) : `${name} (${shortId(id)})`
+/** What the holders of the root call it, if anything, and "key list" where that has another id for it. */
+function calledBy(id: string, names: KeyNames, here: ReadonlyMap<string, string>): string {
+  const [name, ours] = [names.get(id), here.get(id)]
+  const own = ours === undefined || ours === id ? '' : ` (here ${shortId(ours)})`
+  return `${name === undefined ? shortId(id) : `${name} (${shortId(id)})`}${own}`
 }
 
 function documentOf(role: Role, codec: Codec, now: number): object {

@@ -54,10 +54,13 @@ export function warnOfExpiry(
   but: ReadonlySet<string> = new Set(),
 ): void {
   const now = clock()
-  for (const file of filesOf(view)) {
-    if (but.has(file.name) || !isExpiring(file, view.codec, now)) continue
-    terminal.warn(expiryText(file, repository, now))
+  for (const file of expiringIn(view, now)) {
+    if (!but.has(file.name)) terminal.warn(expiryText(file, repository, now))
   }
+}
+
+export function expiringIn(view: View, now: number): readonly Dated[] {
+  return filesOf(view).filter((file) => isExpiring(file, view.codec, now))
 }
 
 /**

@@ -2,7 +2,7 @@
  * The one place where an image is admitted or refused: reference, policy and trusted state in, digest and evidence or
  * a coded refusal out. Every command and every service that lets images through asks here.
  */
-import type { Repository } from '../trust/repository.ts'
+import type { Repository, View } from '../trust/repository.ts'
 import { VerdictError } from './errors.ts'
 import { judgeTag } from './judge.ts'
 import type { Evidence, Tagged } from './judge.ts'
@@ -26,6 +26,8 @@ export type VerdictOptions = Clocks & {
   readonly background: boolean
   readonly signal: AbortSignal
   readonly failed?: ((repository: string, error: unknown) => void) | undefined
+  /** Told of the state that an answer came from. */
+  readonly answered?: ((repository: string, view: View) => void) | undefined
 }
 
 export type Verdicts = {
@@ -120,13 +122,17 @@ export function openVerdicts(options: VerdictOptions): Verdicts {
       if (rule === undefined) return { kind: 'unsigned', rule: policy.ruleFor(name) }
       return await ask(name, rule, async (known, warm) => {
         const evidence = await answerFor(known, rule, { name, tag })
+        options.answered?.(name, known.view)
         refuseOtherDigest({ name, tag, digest }, evidence.digest)
         return { ...evidence, kind: 'signed', rule, goodUntil: warm.goodUntil(known) }
       })
     },
     async standing(name) {
       const rule = signedRule(policy, name)
-      return rule && (await ask(name, rule, async (known) => known))
+      if (rule === undefined) return undefined
+      const known = await ask(name, rule, async (state) => state)
+      options.answered?.(name, known.view)
+      return known
     },
     async wasSigned(name, digest) {
       const rule = signedRule(policy, name)

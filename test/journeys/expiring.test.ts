@@ -30,6 +30,7 @@ await t.test('warnings', { skip }, async (t) => {
     ['consumer', 'verify REPO:a-1'],
     ['consumer', 'list REPO'],
     ['consumer', 'status REPO'],
+    ['consumer', 'delegation list REPO'],
   ] as const
 
   await t.test('nobody is warned while more than a fifth is left', async (t) => {

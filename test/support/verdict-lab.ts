@@ -3,7 +3,7 @@ import { HttpError } from '../../client/http-errors.ts'
 import { memoryCache } from '../../client/trust/memory-cache.ts'
 import { openRepository } from '../../client/trust/repository.ts'
 import { openVerdicts } from '../../client/verdict/engine.ts'
-import type { Verdicts } from '../../client/verdict/engine.ts'
+import type { VerdictOptions, Verdicts } from '../../client/verdict/engine.ts'
 import type { Policy, SignedRule } from '../../client/verdict/rule.ts'
 import { NOW, Simulator } from './simulator.ts'
 
@@ -25,7 +25,12 @@ export type VerdictLab = {
 }
 
 export function openVerdictLab(
-  options: { readonly simulator?: Simulator; readonly background?: boolean; readonly rule?: Partial<SignedRule> } = {},
+  options: {
+    readonly simulator?: Simulator
+    readonly background?: boolean
+    readonly rule?: Partial<SignedRule>
+    readonly answered?: VerdictOptions['answered']
+  } = {},
 ): VerdictLab & { readonly close: () => void } {
   const simulator = options.simulator ?? new Simulator()
   const time = { wall: NOW as number, monotonic: 1000 }
@@ -62,6 +67,7 @@ export function openVerdictLab(
     monotonic: () => time.monotonic,
     signal: end.signal,
     failed: (_repository, error) => failures.push(error),
+    answered: options.answered,
   })
   const lab = {
     simulator,
