@@ -1,5 +1,6 @@
 /**
- * `npm run build`: makes the `dist/` that is published. `node scripts/build.ts DIR` makes it elsewhere.
+ * `npm run build`: makes the `dist/` that is published. `node scripts/build.ts DIR` makes it elsewhere, and with
+ * `--for-tests` the programs alone, for `npm test`: prints the folder, which is named after what is in it.
  *
  * - `dist/bin/`: what package.json names as programs: a check of Node's version, then the program, with what V8
  *   compiled for it before.
@@ -8,7 +9,18 @@
  * - `dist/lib/`: the library as ES modules, with types.
  */
 import { createHash } from 'node:crypto'
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import * as childProcess from 'node:child_process'
 import * as dns from 'node:dns'
 import * as promises from 'node:fs/promises'
@@ -21,8 +33,11 @@ import { COMMANDS } from '../client/commands/table.ts'
 import facts from '../package.json' with { type: 'json' }
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const FOR_TESTS = process.argv[2] === '--for-tests'
+const FOR_TESTS_IN = join(ROOT, '.cache', 'tested')
+const KEPT_FOR_TESTS = 4
 const DIST = resolve(process.argv[2] ?? join(ROOT, 'dist'))
-const STAGING = `${DIST}.new`
+const STAGING = FOR_TESTS ? join(FOR_TESTS_IN, `new-${process.pid}`) : `${DIST}.new`
 
 const NEEDED = facts.engines.node.replace('>=', '')
 const [MAJOR = '', MINOR = ''] = NEEDED.split('.')
@@ -98,10 +113,12 @@ function forwarding(path: string): string {
 /** The launcher calls it with a module of its own. */
 const WRAPPER = ['(function (exports, require, module, __filename, __dirname) {', '})'] as const
 
-/** Run as a script, which may call `require` but has no `import()`. */
+/**
+ * Run as a script, which may call `require` but has no `import()`. For the tests it is a module: they share Node's own
+ * cache of compiled code, where each of their many homes would begin one for each command.
+ */
 const AS_SCRIPT = {
-  banner: { js: WRAPPER[0] },
-  footer: { js: WRAPPER[1] },
+  ...(FOR_TESTS ? {} : { banner: { js: WRAPPER[0] }, footer: { js: WRAPPER[1] } }),
   supported: { 'dynamic-import': false },
 }
 
@@ -124,14 +141,12 @@ await Promise.all([
   bundleCommonJs('client/kept-code.ts', join('bin', 'kept-code.cjs')),
 ])
 for (const [name, program] of Object.entries(PROGRAMS)) writeLauncher(name, program)
-// By its file: started through its link, a `tsc` without suffix cannot be loaded below tap, which hooks into `require`.
-const TSC = join(ROOT, 'node_modules/typescript/lib/tsc.js')
-childProcess.execFileSync(process.execPath, [TSC, '-p', 'tsconfig.build.json', '--outDir', join(STAGING, 'lib')], {
-  cwd: ROOT,
-  stdio: 'inherit',
-})
-rmSync(DIST, { recursive: true, force: true })
-renameSync(STAGING, DIST)
+if (FOR_TESTS) console.log(keepForTests())
+else {
+  writeLibrary()
+  rmSync(DIST, { recursive: true, force: true })
+  renameSync(STAGING, DIST)
+}
 
 type Program = (typeof PROGRAMS)[keyof typeof PROGRAMS] | (typeof HELPERS)[keyof typeof HELPERS]
 
@@ -157,6 +172,7 @@ async function bundle(name: string, program: Program): Promise<void> {
 /** What a launcher does once Node is new enough. */
 function startOf(file: string, { format }: Program): string {
   if (format === 'esm') return `import('../program/${file}')\n`
+  if (FOR_TESTS) return `require('../program/${file}')\n`
   const source = readFileSync(join(STAGING, 'program', file))
   const build = createHash('sha256').update(source).digest('hex').slice(0, 16)
   return `require('./kept-code.cjs').runProgram({
@@ -191,4 +207,36 @@ function writeLauncher(name: string, program: Program): void {
   mkdirSync(dirname(file), { recursive: true })
   writeFileSync(file, VERSION_CHECK + startOf(fileOf(name, program), program))
   chmodSync(file, 0o755)
+}
+
+function writeLibrary(): void {
+  // By its file: started through its link, a `tsc` without suffix cannot be loaded below tap, which hooks into `require`.
+  const tsc = join(ROOT, 'node_modules/typescript/lib/tsc.js')
+  childProcess.execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', join(STAGING, 'lib')], {
+    cwd: ROOT,
+    stdio: 'inherit',
+  })
+}
+
+/**
+ * Two runs of the tests at once find each what its sources were when it began: nothing is built over. The newest few
+ * stay, and what was compiled of them with them.
+ */
+function keepForTests(): string {
+  const sum = createHash('sha256')
+  for (const name of readdirSync(join(STAGING, 'program')).sort()) {
+    sum.update(name).update(readFileSync(join(STAGING, 'program', name)))
+  }
+  const folder = join(FOR_TESTS_IN, sum.digest('hex').slice(0, 16))
+  if (existsSync(folder)) rmSync(STAGING, { recursive: true })
+  else renameSync(STAGING, folder)
+  utimesSync(folder, new Date(), new Date())
+  removeOldest()
+  return folder
+}
+
+function removeOldest(): void {
+  const age = (name: string) => statSync(join(FOR_TESTS_IN, name), { throwIfNoEntry: false })?.mtimeMs ?? 0
+  const names = readdirSync(FOR_TESTS_IN).sort((a, b) => age(b) - age(a))
+  for (const name of names.slice(KEPT_FOR_TESTS)) rmSync(join(FOR_TESTS_IN, name), { recursive: true, force: true })
 }

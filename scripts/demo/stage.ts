@@ -7,9 +7,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 export type Ran = { readonly status: number | null; readonly stdout: string; readonly stderr: string }
 export type Running = {
@@ -28,9 +25,6 @@ export type Stage = {
   readonly close: () => Promise<void>
 }
 
-export const TAGSEAL = join(ROOT, 'bin/tagseal.mjs')
-export const TAGSEAL_SERVER = join(ROOT, 'bin/tagseal-server.mjs')
-
 export async function openStage(): Promise<Stage> {
   const dir = await mkdtemp(join(tmpdir(), 'tagseal-demo-'))
   await mkdir(join(dir, 'tmp'))
@@ -41,7 +35,9 @@ export async function openStage(): Promise<Stage> {
   const children = new Set<ChildProcess>()
 
   const start = (program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) => {
-    const [command, ...words] = program.endsWith('.mjs') ? [process.execPath, program, ...args] : [program, ...args]
+    const [command, ...words] = /\.(?:ts|cjs)$/.test(program)
+      ? [process.execPath, program, ...args]
+      : [program, ...args]
     const child = spawn(command, words, {
       cwd: dir,
       env: { ...surroundings(dir), ...env },

@@ -15,6 +15,13 @@ await t.test('whatever is installed already is not installed again', async (t) =
   t.equal(stdout + stderr, '', 'and nothing is said about it')
 })
 
+await t.test('a clone runs its programs from the sources', async (t) => {
+  for (const name of ['tagseal', 'tagseal-server']) {
+    const { stdout } = await run(process.execPath, [join(ROOT, `bin/${name}.mjs`), '--version'])
+    t.equal(stdout.trim(), facts.version, name)
+  }
+})
+
 await t.test('a Node that is too old', { skip: old === undefined && 'SKIPPED: every node here is new' }, async (t) => {
   const node = old ?? ''
   const { stdout } = await run(node, [join(ROOT, 'bin/tagseal.mjs'), '--version'])

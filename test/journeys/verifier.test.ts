@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import type { Test } from 'tap'
 import { parseImage } from '../../client/registry/reference.ts'
@@ -18,12 +17,12 @@ import { askInside, askVerifiers, makeBinDir } from '../support/image-verifier.t
 import type { ContainerdAsk, Judgement } from '../support/image-verifier.ts'
 import { buildImage } from '../support/images.ts'
 import type { Stored } from '../support/images.ts'
+import { COMPILED, TAGSEAL } from '../support/programs.ts'
 import { whyNoRegistry } from '../support/registry.ts'
 import { openTown, pinFrom } from '../support/town.ts'
 import type { Person, Town } from '../support/town.ts'
 
 const skip = (await whyNoRegistry()) ?? false
-const PROGRAM = fileURLToPath(new URL('../../client/main.ts', import.meta.url))
 
 type Lab = {
   readonly town: Town
@@ -95,8 +94,8 @@ ${more}`
 /** `tagseal verifier --serve`, once it listens. */
 async function startAgent(t: Test, { folder, file }: Lab) {
   const path = join(folder, 'agent.sock')
-  const args = [PROGRAM, 'verifier', '--serve', path, '--policy', file]
-  const env = { PATH: process.env['PATH'], HOME: folder, TAGSEAL_HOME: join(folder, 'home-agent') }
+  const args = [TAGSEAL, 'verifier', '--serve', path, '--policy', file]
+  const env = { ...COMPILED, PATH: process.env['PATH'], HOME: folder, TAGSEAL_HOME: join(folder, 'home-agent') }
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env })
   const errors: string[] = []
   child.stderr.on('data', (part: Buffer) => errors.push(part.toString('utf8')))
@@ -206,7 +205,7 @@ await t.test('containerd asks, from cold', { skip }, async (t) => {
   const MACHINES: Record<string, { options: readonly string[]; code: number; says: string }> = {
     'without a policy and without pins': { options: [], code: 1, says: 'NOT_PINNED' },
     'whose policy is not there': { options: ['--policy', join(lab.folder, 'gone')], code: 3, says: 'POLICY_UNUSABLE' },
-    'whose policy is broken': { options: ['--policy', PROGRAM], code: 2, says: 'POLICY_MALFORMED' },
+    'whose policy is broken': { options: ['--policy', TAGSEAL], code: 2, says: 'POLICY_MALFORMED' },
   }
   for (const [name, { options, code, says }] of Object.entries(MACHINES)) {
     await t.test(`refuses on a machine ${name}`, async (t) => {

@@ -2,11 +2,9 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { request } from 'node:https'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { readAnswer } from './admission-lab.ts'
 import type { Asked } from './admission-lab.ts'
-
-const PROGRAM = fileURLToPath(new URL('../../client/main.ts', import.meta.url))
+import { COMPILED, TAGSEAL } from './programs.ts'
 
 /** A running `tagseal admission`, as an API server sees it. */
 export type TestAdmission = {
@@ -28,9 +26,9 @@ export type TestAdmissionOptions = {
 
 /** Starts one on a free port of 127.0.0.1 and waits until it says that it is ready. The caller stops it. */
 export async function startAdmission({ folder, args, ca }: TestAdmissionOptions): Promise<TestAdmission> {
-  const env = { PATH: process.env['PATH'], HOME: folder, TAGSEAL_HOME: `${folder}/home` }
+  const env = { ...COMPILED, PATH: process.env['PATH'], HOME: folder, TAGSEAL_HOME: `${folder}/home` }
   const own = ['admission', '--listen', '127.0.0.1:0', ...args]
-  const child = spawn(process.execPath, [PROGRAM, ...own], { stdio: ['ignore', 'pipe', 'pipe'], env })
+  const child = spawn(process.execPath, [TAGSEAL, ...own], { stdio: ['ignore', 'pipe', 'pipe'], env })
   const written: string[] = []
   child.stderr.on('data', (part: Buffer) => written.push(part.toString('utf8')))
   const url = await readyAddress(child)

@@ -1,8 +1,6 @@
-import { fileURLToPath } from 'node:url'
 import { runProgram } from './program.ts'
 import type { Ran } from './program.ts'
-
-const PROGRAM = fileURLToPath(new URL('../../client/main.ts', import.meta.url))
+import { TAGSEAL } from './programs.ts'
 
 export type { Ran } from './program.ts'
 
@@ -22,7 +20,7 @@ const ENVIRONMENT = Object.fromEntries(
 
 /** Runs the real `tagseal` to its end. */
 export function tagseal(args: readonly string[], options: CliOptions = {}): Promise<Ran> {
-  const command = [...(options.through ?? []), process.execPath, options.program ?? PROGRAM, ...args]
+  const command = [...(options.through ?? []), process.execPath, options.program ?? TAGSEAL, ...args]
   const [program = process.execPath, ...rest] = command
   return runProgram(program, rest, { env: { ...ENVIRONMENT, ...options.env }, cwd: options.cwd })
 }

@@ -3,9 +3,7 @@ import type { ChildProcess } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
-
-const PROGRAM = fileURLToPath(new URL('../../client/main.ts', import.meta.url))
+import { COMPILED, TAGSEAL } from './programs.ts'
 
 /** A running `tagseal gateway`. */
 export type TestGateway = {
@@ -36,8 +34,9 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   const policy = join(folder, 'policy.yaml')
   await writeFile(policy, options.policy)
   const own = ['--policy', policy, '--listen', '127.0.0.1:0', '--cache', join(folder, 'cache'), ...args]
-  const [program = process.execPath, ...rest] = [...through, process.execPath, PROGRAM, 'gateway', ...own]
-  const env = { PATH: process.env['PATH'], HOME: folder, TAGSEAL_HOME: join(folder, 'home'), ...options.env }
+  const [program = process.execPath, ...rest] = [...through, process.execPath, TAGSEAL, 'gateway', ...own]
+  const surroundings = { PATH: process.env['PATH'], HOME: folder, TAGSEAL_HOME: join(folder, 'home') }
+  const env = { ...COMPILED, ...surroundings, ...options.env }
   // In a group of its own where another program starts it: that one does not pass signals on.
   const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'], env, detached: through.length > 0 })
   const written: string[] = []

@@ -8,18 +8,20 @@ import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Test } from 'tap'
-import { openStage, TAGSEAL, TAGSEAL_SERVER } from '../../scripts/demo/stage.ts'
+import { openStage } from '../../scripts/demo/stage.ts'
 import type { Stage } from '../../scripts/demo/stage.ts'
 import { buildIndex } from './images.ts'
 import type { Stored } from './images.ts'
 import { whyNoNotary } from './notary.ts'
 import { whyNoNotaryServer } from './notary-server.ts'
 import { openOldNotary } from './old-notary.ts'
+import { TAGSEAL, TAGSEAL_SERVER } from './programs.ts'
 import { pushImage, startRegistry, whyNoRegistry, whyNoSkopeo } from './registry.ts'
+import { runInside } from './run-inside.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const OLD_SERVER = 'https://notary.example.com'
@@ -159,9 +161,9 @@ async function scriptOf(text: string, host: string, server: string): Promise<str
 async function shims(stage: Stage): Promise<string> {
   const folder = stage.path('bin')
   await mkdir(folder)
-  for (const program of [TAGSEAL, TAGSEAL_SERVER]) {
+  for (const [name, program] of Object.entries({ tagseal: TAGSEAL, 'tagseal-server': TAGSEAL_SERVER })) {
     const text = `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`
-    await writeFile(join(folder, basename(program, '.mjs')), text, { mode: 0o755 })
+    await writeFile(join(folder, name), text, { mode: 0o755 })
   }
   return folder
 }
@@ -192,8 +194,8 @@ function mentioned(text: string): readonly Mention[] {
 
 async function helpOf(command: string): Promise<string | undefined> {
   if (!helps.has(command)) {
-    const asked = run(process.execPath, [TAGSEAL, ...command.split(' '), '--help'])
-    helps.set(command, await asked.then(({ stdout }) => stdout).catch(() => undefined))
+    const { exit, stdout } = await runInside([...command.split(' '), '--help'])
+    helps.set(command, exit === 0 ? stdout : undefined)
   }
   return helps.get(command)
 }

@@ -1,10 +1,8 @@
 import { spawn } from 'node:child_process'
 import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { COMPILED, TAGSEAL } from './programs.ts'
 import { runInside } from './run-inside.ts'
-
-const PROGRAM = fileURLToPath(new URL('../../client/main.ts', import.meta.url))
 
 /** What containerd makes of its verifiers: an image is pulled where `ok` says so, and `failed` is no yes either. */
 export type Judgement = {
@@ -34,7 +32,7 @@ const OUTPUT_LIMIT = 32 * 1024
 export async function makeBinDir(folder: string, options: readonly string[]): Promise<string> {
   const dir = join(folder, 'bin')
   await mkdir(dir, { recursive: true })
-  const words = [process.execPath, PROGRAM, 'verifier', ...options].map((word) => `'${word}'`).join(' ')
+  const words = [process.execPath, TAGSEAL, 'verifier', ...options].map((word) => `'${word}'`).join(' ')
   await writeFile(join(dir, 'tagseal'), `#!/bin/sh\nexec ${words} "$@"\n`)
   await chmod(join(dir, 'tagseal'), 0o755)
   return dir
@@ -85,7 +83,10 @@ function askOne(program: string, ask: ContainerdAsk, env: Readonly<Record<string
   const { timeoutMs = 10_000 } = ask
   const given = argumentsOf(ask)
   const began = performance.now()
-  const child = spawn(program, given, { stdio: ['pipe', 'pipe', 'pipe'], env: { PATH: process.env['PATH'], ...env } })
+  const child = spawn(program, given, {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...COMPILED, PATH: process.env['PATH'], ...env },
+  })
   const [out, err]: [Buffer[], Buffer[]] = [[], []]
   child.stdout.on('data', (part: Buffer) => out.push(part))
   child.stderr.on('data', (part: Buffer) => err.push(part))

@@ -3,10 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { runProgram } from './program.ts'
-
-export const TAGSEAL_SERVER = fileURLToPath(new URL('../../server/main.ts', import.meta.url))
+import { TAGSEAL_SERVER } from './programs.ts'
 
 /** A running `tagseal-server`. */
 export type TestServer = {

@@ -3,12 +3,10 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import { COMPILED, TAGSEAL_SERVER } from './programs.ts'
 import { privateFolder } from './secrets.ts'
 import { makeCertificate } from './tls.ts'
-
-const PROGRAM = fileURLToPath(new URL('../../server/main.ts', import.meta.url))
 
 /** A running `tagseal-server signer`. */
 export type SignerProcess = {
@@ -29,8 +27,8 @@ export type SignerOptions = {
 /** Starts one and waits until it says that it is ready. It ends with the test. */
 export async function startSignerProcess(t: Test, options: SignerOptions = {}): Promise<SignerProcess> {
   const data = options.data ?? join(privateFolder(t), 'signer')
-  const args = [PROGRAM, 'signer', '--data', data, ...(options.args ?? [])]
-  const env = { PATH: process.env['PATH'] ?? '', ...options.env }
+  const args = [TAGSEAL_SERVER, 'signer', '--data', data, ...(options.args ?? [])]
+  const env = { ...COMPILED, PATH: process.env['PATH'] ?? '', ...options.env }
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env })
   let text = ''
   child.stderr.on('data', (part: Buffer) => void (text += part.toString('utf8')))

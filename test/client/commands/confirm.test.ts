@@ -1,13 +1,12 @@
 /** Whoever signs a proposal says yes to it on a terminal, having read it there. */
 import { spawn, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { done, makeKey, openCeremony } from '../../support/ceremony.ts'
 import type { Holder } from '../../support/ceremony.ts'
+import { TAGSEAL } from '../../support/programs.ts'
 import { whyNoRegistry } from '../../support/registry.ts'
 
-const PROGRAM = fileURLToPath(new URL('../../../client/main.ts', import.meta.url))
 /** util-linux's `script` gives the program a real terminal and passes on what is typed. */
 const noScript = spawnSync('script', ['--version']).status === 0 ? false : 'no script(1) on this machine'
 const skip = (await whyNoRegistry()) ?? noScript
@@ -15,7 +14,7 @@ const skip = (await whyNoRegistry()) ?? noScript
 /** What the terminal showed, and the exit code. */
 function typing({ home }: Holder, file: string, answer: string): Promise<{ shown: string; code: number | null }> {
   return new Promise((resolve, reject) => {
-    const command = `'${process.execPath}' '${PROGRAM}' root sign '${file}' --offline < /dev/null 2> /dev/null`
+    const command = `'${process.execPath}' '${TAGSEAL}' root sign '${file}' --offline < /dev/null 2> /dev/null`
     const env = { ...process.env, TAGSEAL_HOME: home, HOME: home }
     const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], { env })
     let shown = ''

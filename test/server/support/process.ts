@@ -1,9 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
-
-const MAIN = fileURLToPath(new URL('../../../server/main.ts', import.meta.url))
+import { COMPILED, TAGSEAL_SERVER } from '../../support/programs.ts'
 
 export type ServerProcess = {
   readonly url: string
@@ -17,10 +15,7 @@ export type ServerProcess = {
 type Options = { readonly env?: Record<string, string> }
 
 /** Nothing of whoever runs the tests, but what makes a start short. */
-const SURROUNDINGS = {
-  PATH: process.env['PATH'] ?? '',
-  ...(process.env['NODE_COMPILE_CACHE'] && { NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] }),
-}
+const SURROUNDINGS = { PATH: process.env['PATH'] ?? '', ...COMPILED }
 
 /** One process starts sooner than several; whoever is about readers asks for them. */
 const ALONE = { TAGSEAL_SERVER_READERS: '0' }
@@ -53,7 +48,7 @@ export async function startProcess(args: readonly string[], { env = {} }: Option
 
 /** Starts the program and waits for nothing. */
 export function startProgram(args: readonly string[], { env = {} }: Options = {}) {
-  return spawn(process.execPath, [MAIN, ...args], {
+  return spawn(process.execPath, [TAGSEAL_SERVER, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...SURROUNDINGS, ...env },
   })
