@@ -1,16 +1,20 @@
 /** containerd: through the gateway by `certs.d`, or asked by an image verifier. One of the two has to be without a hole. */
+import { dirname, join } from 'node:path/posix'
 import type { Finding } from './finding.ts'
 import type { Gateway } from './gateway.ts'
 import { checkHostsFolder } from './hosts-file.ts'
 import type { Machine } from './machine.ts'
 import { at, Broken, isTrue, readToml, textAt, textsIn, whereOf } from './spot.ts'
 import type { Spot } from './spot.ts'
+import { readUnits } from './units.ts'
 
 export const CONFIG = '/etc/containerd/config.toml'
 export const CERTS = '/etc/containerd/certs.d'
 export const VERIFIERS = '/opt/containerd/image-verifier/bin'
 const PROGRAMS = ['/usr/bin/containerd', '/usr/local/bin/containerd', '/etc/containerd']
 const VERIFIER_PLUGIN = 'io.containerd.image-verifier.v1.bindir'
+/** What asks, and what has it ask. */
+const ASKING: ReadonlySet<string> = new Set([VERIFIER_PLUGIN, 'io.containerd.transfer.v1.local'])
 const MOST_VERIFIERS = 10
 const MOST_IMPORTS = 64
 
@@ -42,23 +46,29 @@ function soften(told: Told): Told {
   return told.level === 'hole' ? { ...told, level: 'warning' } : told
 }
 
-export function readConfig(machine: Machine): Config {
-  const text = machine.text(CONFIG)
-  if (text === undefined) return []
-  const own = readToml(text, CONFIG)
-  const imported = textsIn(at(own, 'imports')).flatMap(({ text: pattern }) => expand(machine, pattern))
-  return [own, ...imported.slice(0, MOST_IMPORTS).flatMap((file) => readOne(machine, file))]
+/** The one that its unit names, or the usual one. */
+export function configFile(machine: Machine): string {
+  return readUnits(machine, 'containerd.service').flags('config', 'c').at(-1)?.text ?? CONFIG
 }
 
-function readOne(machine: Machine, file: string): readonly Spot[] {
-  const text = machine.text(file)
-  return text === undefined ? [] : [readToml(text, file)]
+/** What an imported file imports comes after all that the file before named. */
+export function readConfig(machine: Machine): Config {
+  const parts: Spot[] = []
+  const files = [configFile(machine)]
+  for (const file of files) {
+    const text = machine.text(file)
+    if (text === undefined) continue
+    const part = readToml(text, file)
+    parts.push(part)
+    const imported = textsIn(at(part, 'imports')).flatMap((one) => expand(machine, dirname(file), one.text))
+    files.push(...imported.filter((one) => !files.includes(one)).slice(0, Math.max(MOST_IMPORTS - files.length, 0)))
+  }
+  return parts
 }
 
 /** A `*` in the last part of a path, as the default configuration has it. */
-function expand(machine: Machine, pattern: string): readonly string[] {
-  const [, folder = '', name = ''] =
-    /^(.*)\/([^/]*)$/.exec(pattern.startsWith('/') ? pattern : `/etc/containerd/${pattern}`) ?? []
+function expand(machine: Machine, beside: string, pattern: string): readonly string[] {
+  const [, folder = '', name = ''] = /^(.*)\/([^/]*)$/.exec(join(pattern.startsWith('/') ? '/' : beside, pattern)) ?? []
   if (!name.includes('*')) return [`${folder}/${name}`]
   const [before = '', after = ''] = name.split('*')
   return machine
@@ -98,7 +108,8 @@ function checkMirrors(machine: Machine, gateway: Gateway, config: Config): reado
   }
   const folders = certsFolders(config)
   if (folders === undefined && !isCriOff(config)) {
-    const registry = criParts(config).flatMap((part) => at(part, 'registry') ?? part)[0] ?? { file: CONFIG, line: 1 }
+    const registry = criParts(config).flatMap((part) => at(part, 'registry') ?? part)[0] ??
+      config[0] ?? { file: CONFIG, line: 1 }
     const message = 'no config_path is set: Kubernetes reads no hosts.toml, and registries are asked themselves'
     const mend = `config_path = "${CERTS}" under [plugins."io.containerd.grpc.v1.cri".registry]`
     found.push({ level: 'hole', code: 'NO_CONFIG_PATH', where: whereOf(registry), message, mend })
@@ -124,6 +135,10 @@ function checkVerifier(machine: Machine, config: Config): readonly Told[] | unde
     hole('VERIFIER_UNKNOWN_HERE', where, 'only containerd 2 asks verifiers', 'use containerd 2, with version = 3')
   }
   checkPrograms(machine, { plugin, folder, names }, hole)
+  for (const { text, spot } of config.flatMap((part) => textsIn(at(part, 'disabled_plugins')))) {
+    if (!ASKING.has(text)) continue
+    hole('VERIFIER_NOT_ASKED', whereOf(spot), `without ${text} verifiers are not asked`, 'take it out of the list')
+  }
   for (const part of criParts(config)) checkAsked(part, hole)
   return found
 }

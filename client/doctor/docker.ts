@@ -11,7 +11,7 @@ import type { Machine } from './machine.ts'
 import { at, Broken, isTrue, readJson, textsIn, whereOf } from './spot.ts'
 import type { Spot } from './spot.ts'
 import { readUnits } from './units.ts'
-import type { Line } from './units.ts'
+import type { Line, Units } from './units.ts'
 
 export const DAEMON = '/etc/docker/daemon.json'
 export const DROP_IN = '/etc/systemd/system/docker.service.d/zz-tagseal.conf'
@@ -29,11 +29,12 @@ export function checkDocker(machine: Machine, gateway: Gateway): readonly Findin
 
 function check(machine: Machine, gateway: Gateway): readonly Told[] {
   try {
-    const text = machine.text(DAEMON)
-    const daemon = text === undefined ? undefined : readJson(text, DAEMON)
-    const units = readUnits(machine)
+    const units = readUnits(machine, 'docker.service')
+    const file = units.flags('config-file').at(-1)?.text ?? DAEMON
+    const text = machine.text(file)
+    const daemon = text === undefined ? undefined : readJson(text, file)
     return [
-      ...checkReach(machine, gateway, daemon, units.environment),
+      ...checkReach(machine, gateway, { file, daemon, units }),
       ...checkMirrors(gateway, [...linesIn(daemon, 'registry-mirrors'), ...units.flags('registry-mirror')]),
       ...checkInsecure([...linesIn(daemon, 'insecure-registries'), ...units.flags('insecure-registry')], gateway),
       ...linesIn(daemon, 'allow-nondistributable-artifacts').map(foreignLayers),
@@ -49,16 +50,15 @@ function linesIn(daemon: Spot | undefined, name: string): readonly Line[] {
   return textsIn(at(daemon, name)).map(({ text, spot }) => ({ text, where: whereOf(spot) }))
 }
 
+type Daemon = { readonly file: string; readonly daemon: Spot | undefined; readonly units: Units }
+
 /** Whom the daemon can reach at all. */
-function checkReach(
-  machine: Machine,
-  gateway: Gateway,
-  daemon: Spot | undefined,
-  environment: ReadonlyMap<string, Line>,
-): readonly Told[] {
+function checkReach(machine: Machine, gateway: Gateway, { file, daemon, units }: Daemon): readonly Told[] {
+  const { environment } = units
   const own = (name: string) => {
     const spot = at(daemon, 'proxies', name)
-    return typeof spot?.value === 'string' && spot.value !== '' ? { text: spot.value, where: whereOf(spot) } : undefined
+    const inFile = typeof spot?.value === 'string' && spot.value !== ''
+    return inFile ? { text: spot.value, where: whereOf(spot) } : units.flags(name).at(-1)
   }
   const plain = own('http-proxy') ?? environment.get('HTTP_PROXY')
   const secure = own('https-proxy') ?? environment.get('HTTPS_PROXY')
@@ -73,7 +73,7 @@ function checkReach(
     return [{ level: 'unknown', code: 'PROXY_UNKNOWN', where: other.where, message, mend: MEND }]
   }
   const [mirror] = linesIn(daemon, 'registry-mirrors')
-  const where = mirror?.where ?? (plain ?? secure)?.where ?? `${DAEMON}:1`
+  const where = mirror?.where ?? (plain ?? secure)?.where ?? `${file}:1`
   const message =
     mirror === undefined
       ? 'the daemon asks registries themselves'

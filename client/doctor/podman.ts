@@ -10,6 +10,9 @@ import { covers, entryFor, readRegistries } from './registries.ts'
 import type { Entry, Registries } from './registries.ts'
 import { at, Broken, readJson, readToml, textAt, textsIn, whereOf } from './spot.ts'
 import type { Spot } from './spot.ts'
+import { readUnits } from './units.ts'
+import type { Line } from './units.ts'
+import { checkVariables } from './variables.ts'
 
 export const FOLDER = '/etc/containers'
 export const POLICY = `${FOLDER}/policy.json`
@@ -39,7 +42,10 @@ export function checkPodman(machine: Machine, gateway: Gateway): readonly Findin
 function* checkAll(machine: Machine, gateway: Gateway): Generator<Told, void, undefined> {
   yield* guarded(() => checkPair(machine, gateway, FOLDER, POLICY))
   yield* guarded(() => checkCrio(machine, gateway))
-  for (const folder of userFolders(machine)) {
+  const users = userFolders(machine)
+  const folders = ['/usr/share/containers', FOLDER, ...users]
+  yield* guarded(() => checkVariables(machine, folders, `${FOLDER}/registries.conf`))
+  for (const folder of users) {
     const registries = hasRegistries(machine, folder) ? folder : FOLDER
     const policy = machine.has(`${folder}/policy.json`) ? `${folder}/policy.json` : POLICY
     if (registries !== FOLDER || policy !== POLICY)
@@ -52,14 +58,10 @@ function hasRegistries(machine: Machine, folder: string): boolean {
 }
 
 function userFolders(machine: Machine): readonly string[] {
-  const homes = [
-    '/root',
-    ...machine
-      .list('/home')
-      .slice(0, MOST_USERS)
-      .map((name) => `/home/${name}`),
-  ]
-  return homes.map((home) => `${home}/.config/containers`).filter(machine.has)
+  const named = (machine.text('/etc/passwd') ?? '').split('\n').map((line) => line.split(':')[5] ?? '')
+  const usual = machine.list('/home').map((name) => `/home/${name}`)
+  const homes = new Set(['/root', ...usual, ...named.filter((home) => /^\/./.test(home))].slice(0, MOST_USERS))
+  return [...homes].map((home) => `${home.replace(/\/$/, '')}/.config/containers`).filter(machine.has)
 }
 
 function guarded(check: () => readonly Told[]): readonly Told[] {
@@ -73,20 +75,27 @@ function guarded(check: () => readonly Told[]): readonly Told[] {
 }
 
 function checkCrio(machine: Machine, gateway: Gateway): readonly Told[] {
-  const names = machine.list(`${CRIO}/crio.conf.d`).map((name) => `${CRIO}/crio.conf.d/${name}`)
-  const parts = [`${CRIO}/crio.conf`, ...names].flatMap((file) => {
+  const { flags } = readUnits(machine, 'crio.service')
+  const more = flags('config-dir', 'd').at(-1)?.text ?? `${CRIO}/crio.conf.d`
+  const files = [
+    flags('config', 'c').at(-1)?.text ?? `${CRIO}/crio.conf`,
+    ...machine.list(more).map((name) => `${more}/${name}`),
+  ]
+  const parts = files.flatMap((file) => {
     const text = machine.text(file)
     return text === undefined ? [] : [readToml(text, file)]
   })
-  if (parts.length === 0) return []
+  /** What the command line says goes before the files. */
   const last = (name: string) =>
+    flags(name.replaceAll('_', '-')).at(-1)?.text ??
     parts.flatMap((part) => textAt(part, 'crio', 'image', name) ?? []).findLast((text) => text !== '')
   const folder = last('signature_policy_dir') ?? `${CRIO}/policies`
   const policies = [last('signature_policy') ?? POLICY, ...machine.list(folder).map((name) => `${folder}/${name}`)]
-  const insecure = parts.flatMap((part) => textsIn(at(part, 'crio', 'image', 'insecure_registries')))
+  const listed = parts.flatMap((part) => textsIn(at(part, 'crio', 'image', 'insecure_registries')))
+  const insecure = [...listed.map(({ text, spot }) => ({ text, where: whereOf(spot) })), ...flags('insecure-registry')]
   return [
     ...policies.flatMap((policy) => checkPair(machine, gateway, FOLDER, policy)),
-    ...insecure.flatMap(({ text, spot }) => (isRisk(gateway, text) ? [insecureTold(spot, text)] : [])),
+    ...insecure.flatMap((line) => (isRisk(gateway, line.text) ? [insecureTold(line)] : [])),
   ]
 }
 
@@ -94,9 +103,9 @@ function isRisk(gateway: Gateway, text: string): boolean {
   return namesGateway(gateway, text) && !gateway.isLoopback
 }
 
-function insecureTold(spot: Spot, text: string): Told {
+function insecureTold({ text, where }: Line): Told {
   const message = 'anybody on the way can answer in the place of the gateway'
-  return { level: 'hole', code: 'INSECURE_GATEWAY', where: whereOf(spot), message, mend: `leave ${text} out` }
+  return { level: 'hole', code: 'INSECURE_GATEWAY', where, message, mend: `leave ${text} out` }
 }
 
 function checkPair(machine: Machine, gateway: Gateway, folder: string, policyFile: string): readonly Told[] {

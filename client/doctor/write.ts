@@ -2,7 +2,7 @@
 import { CommandError, usage } from '../commands/errors.ts'
 import { changeOf } from './changes.ts'
 import type { Change } from './changes.ts'
-import { CERTS, certsFolders, CONFIG, criParts, isCriOff, readConfig, VERIFIERS } from './containerd.ts'
+import { CERTS, certsFolders, configFile, criParts, isCriOff, readConfig, VERIFIERS } from './containerd.ts'
 import { DAEMON, DROP_IN, NOBODY } from './docker.ts'
 import { isOwnHost } from './gateway.ts'
 import type { Gateway } from './gateway.ts'
@@ -113,11 +113,12 @@ function planContainerd(machine: Machine, { gateway }: Wish): Planned {
     return all.map((name) => `${folder}/${name}/hosts.toml`)
   })
   const text = hostsFileFor(gateway, `${BY} containerd`)
+  const file = configFile(machine)
   const needsPath = certsFolders(config) === undefined && !isCriOff(config)
   return {
     changes: [
       ...hosts.flatMap((file) => changeOf(machine, file, text)),
-      ...(needsPath ? changeOf(machine, CONFIG, withConfigPath(machine.text(CONFIG))) : []),
+      ...(needsPath ? changeOf(machine, file, withConfigPath(file, machine.text(file))) : []),
     ],
     steps: needsPath ? ['systemctl restart containerd'] : [],
   }
@@ -134,10 +135,10 @@ function refuseMirrors(config: ReturnType<typeof readConfig>): void {
 }
 
 /** Below the table if there is one, and at the end of the file with one otherwise; everything else stays as it is. */
-function withConfigPath(before: string | undefined): string {
+function withConfigPath(file: string, before: string | undefined): string {
   const line = `config_path = "${CERTS}"`
   if (before === undefined) return `version = 2\n\n[plugins."io.containerd.grpc.v1.cri".registry]\n  ${line}\n`
-  const version = at(readToml(before, CONFIG), 'version')?.value
+  const version = at(readToml(before, file), 'version')?.value
   const plugin = version === 3 ? 'io.containerd.cri.v1.images' : 'io.containerd.grpc.v1.cri'
   const lines = before.replace(/\n*$/, '').split('\n')
   const header = new RegExp(`^\\s*\\[plugins\\.["']${plugin.replaceAll('.', '\\.')}["']\\.registry\\]\\s*(?:#.*)?$`)

@@ -38,7 +38,7 @@ async function machineWith(edits: readonly Edit[]) {
   for (const { file, from, to, mode } of edits) {
     const place = join(root, file)
     await mkdir(dirname(place), { recursive: true })
-    if (to === undefined) await rm(place)
+    if (to === undefined) await rm(place, { recursive: true })
     else if (from === undefined) await writeFile(place, to)
     else {
       const before = await readFile(place, 'utf8')
@@ -378,6 +378,170 @@ const HOLES: Record<string, Case> = {
     code: 'INSECURE_GATEWAY',
     where: '/etc/crio/crio.conf:2',
   },
+  'a folder for one registry only': {
+    engine: 'containerd',
+    edits: [{ file: '/etc/containerd/certs.d/docker.io/hosts.toml', to: whole }, { file: dirname(HOSTS) }],
+    code: 'NO_DEFAULT_HOSTS',
+    where: HOSTS,
+  },
+  'mirrors in a file that an imported one imports': {
+    engine: 'containerd',
+    edits: [
+      { file: CONFIG, from: /^/, to: 'imports = ["/etc/containerd/a.toml"]\n' },
+      { file: '/etc/containerd/a.toml', to: 'version = 2\nimports = ["b.toml"]\n' },
+      {
+        file: '/etc/containerd/b.toml',
+        to: 'version = 2\nplugins."io.containerd.grpc.v1.cri".registry.mirrors."docker.io".endpoint = ["https://a.io"]\n',
+      },
+    ],
+    code: 'MIRRORS_FALL_BACK',
+    where: '/etc/containerd/b.toml:2',
+  },
+  'another file that the unit of containerd names': {
+    engine: 'containerd',
+    edits: [
+      {
+        file: '/etc/systemd/system/containerd.service.d/9.conf',
+        to: '[Service]\nExecStart=\nExecStart=/usr/bin/containerd \\\n  --config /srv/containerd.toml\n',
+      },
+      { file: '/srv/containerd.toml', to: 'version = 2\n' },
+    ],
+    code: 'NO_CONFIG_PATH',
+    where: '/srv/containerd.toml:1',
+  },
+  'another file that the unit of the daemon names': {
+    engine: 'docker',
+    edits: [
+      {
+        file: '/lib/systemd/system/docker.service',
+        to: '[Service]\nExecStart=/usr/bin/dockerd --config-file=/srv/daemon.json\n',
+      },
+      { file: '/srv/daemon.json', to: '{\n"registry-mirrors": ["https://mirror.example.com"]}\n' },
+    ],
+    code: 'MIRROR_ELSEWHERE',
+    where: '/srv/daemon.json:2',
+  },
+  'an option behind a line that goes on': {
+    engine: 'docker',
+    edits: [
+      {
+        file: '/lib/systemd/system/docker.service',
+        to: '[Service]\nExecStart=/usr/bin/dockerd \\\n  -H fd:// \\\n  --insecure-registry 10.0.0.0/8\n',
+      },
+    ],
+    code: 'INSECURE_REGISTRY',
+    where: '/lib/systemd/system/docker.service:2',
+  },
+  'an option that comes out of a file of variables': {
+    engine: 'docker',
+    edits: [
+      {
+        file: '/lib/systemd/system/docker.service',
+        to: '[Service]\nEnvironmentFile=-/etc/sysconfig/docker\nExecStart=/usr/bin/dockerd $OPTIONS\n',
+      },
+      {
+        file: '/etc/sysconfig/docker',
+        to: "OPTIONS='--log-level=warn --registry-mirror=https://mirror.example.com'\n",
+      },
+    ],
+    code: 'MIRROR_ELSEWHERE',
+    where: '/lib/systemd/system/docker.service:3',
+  },
+  'a proxy on the command line of the daemon, that goes before the one of the unit': {
+    engine: 'docker',
+    edits: [
+      {
+        file: '/lib/systemd/system/docker.service',
+        to: '[Service]\nExecStart=/usr/bin/dockerd --no-proxy=*\n',
+      },
+    ],
+    code: 'NO_PROXY',
+    where: '/lib/systemd/system/docker.service:2',
+  },
+  'variables that are taken away again': {
+    engine: 'docker',
+    edits: [
+      {
+        file: '/etc/systemd/system/docker.service.d/zzz.conf',
+        to: '[Service]\nUnsetEnvironment=HTTP_PROXY HTTPS_PROXY\n',
+      },
+    ],
+    code: 'MIRRORS_FALL_BACK',
+    where: `${DAEMON}:3`,
+  },
+  'a file for all units that takes the proxy back': {
+    engine: 'docker',
+    edits: [{ file: '/etc/systemd/system/service.d/zzz.conf', to: '[Service]\nEnvironment=HTTPS_PROXY=\n' }],
+    code: 'MIRRORS_FALL_BACK',
+    where: `${DAEMON}:3`,
+  },
+  'a policy of a user whose home is elsewhere': {
+    engine: 'podman',
+    edits: [
+      { file: '/etc/passwd', to: 'root:x:0:0::/root:/bin/sh\nci:x:990:990::/srv/ci:/bin/sh\n' },
+      { file: '/srv/ci/.config/containers/policy.json', to: '{"default": [{"type": "insecureAcceptAnything"}]}' },
+    ],
+    code: 'DEFAULT_ACCEPTS',
+    where: '/srv/ci/.config/containers/policy.json:1',
+  },
+  'another policy on the command line of CRI-O': {
+    engine: 'podman',
+    edits: [
+      { file: '/etc/crio/crio.conf', to: '[crio.image]\n' },
+      {
+        file: '/usr/lib/systemd/system/crio.service',
+        to: '[Service]\nExecStart=/usr/bin/crio --signature-policy /etc/crio/p.json\n',
+      },
+      { file: '/etc/crio/p.json', to: '{"default": []}' },
+    ],
+    code: 'DEFAULT_ACCEPTS',
+    where: '/etc/crio/p.json:1',
+  },
+  'a gateway that CRI-O is told on its command line not to check': {
+    engine: 'podman',
+    edits: [
+      {
+        file: '/usr/lib/systemd/system/crio.service',
+        to: '[Service]\nExecStart=/usr/bin/crio --insecure-registry gateway.example.com\n',
+      },
+    ],
+    code: 'INSECURE_GATEWAY',
+    where: '/usr/lib/systemd/system/crio.service:2',
+  },
+  'other registries by a variable of CRI-O': {
+    engine: 'podman',
+    edits: [
+      {
+        file: '/usr/lib/systemd/system/crio.service.d/a.conf',
+        to: '[Service]\nEnvironment="CONTAINERS_REGISTRIES_CONF=/srv/registries.conf"\n',
+      },
+    ],
+    code: 'REGISTRIES_ELSEWHERE',
+    where: '/usr/lib/systemd/system/crio.service.d/a.conf:2',
+  },
+  'other registries by a variable of everybody': {
+    engine: 'podman',
+    edits: [{ file: '/etc/environment', to: 'LANG=C\nCONTAINERS_REGISTRIES_CONF=/srv/registries.conf\n' }],
+    code: 'REGISTRIES_ELSEWHERE',
+    where: '/etc/environment:2',
+  },
+  'other registries by a variable of every shell': {
+    engine: 'podman',
+    edits: [{ file: '/etc/profile.d/x.sh', to: 'export REGISTRIES_CONFIG_PATH="/srv/registries.conf"\n' }],
+    code: 'REGISTRIES_ELSEWHERE',
+    where: '/etc/profile.d/x.sh:1',
+  },
+  'other registries by a variable that containers.conf gives podman': {
+    engine: 'podman',
+    edits: [
+      {
+        file: '/etc/containers/containers.conf.d/x.conf',
+        to: '[engine]\nenv = [\n"CONTAINERS_REGISTRIES_CONF=/srv/registries.conf"]\n',
+      },
+    ],
+    code: 'REGISTRIES_ELSEWHERE',
+    where: '/etc/containers/containers.conf.d/x.conf:3',
+  },
 }
 for (const [name, { engine, edits, code, where }] of Object.entries(HOLES)) {
   await t.test(`${engine}: ${name}`, async (t) => {
@@ -441,6 +605,16 @@ const NOT_ASKED: Record<string, { edits: readonly Edit[]; code: string; where: s
     edits: [{ file: CONFIG, from: '3', to: '2' }],
     code: 'VERIFIER_UNKNOWN_HERE',
     where: `${CONFIG}:1`,
+  },
+  'the part that asks is switched off': {
+    edits: [{ file: CONFIG, from: /^/, to: 'disabled_plugins = ["io.containerd.image-verifier.v1.bindir"]\n' }],
+    code: 'VERIFIER_NOT_ASKED',
+    where: `${CONFIG}:1`,
+  },
+  'the transfer service is switched off': {
+    edits: [{ file: CONFIG, from: /^/, to: 'disabled_plugins = [\n"io.containerd.transfer.v1.local"]\n' }],
+    code: 'VERIFIER_NOT_ASKED',
+    where: `${CONFIG}:2`,
   },
   use_local_image_pull: {
     edits: [image('use_local_image_pull = true')],
@@ -521,6 +695,10 @@ for (const [name, { engine, edits, code }] of Object.entries(UNKNOWN)) {
 }
 
 const FINE: Record<string, { engine: EngineName; edits: readonly Edit[] }> = {
+  'a short name that is an alias: what it stands for goes where that goes': {
+    engine: 'podman',
+    edits: [{ file: extra, to: '[aliases]\n"nginx" = "quay.io/evil/nginx"\n' }],
+  },
   'a host that only gives out content': {
     engine: 'containerd',
     edits: [ownHosts(`${whole}[host."https://registry-1.docker.io"]\ncapabilities = ["pull"]\n`)],
