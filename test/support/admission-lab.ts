@@ -20,6 +20,8 @@ export type AdmissionLab = {
   readonly pass: (milliseconds: number) => void
   /** While true, the trust server cannot be reached. */
   readonly setDown: (down: boolean) => void
+  /** The trust server says nothing until this is over. */
+  readonly setSilence: (silence: Promise<void>) => void
   readonly ask: (task: 'mutate' | 'validate', review: object, query?: string) => Promise<Asked>
   /** Whatever is sent, as it is. */
   readonly post: (
@@ -72,10 +74,12 @@ export async function openAdmissionLab(options: AdmissionLabOptions = {}): Promi
   const labs: ReturnType<typeof openVerdictLab>[] = []
   const log: Readonly<Record<string, unknown>>[] = []
   let down = false
+  let silence: Promise<void> | undefined
   const namespaces = openNamespaces(await load(options.rules ?? ''), async (policy) => {
     await options.opening
     const own = openVerdictLab({ simulator })
     own.down = down
+    own.silence = silence
     own.verdicts.adopt(policy)
     labs.push(own)
     return own.verdicts
@@ -106,6 +110,10 @@ export async function openAdmissionLab(options: AdmissionLabOptions = {}): Promi
     setDown(next) {
       down = next
       for (const lab of labs) lab.down = next
+    },
+    setSilence(next) {
+      silence = next
+      for (const lab of labs) lab.silence = next
     },
     post,
     get: async (path) => await send(path, {}),

@@ -19,6 +19,8 @@ export type VerdictLab = {
   readonly requests: () => number
   /** While true, the trust server cannot be reached. */
   down: boolean
+  /** While it is there, the trust server says nothing. */
+  silence: Promise<void> | undefined
   readonly pass: (milliseconds: number) => void
   readonly failures: unknown[]
   readonly rule: (more?: Partial<SignedRule>) => SignedRule
@@ -58,7 +60,7 @@ export function openVerdictLab(
     open: async (repository, { pin }) => {
       const cache = caches.get(repository) ?? memoryCache()
       caches.set(repository, cache)
-      const http = httpOf(simulator, () => lab.down)
+      const http = httpOf(simulator, lab)
       const metadataUrl = 'http://127.0.0.1/'
       return openRepository({ metadataUrl, repository, pin, cache, http, clock: () => time.wall })
     },
@@ -69,12 +71,13 @@ export function openVerdictLab(
     failed: (_repository, error) => failures.push(error),
     answered: options.answered,
   })
-  const lab = {
+  const lab: VerdictLab & { readonly close: () => void } = {
     simulator,
     verdicts,
     time,
     requests: () => simulator.requests.length,
     down: false,
+    silence: undefined,
     pass(milliseconds: number) {
       time.wall += milliseconds
       time.monotonic += milliseconds
@@ -94,10 +97,11 @@ export function policyOf(rule: SignedRule): Policy {
 }
 
 /** The simulator as a network: whoever asks gets its files, or cannot reach it. */
-function httpOf(simulator: Simulator, isDown: () => boolean): Http {
+function httpOf(simulator: Simulator, lab: Pick<VerdictLab, 'down' | 'silence'>): Http {
   return {
     async send({ url }) {
-      if (isDown()) throw new HttpError('NETWORK', { url: url.href, reason: 'ECONNREFUSED' })
+      await lab.silence
+      if (lab.down) throw new HttpError('NETWORK', { url: url.href, reason: 'ECONNREFUSED' })
       const file = await simulator.get(decodeURI(url.pathname.slice(1)), Number.MAX_SAFE_INTEGER)
       return {
         status: file === undefined ? 404 : 200,

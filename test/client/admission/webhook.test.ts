@@ -75,6 +75,29 @@ await t.test('a burst of reviews waits for one refresh', async (t) => {
   t.equal(lab.simulator.requests.length - before, 4, 'root, timestamp, snapshot and targets, once')
 })
 
+await t.test(
+  'two hundred reviews of cold repositories while the trust server says nothing are all a no in time',
+  async (t) => {
+    const { promise: silence, resolve } = Promise.withResolvers<void>()
+    const rules = `  - pattern: registry.example.com/cold/**
+    pin: { root: root.json }
+    server: https://trust.example.com
+`
+    const lab = await openSigned(t, { rules, patience: 1000 })
+    lab.setSilence(silence)
+    const ask = async (i: number) =>
+      await lab.ask(i % 2 === 0 ? 'mutate' : 'validate', reviewOf(pod(`${imageOf(i)}:1.0`)))
+    const imageOf = (i: number) => (i < 100 ? `registry.example.com/cold/${i}` : REPOSITORY)
+    const all = await Promise.all(Array.from({ length: 200 }, async (_, i) => await ask(i)))
+    t.same(new Set(all.map(({ reason }) => reason)), new Set(['TOO_SLOW']))
+    t.ok(all.every(({ allowed, code }) => !allowed && code === 503))
+    const took = Math.max(...lab.log.map(({ ms }) => Number(ms)))
+    t.ok(took < 9500, `${took} ms, of the ten seconds that the manifests ask for`)
+    resolve()
+    t.match(await lab.ask('mutate', reviewOf(pod(SIGNED))), { allowed: true }, 'and the next one is answered')
+  },
+)
+
 const LAB_ONLY = `  - pattern: registry.example.com/lab/**
     namespaces: [lab]
     unsigned: true
