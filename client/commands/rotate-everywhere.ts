@@ -133,7 +133,7 @@ async function begin(context: Context, wish: Everywhere): Promise<Running> {
   let campaign = readCampaign(state, id)
   let making: Promise<string> | undefined
   let saved = context.monotonic()
-  sayHowItBegan(context, wish, campaign)
+  goOnAsItBegan(context, wish, campaign)
   const save = async () => {
     if (campaign !== undefined) await writeCampaign(state, campaign)
   }
@@ -156,16 +156,35 @@ async function begin(context: Context, wish: Everywhere): Promise<Running> {
   })
 }
 
-/** All repositories are judged alike, so what was said first counts until all are done. */
-function sayHowItBegan(
+/**
+ * All repositories are judged alike, so what was said first counts until all are done. "6h" is later with every run, which
+ * does no harm; an earlier time means that what is done was not looked at from there. Throws USAGE.
+ */
+function goOnAsItBegan(
   { terminal }: Context,
-  { rotation: { since } }: Everywhere,
+  { pattern, rotation: { since } }: Everywhere,
   campaign: Campaign | undefined,
 ): void {
   if (campaign === undefined || since === undefined || since === campaign.since) return
   const began =
     campaign.since === undefined ? 'without --since' : `with --since ${new Date(campaign.since).toISOString()}`
-  terminal.warn(`this goes on as it began: ${began}`)
+  if (campaign.since !== undefined && since > campaign.since) {
+    terminal.warn(`this goes on as it began: ${began}`)
+    return
+  }
+  throw usage(
+    `this began ${began}, and some repositories are done`,
+    `leave --since out to go on; then look at all of them from ${new Date(since).toISOString()} on: ${againFrom(pattern.text, campaign.key, since)}`,
+  )
+}
+
+/** What took the place of a key leaves like any other, and what was changed since that time is looked at once more. */
+function againFrom(pattern: string, key: string, since: number): string {
+  return `tagseal rotate '${pattern}' --all-with-key ${key.slice(0, 16)} --compromised --since ${new Date(since).toISOString()}`
+}
+
+function nameOf(gone: string): string {
+  return `instead of ${gone}`.slice(0, 120)
 }
 
 /** One for all of them; found again by its name where this was interrupted before it was written down. */
@@ -174,7 +193,7 @@ async function replacement(context: Context, { gone, rotation }: Everywhere, alg
   const [named, ...more] = rotation.keys
   if (more.length > 0) throw usage('--all-with-key puts one key in the place of the other', 'name one with --key')
   if (named !== undefined) return (await keystore.find(named)).id
-  const name = `instead of ${gone}`.slice(0, 120)
+  const name = nameOf(gone)
   const made = (await keystore.list()).find((key) => key.name === name)
   return (made ?? (await keystore.generate({ algorithm, name, encrypted: rotation.encrypted }))).id
 }
@@ -322,8 +341,7 @@ async function told(context: Context, wish: Everywhere, { campaign, names, done,
     }),
   }
   if (failure === undefined) {
-    if (campaign === undefined && open.length === 0)
-      context.terminal.warn(`no repository had ${wish.gone} to give up; if it was to leave one, look at its id`)
+    if (campaign === undefined) await sayNothingLeft(context, wish, open.length > 0)
     return { lines: [`${wish.gone} is listed in none of ${names.length} repositories${key}`], document }
   }
   if (!context.settings.json) {
@@ -336,6 +354,17 @@ async function told(context: Context, wish: Everywhere, { campaign, names, done,
     document: { ...document, error: { code, message, hint: hint ?? null, detail } },
     exit: exitOf(undone),
   }
+}
+
+async function sayNothingLeft(
+  context: Context,
+  { gone, pattern, rotation: { since } }: Everywhere,
+  isKnown: boolean,
+): Promise<void> {
+  if (!isKnown) context.terminal.warn(`no repository had ${gone} to give up; if it was to leave one, look at its id`)
+  const [key] = await idsNamed(context, nameOf(gone))
+  if (key === undefined || since === undefined) return
+  context.terminal.hint(`if it left with another time: ${againFrom(pattern.text, key, since)}`)
 }
 
 function sumOf(counts: ReadonlyMap<RoleName, number>): number {

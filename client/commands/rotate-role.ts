@@ -121,9 +121,9 @@ function incidentLog(
       stolen: leaving(before, after).map(({ id }) => id),
       keys: after.keys.map(({ id }) => id),
       doubts: [
-        ...withOutcomes(found.doubts, decide),
+        ...withOutcomes(found.doubts, decide).filter((each) => !isOut(each, open)),
         // They are out of every file by now: to decide on them is another publish.
-        ...open.filter((each) => !has(found?.doubts, each)).map((each) => ({ ...each, outcome: undefined })),
+        ...carriedInto(found.doubts, open).map((each) => ({ ...each, outcome: undefined })),
       ],
     }
   return {
@@ -162,8 +162,20 @@ function isInForce(incident: Incident, keys: NewKeys['keys']): boolean {
   )
 }
 
-function has(doubts: readonly Doubt[] | undefined, doubt: Doubt): boolean {
-  return doubts?.some((each) => labelOf(each) === labelOf(doubt)) === true
+/** A tag that an incident before this one took out, and that nobody signed since. */
+function isOut(doubt: Doubt, open: readonly Doubt[]): boolean {
+  return doubt.kind === 'tag' && doubt.now === undefined && open.some((each) => labelOf(each) === labelOf(doubt))
+}
+
+/** Looked at from another moment it may have meant something else before; what it meant since is what it was found as. */
+function carriedInto(found: readonly Doubt[], open: readonly Doubt[]): readonly Doubt[] {
+  const again = new Map(found.map((doubt) => [labelOf(doubt), doubt]))
+  return open.flatMap((doubt) => {
+    const other = again.get(labelOf(doubt))
+    if (other === undefined) return [doubt]
+    if (doubt.kind !== 'tag' || other.kind !== 'tag' || !isOut(other, open)) return []
+    return [{ ...doubt, before: other.before }]
+  })
 }
 
 /** An incident of this role whose keys are those in force: it was dealt with, and may have left things to decide. */

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { openIncidentLab, succeeds } from '../../support/incident-lab.ts'
+import { digestOf, openIncidentLab, succeeds } from '../../support/incident-lab.ts'
 import type { Person } from '../../support/incident-lab.ts'
 import { rotateMany } from './many-repositories.ts'
 
@@ -145,6 +145,54 @@ await t.test('what many repositories left undecided is decided by the same comma
   t.match(await outcome('--keep', 'all'), [0, { rotated: [], undecided: [] }])
   for (const { repository } of waits) t.match(await succeeds(owner, ['list', repository]), /^1\.0 /m)
   t.match(await outcome(), [0, { rotated: [], undecided: [] }, /no repository had ci to give up/])
+})
+
+await t.test('a time that was wrong is mended by rotating the key that took the place of the leaked one', async (t) => {
+  const lab = await openIncidentLab(t)
+  const owner = await lab.person()
+  const leaked = await make(owner, 'ci')
+  const foreign = await make(owner, 'foreign')
+  const named = (name: string) => `registry.example.com/team/${name}`
+  await succeeds(owner, ['init', named('one'), '--no-passphrase', '--targets-key', leaked])
+  await succeeds(owner, ['init', named('two'), '--root-key', foreign, '--targets-key', leaked])
+  const [pem, file] = [join(owner.home, 'foreign.pem'), join(owner.home, 'names')]
+  await writeFile(pem, await succeeds(owner, ['key', 'export', foreign, '--private', '--no-passphrase']))
+  await succeeds(owner, ['key', 'remove', foreign, '--yes'])
+  const moment = () => new Date((lab.clock.now += 60_000)).toISOString()
+  const signs = async (tags: Readonly<Record<string, string>>) => {
+    lab.clock.now += 60_000
+    await owner.sign(tags, { repository: named('one') })
+  }
+  await signs({ early: 'good', late: 'good' })
+  const stolenAt = moment()
+  await signs({ early: 'evil' })
+  const tooLate = moment()
+  await signs({ late: 'evil' })
+  moment()
+  const rotate = (key: string) => ['rotate', 'registry.example.com/**', '--all-with-key', key, '--compromised']
+  const begun = await owner.run([...rotate('ci'), '--since', tooLate, '--no-passphrase', '--json'])
+  t.match([begun.code, JSON.parse(begun.stdout)], [1, { rotated: [{ undecided: 1 }], notDone: { length: 1 } }])
+  const later = await owner.run([...rotate('ci'), '--since', '0m'])
+  t.match(later.stderr, /warning: this goes on as it began/)
+
+  const wrong = await owner.run([...rotate('ci'), '--since', stolenAt])
+  t.match(
+    [wrong.code, wrong.stderr],
+    [2, /this began with --since .*\n.*hint: leave --since out to go on; then .* --since/],
+  )
+  await succeeds(owner, ['key', 'import', pem, '--no-passphrase'])
+  await succeeds(owner, rotate('ci'))
+  const done = await owner.run([...rotate('ci'), '--since', stolenAt])
+  const [, again = ''] = /hint: .*--all-with-key ([0-9a-f]{16}) --compromised --since/.exec(done.stderr) ?? []
+  await writeFile(file, `${named('one')}\n${named('two')}\n`)
+  const mended = [...rotate(again), '--since', stolenAt, '--no-passphrase', '--repositories', file, '--json']
+  t.match(JSON.parse(await succeeds(owner, mended)), { rotated: [{ undecided: 2 }, { undecided: 0 }] })
+  t.equal(await succeeds(owner, ['list', named('one')]), '', 'both are out')
+  const decide = ['rotate', named('one'), 'targets', '--compromised', '--restore', 'early', '--keep', 'late', '--json']
+  t.match(JSON.parse(await succeeds(owner, decide)), { undecided: 0, rotated: false })
+  const listed = await succeeds(owner, ['list', named('one')])
+  t.match(listed, new RegExp(`early +${digestOf('good')}`), 'what it meant before the first theft')
+  t.match(listed, new RegExp(`late +${digestOf('evil')}`), 'what it was found to mean, though it was out in between')
 })
 
 async function make(person: Person, name: string): Promise<string> {
