@@ -11,7 +11,7 @@ import type { ExitCode, Failure } from '../exit.ts'
 import { readUserFile } from '../files.ts'
 import { campaignId, dropCampaign, readCampaign, writeCampaign } from '../publish/campaign.ts'
 import type { Campaign } from '../publish/campaign.ts'
-import { isPublishError } from '../publish/errors.ts'
+import { isPublishError, PublishError } from '../publish/errors.ts'
 import { undecided } from '../publish/incident.ts'
 import { keystoreIdOf } from '../publish/keyring.ts'
 import { allRoles } from '../publish/standing.ts'
@@ -241,7 +241,7 @@ async function leave(context: Context, wish: Everywhere, running: Running, repos
     if (listing === undefined) break
     refuseOther(repository, listing.role)
     const key = await running.keyFor(listing.key)
-    const { incident } = await rotateRole(context, {
+    const { incident, pending } = await rotateRole(context, {
       ...wish.rotation,
       repository,
       role: listing.role,
@@ -249,6 +249,8 @@ async function leave(context: Context, wish: Everywhere, running: Running, repos
       gone: [listing.key.id],
       since: running()?.since,
     })
+    if (pending !== undefined)
+      throw new PublishError('APPROVAL_PENDING', { repository, proposal: pending.id, roles: pending.roles })
     if (incident !== undefined) open.set(listing.role, undecided(incident).length)
     roles.push(listing.role)
   }

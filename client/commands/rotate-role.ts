@@ -1,16 +1,19 @@
 /** One role of one repository gets new keys. */
-import { listedRoles, roleName } from '../../tuf/index.ts'
+import { listedRoles, roleName, ROOT } from '../../tuf/index.ts'
 import type { Authority, Codec, RoleName, TopRole } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { planDeciding } from '../publish/deciding.ts'
 import { keyringOf, openDesk } from '../publish/desk.ts'
 import { doubtsIn, labelOf } from '../publish/doubts.ts'
 import type { Doubt, Doubts } from '../publish/doubts.ts'
+import type { Pending } from '../proposals/propose.ts'
+import { customsOf } from '../publish/customs.ts'
 import type { Plan } from '../publish/edit.ts'
 import { readIncident, undecided, writeIncident } from '../publish/incident.ts'
 import type { Incident } from '../publish/incident.ts'
 import { rootsBefore } from '../publish/older-roots.ts'
 import { publish } from '../publish/publish.ts'
+import { publishOrPropose } from '../publish/publish-or-propose.ts'
 import type { Desk } from '../publish/publish.ts'
 import { keysInForce, leaving, planDelegatedRotation, planTopRotation, replacerOf } from '../publish/rotating.ts'
 import type { NewKeys, Sift } from '../publish/rotating.ts'
@@ -33,6 +36,8 @@ export type Rotated = {
   readonly roles: readonly RoleName[]
   /** What may be a thief's work, with what is decided of it; undefined where nobody said since when. */
   readonly incident: Incident | undefined
+  /** Where others sign as well that a delegated role has other keys: nothing is in force yet. */
+  readonly pending: Pending | undefined
 }
 
 /** The new keys are there before anything is published, and found again where this was interrupted. */
@@ -40,7 +45,7 @@ export async function rotateRole(context: Context, rotation: Rotation): Promise<
   const { repository, role } = rotation
   const standing = await (await context.repository(repository)).refreshToPublish(context.signal)
   const before = await keysInForce(standing, repository, role)
-  await refuseUnable(context, await replacerOf(standing, repository, role))
+  await refuseUnable(context, standing, await replacerOf(standing, repository, role))
   const wanted = await wantedKeys(context, standing, rotation, before)
   const after = wanted.get(role) ?? before
   const desk = await openDesk(context, repository)
@@ -49,10 +54,13 @@ export async function rotateRole(context: Context, rotation: Rotation): Promise<
     const alsoBy = await rootsBefore(context, standing, repository, rotation.legacy)
     const making = { clock: context.clock, sift: log.sift, alsoBy }
     const tops = topRolesOf(wanted)
-    const plan =
-      tops === undefined ? planDelegatedRotation(repository, role, after, making) : planTopRotation(tops, making)
-    sayUnsigned(context.terminal, (await publish(desk, log.recording(plan))).unsigned)
-    return { codec: standing.codec, standing, before, after, roles: [...wanted.keys()], incident: log.incident() }
+    const { unsigned, pending } =
+      tops === undefined
+        ? await publishOrPropose(desk, log.recording(planDelegatedRotation(repository, role, after, making)))
+        : { ...(await publish(desk, log.recording(planTopRotation(tops, making)))), pending: undefined }
+    sayUnsigned(context.terminal, unsigned)
+    const roles = [...wanted.keys()]
+    return { codec: standing.codec, standing, before, after, roles, incident: log.incident(), pending }
   } finally {
     desk.close()
   }
@@ -90,10 +98,14 @@ export function topRole(role: RoleName): TopRole | undefined {
   return (['root', 'targets', 'snapshot', 'timestamp'] as const).find((top) => role === roleName(top))
 }
 
-/** Said before a key is made: one that nothing names would be left on this machine. */
-async function refuseUnable(context: Context, authority: Authority): Promise<void> {
+/**
+ * Said before a key is made: one that nothing names would be left on this machine. What others sign as well waits for them
+ * on the server, unless it is a root.
+ */
+async function refuseUnable(context: Context, { codec }: Standing, authority: Authority): Promise<void> {
   const keyring = await keyringOf(context, [])
-  keyring.refuseUnable(authority)
+  const mayWait = authority.name !== ROOT && customsOf(codec).proposes && keyring.canHelp(authority)
+  if (!mayWait) keyring.refuseUnable(authority)
   keyring.close()
 }
 

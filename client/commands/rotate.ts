@@ -4,6 +4,7 @@ import type { Context } from '../context.ts'
 import { failureOf } from '../exit.ts'
 import { failureDocument, tellFailure } from '../failure-text.ts'
 import { isPublishError, PublishError } from '../publish/errors.ts'
+import type { Pending } from '../proposals/propose.ts'
 import { impactOf, sightingsOf } from '../publish/impact.ts'
 import type { Impact } from '../publish/impact.ts'
 import { undecided } from '../publish/incident.ts'
@@ -23,6 +24,7 @@ import type { Decisions } from './decisions.ts'
 import { CommandError, usage } from './errors.ts'
 import { impactDocument, sayImpact } from './impact-words.ts'
 import { shortId } from './key-document.ts'
+import { withPending } from './pending.ts'
 import { pinCommand } from './pin-command.ts'
 import { givenDelegation } from './role-names.ts'
 import { repinning } from './root-lost.ts'
@@ -32,7 +34,7 @@ import { decideIncident, openIncident, rotateRole, topRole } from './rotate-role
 import type { Rotated } from './rotate-role.ts'
 import { leavingKeys } from './rotation-keys.ts'
 import type { Rotation } from './rotation-keys.ts'
-import { doubtDocument, removedTags, sayUndecided } from './rotation-words.ts'
+import { doubtDocument, removedTags, sayDoubts, sayUndecided } from './rotation-words.ts'
 
 export const rotateCommand = defineCommand({
   operands: {
@@ -128,6 +130,8 @@ async function rotateHere(context: Context, rotation: Rotation, decisions: Decis
   const { repository, role, compromised } = rotation
   const open = await waiting(context, rotation, decisions)
   if (open !== undefined) return await decide(context, open, decisions)
+  if (decisions.given && rotation.since === undefined)
+    throw usage(`nothing of ${role} waits for a decision`, 'say since when its key was stolen: --since TIME')
   try {
     return await rotate(context, rotation, decisions)
   } catch (error) {
@@ -190,12 +194,13 @@ async function rotate(context: Context, rotation: Rotation, decisions: Decisions
   const { repository, role, compromised } = rotation
   const { terminal } = context
   const rotated = await rotateRole(context, rotation)
-  const seen = compromised ? await sightingsOf(await context.api(repository)) : undefined
   const { before, after, incident } = rotated
   if (incident !== undefined) {
     warnUnknown(terminal, decisions, incident.doubts)
-    sayUndecided(terminal, incident)
+    if (rotated.pending === undefined) sayUndecided(terminal, incident)
   }
+  if (rotated.pending !== undefined) return waitsForOthers(context, rotation, rotated.pending, rotated)
+  const seen = compromised ? await sightingsOf(await context.api(repository)) : undefined
   await sayLeaving(context, rotated)
   const holdsTags = topRole(role) === undefined || role === TARGETS
   if (compromised && incident === undefined && holdsTags) sayWhatToLookAt(context, repository, role)
@@ -229,6 +234,27 @@ async function rotate(context: Context, rotation: Rotation, decisions: Decisions
       command: command[0] ?? null,
     },
   }
+}
+
+/** What is decided now is in what the others are shown; the rest is decided once they signed. */
+function waitsForOthers(
+  context: Context,
+  { repository, role }: Rotation,
+  pending: Pending,
+  { after, incident }: Rotated,
+): Answer {
+  if (incident !== undefined) sayDoubts(context.terminal, incident)
+  const document = {
+    repository,
+    role,
+    keys: after.keys.map(({ id }) => id),
+    threshold: after.threshold,
+    rotated: false,
+    removed: incident === undefined ? [] : removedTags(incident),
+    undecided: incident === undefined ? 0 : undecided(incident).length,
+    changed: incident?.doubts.map(doubtDocument) ?? [],
+  }
+  return withPending(context, false, [{ repository, pending }], { lines: [], document })
 }
 
 /** Whoever does not say which of the keys were stolen has to reckon with all that leave. */

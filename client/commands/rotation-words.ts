@@ -10,14 +10,20 @@ import { shortId } from './key-document.ts'
 
 /** One line for each thing that nobody has decided on, and the command that decides. */
 export function sayUndecided(terminal: Terminal, incident: Incident): void {
-  const open = undecided(incident)
-  for (const doubt of open) terminal.warn(`${stateOf(doubt)} until you decide: ${labelOf(doubt)} ${changeOf(doubt)}`)
+  const open = sayDoubts(terminal, incident)
   if (open.length === 0) return
   const { repository, role } = incident
   const [first] = open.map(labelOf)
   terminal.hint(
     `tagseal rotate ${repository} ${role} --compromised --keep ${first}, --restore ${first} (as it was before, by the record of the server) or --drop ${first}; "all" stands for all of them`,
   )
+}
+
+/** One line for each of those that nobody has decided on. */
+export function sayDoubts({ warn }: Pick<Terminal, 'warn'>, incident: Incident): readonly Doubt[] {
+  const open = undecided(incident)
+  for (const doubt of open) warn(`${stateOf(doubt)} until you decide: ${labelOf(doubt)} ${changeOf(doubt)}`)
+  return open
 }
 
 /** By what the server remembers: nobody signed when, and by whom. */

@@ -153,10 +153,7 @@ function lostHint({
   repository = 'REPO',
 }: PublishFailures['NO_SIGNING_KEY']): readonly string[] {
   if (replacing !== undefined && need > 1) {
-    const change = (verb: string, key: string) => `tagseal delegation ${verb} ${repository} ${replacing} --key ${key}`
-    return [
-      `where the others are elsewhere, two changes that they approve: ${change('add', 'NEW')}, then ${change('remove', 'OLD')}`,
-    ]
+    return [`whoever has one of them begins it, and the others approve: tagseal rotate ${repository} ${replacing}`]
   }
   const by = role === 'targets' ? 'with the root keys' : 'with the keys of whoever delegates to it'
   if (role !== 'root') return [`if it is lost: tagseal rotate ${repository} ${role}, ${by}`]
