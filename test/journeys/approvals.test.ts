@@ -212,10 +212,29 @@ await t.test('a role of two people below targets', { skip }, async (t) => {
     await ok(alice.run(['approve', repository, pendingIn(ran), '--yes']))
     t.equal(await digestFor(town, 's-1'), 'TAG_NOT_SIGNED')
   })
-  await t.test('a rotation is never left pending by the way', async (t) => {
-    const ran = await alice.run(['rotate', repository, 'releases', '--no-passphrase', '--key', 'mine'])
-    t.same([ran.code, codeOf(ran)], [1, 'NO_SIGNING_KEY'])
-    t.match(ran.stderr, `tagseal delegation add ${repository} releases --key NEW, then tagseal delegation remove`)
+  await t.test('a role gets other keys only with the others, too', async (t) => {
+    const rotate = ['rotate', repository, 'releases', '--no-passphrase']
+    const ran = await alice.run([...rotate, '--lost', bob.key, '--json'])
+    t.match(
+      [ran.code, documentOf(ran)],
+      [
+        1,
+        {
+          rotated: false,
+          pending: [
+            {
+              roles: [
+                { role: 'targets', have: 1 },
+                { role: 'releases', have: 1 },
+              ],
+            },
+          ],
+        },
+      ],
+    )
+    await ok(alice.run(['approve', repository, pendingIn(ran), '--withdraw']))
+    const few = await alice.run([...rotate, '--key', 'mine'])
+    t.same([few.code, codeOf(few)], [2, 'USAGE'], 'fewer keys than the role needs are no keys for it')
   })
   await t.test('is taken away the same way', async (t) => {
     const ran = await carol.run(['delegation', 'remove', repository, 'releases', '--json'])

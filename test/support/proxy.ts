@@ -13,6 +13,8 @@ export type Proxy = {
   before: (request: IncomingMessage) => Promise<void> | void
   /** Whether the answer is dropped, together with its connection, after the server has given it. */
   drop: (request: IncomingMessage) => boolean
+  /** What is answered instead. */
+  alter: (bytes: Buffer, request: IncomingMessage) => Buffer
   readonly close: () => Promise<void>
 }
 
@@ -24,8 +26,10 @@ export async function startProxy(target: string): Promise<Proxy> {
       const body = await collect(request)
       await proxy.before(request)
       const { answer, bytes } = await exchange(target, request, body)
+      const altered = proxy.alter(bytes, request)
+      const headers = altered === bytes ? answer.headers : { ...answer.headers, 'content-length': altered.length }
       if (proxy.drop(request)) request.socket.destroy()
-      else response.writeHead(answer.statusCode ?? 502, answer.headers).end(bytes)
+      else response.writeHead(answer.statusCode ?? 502, headers).end(altered)
     }
     forward().catch(() => request.socket.destroy())
   })
@@ -37,6 +41,7 @@ export async function startProxy(target: string): Promise<Proxy> {
     seen,
     before: () => {},
     drop: () => false,
+    alter: (bytes) => bytes,
     close: async () => {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))

@@ -27,6 +27,7 @@ import {
 import type { DelegatedRole, Delegations, PublicKey, RoleName, TargetFile, Targets } from '../../../tuf/index.ts'
 import { digestOf, founded, REPOSITORY, steal, succeeds, verdictOn } from '../../support/incident-lab.ts'
 import type { Founded, Person } from '../../support/incident-lab.ts'
+import { startProxy } from '../../support/proxy.ts'
 
 const GOOD = digestOf('good')
 const EVIL = digestOf('evil')
@@ -198,6 +199,32 @@ await t.test('another order is told in words, and is kept where its owner says s
   t.same(await delegated(lab), ['dev', 'first'])
   t.match(await succeeds(lab.owner, [...rotate, '--keep', 'all']), /0 undecided/)
 })
+
+await t.test('a server that keeps neither order nor what is beside a digest is read, and that is said', async (t) => {
+  const scene = await robbed(t, { prepare: (lab) => twoTeams(lab) })
+  const { lab, thief, since } = scene
+  await reordered(scene, [(list) => ({ ...list, roles: list.roles.toReversed() })])
+  await thief.sign({ a: 'evil' }, { role: TARGETS })
+  const proxy = await startProxy(lab.url)
+  t.teardown(proxy.close)
+  proxy.alter = (bytes, { url = '' }) =>
+    /\/_changes|\/history/.test(url) ? Buffer.from(JSON.stringify(asBefore(JSON.parse(bytes.toString())))) : bytes
+  const rotate = ['rotate', REPOSITORY, 'targets', '--compromised', '--since', since, '--no-passphrase', '--json']
+  const ran = await lab.owner.run([...rotate, '--server', proxy.url])
+  t.match(JSON.parse(ran.stdout), { changed: [{ tag: 'a', before: GOOD, now: EVIL }] })
+  t.match(
+    ran.stderr,
+    `warning: the server does not say in which order roles were asked: tagseal delegation list ${REPOSITORY}`,
+  )
+})
+
+/** The same answer by a server that does not know these members. */
+function asBefore(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(asBefore)
+  if (typeof value !== 'object' || value === null) return value
+  const left = Object.entries(value).filter(([name]) => name !== 'orders' && name !== 'besides')
+  return Object.fromEntries(left.map(([name, each]) => [name, asBefore(each)]))
+}
 
 type Scene = {
   readonly lab: Founded
