@@ -25,10 +25,11 @@ export async function listPending(
     })
   const shown = everything ? all : all.filter(isOurs)
   if (shown.length < all.length) {
-    const stale = all.filter((each) => each.stale).length
-    note(
-      `not shown: ${all.length - shown.length}, of which ${stale} stale, that wait for no key of this machine: tagseal approve ${repository} --list`,
-    )
+    const hidden = all.filter((each) => !shown.includes(each))
+    const stale = hidden.filter((each) => each.stale).length
+    const wait = hidden.length === 1 ? '1 more waits' : `${hidden.length} more wait`
+    const are = stale === 0 ? '' : ` (${stale} stale)`
+    note(`${wait} for keys that are elsewhere${are}: tagseal approve ${repository} --list`)
   }
   const rows = shown.map(({ id, files, by, expiresAt, stale }) => [
     id,

@@ -107,18 +107,27 @@ function show({ context, yes }: Asking, standing: Standing, reviewed: Reviewed):
   for (const line of reviewText(reviewed, standing, clock())) say(line)
 }
 
-function undecided({ context }: Asking, reviewed: Reviewed): Answer {
+function undecided({ context, desk }: Asking, reviewed: Reviewed): Answer {
   const { repository, pending } = reviewed
-  if (!context.settings.json) context.terminal.hint(`to sign it: tagseal approve ${repository} ${pending.id} --yes`)
+  const command = `tagseal approve ${repository} ${pending.id} --yes`
+  const next = isForOthers(desk, reviewed) ? 'no key here counts for it; whoever has one that does: ' : 'to sign it: '
+  if (!context.settings.json) context.terminal.hint(`${next}${command}`)
   return { lines: [], document: { ...reviewDocument(reviewed), signed: false, published: false } }
 }
 
 /** Where this machine could sign before and has, it may still publish what others completed. */
-function refuseStranger({ keyring }: Desk, reviewed: Reviewed): void {
-  if (isComplete(reviewed)) return
-  const open = reviewed.files.filter(({ authority }) => !keyring.canHelp(authority))
-  const [first] = open
-  if (first !== undefined && open.length === reviewed.files.length) keyring.refuseUnable(first.authority)
+function refuseStranger(desk: Desk, reviewed: Reviewed): void {
+  const [first] = filesOfOthers(desk, reviewed)
+  if (first !== undefined && isForOthers(desk, reviewed)) desk.keyring.refuseUnable(first.authority)
+}
+
+/** No key of this machine counts for any file of it, and signatures are missing. */
+function isForOthers(desk: Desk, reviewed: Reviewed): boolean {
+  return !isComplete(reviewed) && filesOfOthers(desk, reviewed).length === reviewed.files.length
+}
+
+function filesOfOthers({ keyring }: Desk, { files }: Reviewed): Reviewed['files'] {
+  return files.filter(({ authority }) => !keyring.canHelp(authority))
 }
 
 async function settledAnswer({ desk, repo }: Asking, reviewed: Reviewed, settled: Settled): Promise<Answer> {

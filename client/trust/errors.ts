@@ -89,7 +89,9 @@ const HINT: Hints = {
       ? `pin this one repository by its root file: tagseal trust add ${d.repository} --root FILE`
       : 'somebody serves one repository for another; do not use the image',
   CLOCK_WENT_BACK: () => 'set the clock of this machine, then try again',
-  CACHE_UNUSABLE: () => 'make the folder writable, or name another one with --home DIR',
+  CACHE_UNUSABLE: () =>
+    'make the folder writable: what was seen is remembered there, so that nothing older passes; --home DIR names another, ' +
+    'with keys and pins of its own',
   CONFIG_UNUSABLE: () => 'mend what keeps it from being read and written, or name another folder with --home DIR',
   CACHE_LOCKED: (d) => `end that process, or remove ${d.path} if it runs no more`,
   NO_TRUST_DATA: (d) =>
