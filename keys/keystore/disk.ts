@@ -79,6 +79,17 @@ export async function readSmallFile(
   }
 }
 
+/**
+ * A secret in a file that somebody else put there. Orchestrators mount secrets as links, owned by root and readable for
+ * the service's group: that is allowed; what everybody may read or a group may change is not. Throws KEY_PERMISSIONS.
+ */
+export async function readNamedSecret(path: string, limit: number): Promise<Uint8Array | undefined> {
+  const found = await readSmallFile(path, limit)
+  if (found === undefined || (found.mode & 0o037) === 0) return found?.bytes
+  found.bytes.fill(0)
+  throw loose(path, 'may be read by everybody or changed by a group', `chmod 400 ${quoted(path)}`)
+}
+
 function readUpTo(file: number, limit: number, path: string): Uint8Array {
   const buffer = new Uint8Array(limit + 1)
   let length = 0

@@ -3,7 +3,7 @@ import { fromBase64, fromHex } from '../bytes.ts'
 import { KeyError } from '../errors.ts'
 import { KEK_LENGTH, Kek } from '../kek.ts'
 import { randomBytes } from '../random.ts'
-import { loose, makeFolder, quoted, readPrivateFile, readSmallFile, writeNewFile } from './disk.ts'
+import { makeFolder, readNamedSecret, readPrivateFile, readSmallFile, writeNewFile } from './disk.ts'
 
 export type KekOptions = {
   /** A file named by its owner. */
@@ -41,16 +41,10 @@ export async function makeKekFile(path: string): Promise<Kek> {
   return new Kek(bytes, path)
 }
 
-/**
- * A file that somebody else put there. Orchestrators mount secrets as links, owned by root and readable for the
- * service's group: that is allowed; what everybody may read or a group may change is not.
- */
 async function fromNamedFile(path: string): Promise<Kek> {
-  const found = await readSmallFile(path, MAX_KEK)
-  if (found === undefined) throw new KeyError('KEK_MISSING', { looked: path })
-  if ((found.mode & 0o037) === 0) return decode(found.bytes, path)
-  found.bytes.fill(0)
-  throw loose(path, 'may be read by everybody or changed by a group', `chmod 400 ${quoted(path)}`)
+  const bytes = await readNamedSecret(path, MAX_KEK)
+  if (bytes === undefined) throw new KeyError('KEK_MISSING', { looked: path })
+  return decode(bytes, path)
 }
 
 /** systemd sets the modes of its credentials, which are 0400 or 0440 and on a file system of their own. */
