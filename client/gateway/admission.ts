@@ -26,7 +26,13 @@ export type Admission = {
   readonly tags: (ask: Ask) => Promise<readonly string[]>
   /** Whether a digest would be admitted, by what is known already. */
   readonly isAdmitted: (ask: Ask, digest: string) => Promise<boolean>
+  /** The tags that mean a manifest now, or an index that leads to it. Throws DIGEST_NOT_SIGNED where there are none. */
+  readonly tagsTo: (ask: Ask, digest: string) => Promise<readonly string[]>
+  /** Which tags lead to which manifests, by what is known already; nobody judged them. The same list while that is so. */
+  readonly leads: (ask: Ask) => Promise<readonly Lead[]>
 }
+
+export type Lead = { readonly tag: string; readonly digest: string }
 
 export type Admitted = { readonly manifest: Opened; readonly verdict: Verdict }
 
@@ -38,6 +44,7 @@ type Known = {
   /** By digest: when the way down from it may be looked for again, on the clock that nobody sets. */
   readonly walked: Map<string, number>
   walking: Promise<void> | undefined
+  leads: { readonly state: string; readonly list: readonly Lead[] } | undefined
 }
 
 export type AdmissionOptions = {
@@ -53,6 +60,9 @@ const MOST_PARTS = 250_000
 const MOST_WALKED = 1024
 const WALK_AGAIN_MS = 30_000
 const DEEPEST = 4
+/** Of one manifest: each of them is one more signature for engines to fetch. The one that was asked for last is among them. */
+const MOST_TAGS = 128
+const MOST_LEADS = 4096
 
 export function openAdmission({ verdicts, manifests, upstreams, monotonic }: AdmissionOptions): Admission {
   const repositories = new Map<string, Known>()
@@ -65,6 +75,7 @@ export function openAdmission({ verdicts, manifests, upstreams, monotonic }: Adm
       collected: undefined,
       walked: new Map(),
       walking: undefined,
+      leads: undefined,
     }
     repositories.delete(name)
     repositories.set(name, known)
@@ -231,6 +242,47 @@ export function openAdmission({ verdicts, manifests, upstreams, monotonic }: Adm
       const known = knownOf(ask)
       return (await admitted(ask, known, digest)) !== undefined || (await isTop(ask, known, digest))
     },
+    async tagsTo(ask, digest) {
+      refuseByRule(ask)
+      const { name } = ask.repository
+      const standing = await verdicts.standing(name)
+      const part = standing && (await demand(ask, digest))
+      const tags = part?.manifest === true ? await tagsOver(ask, standing, part) : []
+      if (tags.length === 0) throw new VerdictError('DIGEST_NOT_SIGNED', { repository: name, digest })
+      return tags
+    },
+    async leads(ask) {
+      refuseByRule(ask)
+      const standing = await verdicts.standing(ask.repository.name)
+      if (standing === undefined) return []
+      const known = knownOf(ask)
+      const state = `${stateOf(standing.view)} ${known.shelf.size()}`
+      if (known.leads?.state !== state) {
+        const { byDigest } = await digestsOf(known, standing)
+        known.leads = { state, list: [...leadsIn(known.shelf, byDigest)] }
+      }
+      return known.leads.list
+    },
+  }
+
+  /** What a digest was signed for once does not count here, whatever the rule says: it is no tag's now. */
+  async function tagsOver(
+    ask: Ask,
+    standing: Standing | undefined,
+    { digest, tops }: Part,
+  ): Promise<readonly string[]> {
+    if (standing === undefined) return []
+    const known = knownOf(ask)
+    const { byDigest } = await digestsOf(known, standing)
+    const found = new Set<string>()
+    for (const top of new Set([digest, ...tops])) {
+      const hint = known.hints.get(top)
+      for (const tag of [...(hint === undefined ? [] : [hint]), ...(byDigest.get(top)?.tags ?? [])]) {
+        if (found.size === MOST_TAGS) break
+        if (await tagMeans(verdicts, { name: ask.repository.name, tag }, top)) found.add(tag)
+      }
+    }
+    return [...found].toSorted(byBytes)
   }
 
   async function signedTags(ask: Ask): Promise<readonly string[]> {
@@ -248,6 +300,19 @@ export function openAdmission({ verdicts, manifests, upstreams, monotonic }: Adm
     } catch (error) {
       if (failureOf(error).exit !== 1) throw error
       return false
+    }
+  }
+}
+
+function* leadsIn(shelf: Shelf, byDigest: SignedDigests['byDigest']): Generator<Lead, void, undefined> {
+  let left = MOST_LEADS
+  for (const { digest, manifest, tops } of shelf.parts()) {
+    if (!manifest) continue
+    for (const top of tops) {
+      for (const tag of byDigest.get(top)?.tags ?? []) {
+        if (left-- === 0) return
+        yield { tag, digest }
+      }
     }
   }
 }

@@ -1,11 +1,13 @@
 /** Requests in, answers out: a registry that only reads, and only gives out what it admits. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Signer } from '../../keys/signer.ts'
 import { isJsonObject, member } from '../../tuf/model/json.ts'
 import type { Json } from '../../tuf/model/json.ts'
 import type { FilePolicy } from '../policy/policy.ts'
 import { OCI_INDEX } from '../registry/media-types.ts'
 import { openAdmission } from './admission.ts'
 import type { Ask } from './admission.ts'
+import { openBridge } from './bridge.ts'
 import { openBlobs, writeHead } from './blobs.ts'
 import type { Clients } from './clients.ts'
 import { GatewayError, isGatewayError } from './errors.ts'
@@ -15,6 +17,7 @@ import type { GatewayMetrics } from './metrics.ts'
 import { bodyOf, refusalOf } from './refusal.ts'
 import { readRequest } from './request.ts'
 import type { Asked } from './request.ts'
+import type { Part } from './shelf.ts'
 import type { Store } from './store.ts'
 import { openUpstreams } from './upstreams.ts'
 import type { Verdict, Verdicts } from '../verdict/engine.ts'
@@ -28,6 +31,8 @@ export type GatewayOptions = {
   readonly store: Store
   readonly metrics: GatewayMetrics
   readonly clients: Clients | undefined
+  /** The keys to sign with for engines that check by themselves; with none, no engine can. */
+  readonly bridge: readonly Signer[]
   readonly monotonic: () => number
   /** One line for each verdict. */
   readonly log: (entry: Readonly<Record<string, unknown>>) => void
@@ -58,6 +63,7 @@ export function openGateway(options: GatewayOptions): Gateway {
   const manifests = openManifests(store)
   const admission = openAdmission({ verdicts, manifests, upstreams, monotonic })
   const blobs = openBlobs(store)
+  const bridge = options.bridge.length === 0 ? undefined : openBridge(options.bridge, admission)
 
   async function answer(exchange: Exchange): Promise<string> {
     const { request, response } = exchange
@@ -98,12 +104,11 @@ export function openGateway(options: GatewayOptions): Gateway {
   async function serve(exchange: Exchange, asked: InRepository, ask: Ask): Promise<void> {
     switch (asked.kind) {
       case 'manifest': {
-        const { manifest, verdict } =
-          asked.tag === undefined
-            ? { manifest: await admission.manifest(ask, asked.digest), verdict: undefined }
-            : await admission.tag(ask, asked.tag)
-        tell(exchange, asked, { manifest, verdict, rule: ask.rule.pattern })
-        sendManifest(exchange, manifest)
+        const found = await manifestFor(ask, asked)
+        tell(exchange, asked, { rule: ask.rule.pattern, ...found })
+        // Whatever stands between would go on giving out our signatures when their tags have moved on.
+        if (found.tags !== undefined) exchange.response.setHeader('cache-control', 'no-store')
+        sendManifest(exchange, found.manifest)
         return
       }
       case 'blob':
@@ -120,8 +125,29 @@ export function openGateway(options: GatewayOptions): Gateway {
     }
   }
 
+  async function manifestFor(ask: Ask, { tag, digest }: Asked & { readonly kind: 'manifest' }): Promise<Found> {
+    if (tag === undefined) return { manifest: await admission.manifest(ask, digest) }
+    return (await bridge?.attachment(ask, tag)) ?? (await admission.tag(ask, tag))
+  }
+
+  async function blobFor(ask: Ask, digest: string): Promise<Part | Uint8Array> {
+    const made = bridge?.part(ask, digest)
+    if (made !== undefined) return made
+    try {
+      return await admission.blob(ask, digest)
+    } catch (error) {
+      if (bridge === undefined) throw error
+      return await bridge.partOfOthers(ask, digest, error)
+    }
+  }
+
   async function sendBlob({ request, response, isHead }: Exchange, ask: Ask, digest: string): Promise<void> {
-    const blob = await admission.blob(ask, digest)
+    const blob = await blobFor(ask, digest)
+    if (blob instanceof Uint8Array) {
+      writeHead(response, { digest, size: blob.length }, undefined)
+      response.end(isHead ? undefined : blob)
+      return
+    }
     if (isHead) {
       writeHead(response, blob, undefined)
       response.end()
@@ -187,12 +213,18 @@ export function openGateway(options: GatewayOptions): Gateway {
   }
 }
 
-type Outcome =
-  | { readonly error: unknown }
-  | { readonly manifest: Opened; readonly verdict: Verdict | undefined; readonly rule: string }
+type Found = {
+  readonly manifest: Opened
+  /** Of a tag. */
+  readonly verdict?: Verdict
+  /** What a manifest was said to be, by a key of this gateway. */
+  readonly tags?: readonly string[]
+}
+type Outcome = { readonly error: unknown } | (Found & { readonly rule: string })
 
-function evidenceOf({ manifest, verdict, rule }: Exclude<Outcome, { readonly error: unknown }>): object {
+function evidenceOf({ manifest, verdict, rule, tags }: Exclude<Outcome, { readonly error: unknown }>): object {
   const found = { digest: manifest.digest, rule }
+  if (tags !== undefined) return { ...found, by: 'bridge', tags }
   if (verdict?.kind !== 'signed') return { ...found, by: verdict?.kind ?? 'digest' }
   return { ...found, by: 'signed', role: verdict.role, versions: verdict.versions }
 }

@@ -1,6 +1,7 @@
 /** A gateway from its settings to its end. */
 import type { RequestListener } from 'node:http'
 import { join } from 'node:path'
+import type { Signer } from '../../keys/signer.ts'
 import type { Context } from '../context.ts'
 import { failureOf } from '../exit.ts'
 import { readUserFile } from '../files.ts'
@@ -27,6 +28,8 @@ export type GatewaySettings = {
   readonly users: string | undefined
   /** Where the image verifiers of this machine are answered as well. */
   readonly agentSocket: string | undefined
+  /** The caller closes them. */
+  readonly bridge: readonly Signer[]
 }
 
 const MAX_PEM = 4 * 1024 * 1024
@@ -45,7 +48,8 @@ export async function serveGateway(context: Context, settings: GatewaySettings):
   })
   const clients = users === undefined ? undefined : readClients(await textOf(users), users)
   const { upstream, monotonic } = context
-  const gateway = openGateway({ policy, verdicts, upstream, store, metrics, clients, monotonic, log })
+  const { bridge } = settings
+  const gateway = openGateway({ policy, verdicts, upstream, store, metrics, clients, bridge, monotonic, log })
   const watch = watchFiles(policy, {
     load: settings.reload,
     also: [context.paths.trust],

@@ -19,6 +19,7 @@ export type Part = {
 export type Shelf = {
   readonly find: (digest: string) => Part | undefined
   readonly size: () => number
+  readonly parts: () => Iterable<Part>
   /** A digest that may be asked for by itself. */
   readonly addTop: (digest: string, size: number) => void
   /** What a manifest names, for every top that leads to it. Throws SIZE_MISMATCH where two say two things of one digest. */
@@ -55,6 +56,7 @@ export function openShelf(): Shelf {
   return {
     find: (digest) => parts.get(digest),
     size: () => parts.size,
+    parts: () => parts.values(),
     knows: (digest) => children.has(digest),
     addTop: (digest, size) => claim(digest, size, 'manifest', [digest]),
     learn(manifest) {

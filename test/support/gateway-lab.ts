@@ -11,6 +11,7 @@ import { openRegistry } from '../../client/registry/registry.ts'
 import { memoryCache } from '../../client/trust/memory-cache.ts'
 import { openRepository } from '../../client/trust/repository.ts'
 import { openVerdicts } from '../../client/verdict/engine.ts'
+import type { Signer } from '../../keys/signer.ts'
 import type { TargetFile } from '../../tuf/index.ts'
 import { REPOSITORY_FIELD } from '../../tuf/model/repository.ts'
 import { openLab } from './attack-lab.ts'
@@ -44,7 +45,12 @@ export type Got = {
   readonly bytes: Buffer
   readonly reason: string | undefined
 }
-export type GatewayLabOptions = { readonly rule?: string; readonly top?: string; readonly cacheBytes?: number }
+export type GatewayLabOptions = {
+  readonly rule?: string
+  readonly top?: string
+  readonly cacheBytes?: number
+  readonly bridge?: readonly Signer[]
+}
 
 export async function openGatewayLab(options: GatewayLabOptions = {}): Promise<GatewayLab> {
   const [lab, registry] = await Promise.all([
@@ -108,6 +114,7 @@ ${options.rule ?? ''}
       store,
       metrics,
       clients: undefined,
+      bridge: options.bridge ?? [],
       monotonic,
       log: (entry) => log.push({ ...entry }),
     })
