@@ -1,11 +1,15 @@
+import { readPemBlocks, writePem } from '../../keys/pem.ts'
+import { publicMaterial } from '../../keys/schemes/table.ts'
 import type { Context } from '../context.ts'
 import type { Diagnosis } from '../doctor/doctor.ts'
+import { readUserFile } from '../files.ts'
 import { parseImage } from '../registry/reference.ts'
 import { defineCommand, flag, list, text } from './declare.ts'
 import type { Answer } from './declare.ts'
 import { usage } from './errors.ts'
 import { POLICY_OPTION } from './policy-option.ts'
 
+const MAX_PEM = 32 * 1024
 const GATEWAY = 'http://127.0.0.1:5080'
 /** There for everybody, small, and signed by nobody under anybody's pins. */
 const CANARY = 'docker.io/library/hello-world:latest'
@@ -26,6 +30,10 @@ export const doctorCommand = defineCommand({
       'HOST',
       'with --write podman: what may be pulled; the registries of the policy where nothing is said',
     ),
+    'bridge-key': text(
+      'FILE',
+      'with --write podman: the public key that "tagseal gateway --print-bridge-key" printed, to check signatures by',
+    ),
     agent: text('SOCKET', 'with --write verifier: the agent to ask'),
     policy: POLICY_OPTION,
     yes: flag('with --write: write it, after showing what changes'),
@@ -43,7 +51,12 @@ export const doctorCommand = defineCommand({
     const write = input.text('write')
     if (write !== undefined) {
       if (!doctor.isPlanable(write)) throw usage(`${write} is none of docker, containerd, podman, verifier`)
-      const asked = { policy: input.text('policy'), named: input.list('registry'), agent: input.text('agent') }
+      const asked = {
+        policy: input.text('policy'),
+        named: input.list('registry'),
+        agent: input.text('agent'),
+        bridge: input.text('bridge-key'),
+      }
       const plan = { what: write, root, gateway, ...(await wishOf(context, write, asked)), yes: input.flag('yes') }
       return await doctor.writeConfiguration(context, plan)
     }
@@ -68,9 +81,10 @@ type Asked = {
   readonly policy: string | undefined
   readonly named: readonly string[]
   readonly agent: string | undefined
+  readonly bridge: string | undefined
 }
 
-async function wishOf(context: Context, write: string, { policy, named, agent }: Asked) {
+async function wishOf(context: Context, write: string, { policy, named, agent, bridge }: Asked) {
   const registries =
     named.length > 0 || write !== 'podman' ? named : [...((await context.policy(policy))?.registries ?? [])]
   if (write === 'podman' && registries.length === 0)
@@ -84,7 +98,16 @@ async function wishOf(context: Context, write: string, { policy, named, agent }:
     ...(policy === undefined ? [] : ['--policy', policy]),
     ...(agent === undefined ? [] : ['--agent', agent]),
   ]
-  return { registries, verifier }
+  if (bridge !== undefined && write !== 'podman') throw usage('--bridge-key is for podman', '--write podman')
+  return { registries, verifier, bridge: bridge === undefined ? undefined : await bridgeKeyIn(bridge) }
+}
+
+/** Of a private key nothing is written anywhere. */
+async function bridgeKeyIn(file: string): Promise<string> {
+  const [block, ...more] = readPemBlocks(Buffer.from(await readUserFile(file, MAX_PEM)).toString('latin1'), file)
+  const key = block?.label === 'PUBLIC KEY' && more.length === 0 ? publicMaterial(block.der) : undefined
+  if (key?.algorithm === 'ecdsa-p256') return writePem('PUBLIC KEY', key.spki)
+  throw usage(`${file} holds no public ECDSA P-256 key`, 'tagseal gateway --bridge-key FILE --print-bridge-key')
 }
 
 function answerOf({ engines, trials }: Diagnosis, exit: 0 | 1 | 3): Answer {

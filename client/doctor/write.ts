@@ -8,6 +8,7 @@ import { isOwnHost } from './gateway.ts'
 import type { Gateway } from './gateway.ts'
 import { hostsFileFor } from './hosts-file.ts'
 import type { Machine } from './machine.ts'
+import { ATTACHMENTS, attachmentsFile, BRIDGE_KEY, nameThrough, signedScopes } from './own-check.ts'
 import { POLICY, REGISTRIES } from './podman.ts'
 import { at, Broken, readToml, whereOf } from './spot.ts'
 
@@ -15,6 +16,8 @@ export type Wish = {
   readonly gateway: Gateway
   /** What may be pulled with podman and CRI-O: the hosts in front of names. */
   readonly registries: readonly string[]
+  /** The public key, in PEM, by which podman and CRI-O are to check signatures of the gateway; undefined: they check none. */
+  readonly bridge: string | undefined
   /** The command line of the verifier, without what containerd gives it. */
   readonly verifier: readonly string[]
 }
@@ -62,7 +65,7 @@ Environment="HTTP_PROXY=${NOBODY}" "HTTPS_PROXY=${NOBODY}" "NO_PROXY=${gateway.u
   }
 }
 
-function planPodman(machine: Machine, { gateway, registries }: Wish): Planned {
+function planPodman(machine: Machine, { gateway, registries, bridge }: Wish): Planned {
   const withPort = registries.filter((registry) => registry.includes(':'))
   if (withPort.length > 1) {
     throw usage(`podman can lead one registry with a port to a gateway, not ${withPort.join(', ')}`)
@@ -71,7 +74,7 @@ function planPodman(machine: Machine, { gateway, registries }: Wish): Planned {
     (registry) => `
 [[registry]]
 prefix = "${registry}"
-location = "${locationOf(gateway, registry)}"
+location = "${nameThrough(gateway, registry)}"
 ${gateway.isPlain ? 'insecure = true\n' : ''}`,
   )
   const conf = `# Written by "${BY} podman". A location has no way back; a mirror has one.\n${entries.join('')}`
@@ -85,21 +88,26 @@ ${gateway.isPlain ? 'insecure = true\n' : ''}`,
     transports: {
       'containers-storage': { '': accept },
       ...others,
-      docker: Object.fromEntries([...registries, gateway.host].map((registry) => [registry, accept])),
+      docker:
+        bridge === undefined
+          ? Object.fromEntries([...registries, gateway.host].map((registry) => [registry, accept]))
+          : signedScopes(gateway, registries),
     },
   }
   return {
-    changes: [...changeOf(machine, REGISTRIES, conf), ...changeOf(machine, POLICY, printed(next))],
+    changes: [
+      ...changeOf(machine, REGISTRIES, conf),
+      ...(bridge === undefined ? [] : changeOf(machine, BRIDGE_KEY, bridge)),
+      ...(bridge === undefined
+        ? []
+        : changeOf(machine, ATTACHMENTS, attachmentsFile(gateway, registries, `${BY} podman`))),
+      ...changeOf(machine, POLICY, printed(next)),
+    ],
     steps: [
       ...(machine.has('/etc/crio') ? ['systemctl restart crio'] : []),
       ...withPort.map((registry) => `the policy of the gateway says defaultRegistry: ${registry}`),
     ],
   }
-}
-
-/** A port cannot stand within a path: such a registry has to be the one that the gateway means where none is named. */
-function locationOf({ host }: Gateway, registry: string): string {
-  return registry.includes(':') ? host : `${host}/${registry}`
 }
 
 function planContainerd(machine: Machine, { gateway }: Wish): Planned {

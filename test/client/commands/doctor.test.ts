@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import type { Test } from 'tap'
 import { NAME, openGatewayLab } from '../../support/gateway-lab.ts'
@@ -117,6 +118,21 @@ const WRONG: Record<
   'podman without registries': { args: ['--write', 'podman'], exit: 2, code: 'USAGE' },
   'two registries with ports for podman': {
     args: ['--write', 'podman', '--registry', 'a.io:1', '--registry', 'b.io:2'],
+    exit: 2,
+    code: 'USAGE',
+  },
+  'a bridge key for another engine': {
+    args: ['--write', 'docker', '--bridge-key', 'bridge.pub'],
+    exit: 2,
+    code: 'USAGE',
+  },
+  'a bridge key that is not there': {
+    args: ['--write', 'podman', '--registry', 'docker.io', '--bridge-key', '/nonexistent/bridge.pub'],
+    exit: 2,
+    code: 'FILE_UNREADABLE',
+  },
+  'a bridge key that is none': {
+    args: ['--write', 'podman', '--registry', 'docker.io', '--bridge-key', fileURLToPath(import.meta.url)],
     exit: 2,
     code: 'USAGE',
   },

@@ -8,6 +8,7 @@ import type { EngineName, Finding } from '../../../client/doctor/finding.ts'
 import { gatewayAt } from '../../../client/doctor/gateway.ts'
 import { openMachine } from '../../../client/doctor/machine.ts'
 import { runInside } from '../../support/run-inside.ts'
+import { openssl } from '../../support/secrets.ts'
 
 const GATEWAY = gatewayAt('https://gateway.example.com')
 const HOSTS = '/etc/containerd/certs.d/_default/hosts.toml'
@@ -17,6 +18,8 @@ const DROP_IN = '/etc/systemd/system/docker.service.d/zz-tagseal.conf'
 const POLICY = '/etc/containers/policy.json'
 const REGISTRIES = '/etc/containers/registries.conf.d/999-tagseal.conf'
 const VERIFIER = '/opt/containerd/image-verifier/bin/tagseal'
+
+const PUBLIC_KEY = openssl(['ec', '-pubout'], openssl(['ecparam', '-name', 'prime256v1', '-genkey', '-noout']))
 
 const folder = await mkdtemp(join(tmpdir(), 'tagseal-doctor-'))
 t.teardown(() => rm(folder, { recursive: true, force: true }))
@@ -62,6 +65,38 @@ await t.test('none in what doctor writes itself', async (t) => {
     checkMachine(openMachine(join(folder, 'nothing')), GATEWAY).map(({ findings }) => findings),
     [undefined, undefined, undefined],
     'and none of an engine that is not there',
+  )
+})
+
+await t.test('podman that checks signatures of the gateway itself, by what doctor writes', async (t) => {
+  const root = join(folder, 'own-check')
+  const file = join(folder, 'bridge.pub')
+  await writeFile(file, PUBLIC_KEY)
+  const args = ['doctor', '--write', 'podman', '--root', root, '--gateway', GATEWAY.url.origin, '--bridge-key', file]
+  const ran = await runInside([...args, '--registry', 'docker.io', '--registry', 'registry.example.com', '--yes'])
+  t.equal(ran.exit, 0, ran.stderr)
+  const podman = () => checkMachine(openMachine(root), GATEWAY).find(({ engine }) => engine === 'podman')?.findings
+  t.same(podman(), [], 'is closed')
+  t.equal(await readFile(join(root, 'etc/containers/tagseal-bridge.pub'), 'utf8'), PUBLIC_KEY)
+  const { transports } = JSON.parse(await readFile(join(root, POLICY), 'utf8')) as {
+    transports: { docker: Readonly<Record<string, unknown>> }
+  }
+  const signed = { type: 'sigstoreSigned', keyPath: '/etc/containers/tagseal-bridge.pub' }
+  const through = (signedPrefix: string) => {
+    const prefix = `gateway.example.com/${signedPrefix}`
+    return [{ ...signed, signedIdentity: { type: 'remapIdentity', prefix, signedPrefix } }]
+  }
+  t.same(transports.docker, {
+    'docker.io': [signed],
+    'gateway.example.com/docker.io': through('docker.io'),
+    'registry.example.com': [signed],
+    'gateway.example.com/registry.example.com': through('registry.example.com'),
+  })
+  await rm(join(root, REGISTRIES))
+  t.match(
+    podman(),
+    [{ code: 'SCOPE_DIRECT' }, { code: 'SCOPE_DIRECT' }],
+    'and open past it: copies of signatures count',
   )
 })
 
