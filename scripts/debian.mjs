@@ -29,6 +29,7 @@ const PROGRAMS = {
 const asked = process.argv.slice(2)
 const missing = (asked.length > 0 ? asked : Object.keys(PROGRAMS)).filter((name) => !onPath(PROGRAMS[name] ?? name))
 if (missing.length > 0) install(missing)
+if (asked.length === 0) await import('./debian-13.mjs')
 
 function install(packages) {
   const list = packages.join(' ')

@@ -16,8 +16,8 @@ export type ImagePlan = {
   readonly variant?: string
   /** docker's own media types instead of OCI's. */
   readonly docker?: boolean
-  /** One layer per entry: file name to text. */
-  readonly layers?: readonly Readonly<Record<string, string>>[]
+  /** One layer per entry: file name to what is in it. */
+  readonly layers?: readonly Readonly<Record<string, string | Uint8Array>>[]
 }
 
 const OCI = 'application/vnd.oci.image'
@@ -82,9 +82,9 @@ export function sha256(bytes: Uint8Array): string {
 }
 
 /** A ustar archive of small files, with nothing in it that changes from run to run. */
-function tar(files: Readonly<Record<string, string>>): Uint8Array {
+function tar(files: Readonly<Record<string, string | Uint8Array>>): Uint8Array {
   const blocks = Object.entries(files).flatMap(([name, text]) => {
-    const content = Buffer.from(text)
+    const content = typeof text === 'string' ? Buffer.from(text) : text
     return [tarHeader(name, content.length), content, Buffer.alloc((512 - (content.length % 512)) % 512)]
   })
   return Buffer.concat([...blocks, Buffer.alloc(1024)])
