@@ -17,7 +17,9 @@ function linesOf(impact: Impact, incident: Incident | undefined): readonly strin
 function reach({ scope, tags }: Impact): string {
   if (scope.length === 0)
     return 'the key signs no tag: its thief could hold back news, and show old states to new clients'
-  return `the key could have changed ${tags === 1 ? 'the 1 tag' : `any of ${tags} tags`} of ${scope.join(', ')}, and made others`
+  const which = scope.includes('*') ? '' : ` that match ${scope.join(', ')}`
+  const changed = tags === 0 ? 'made tags' : `changed ${tags === 1 ? 'the one tag' : `any of the ${tags} tags`}`
+  return `the key could have ${changed}${which}${tags === 0 ? '' : ', and made others'}`
 }
 
 function touched({ scope, since }: Impact, incident: Incident | undefined): readonly string[] {
@@ -34,14 +36,14 @@ function consumersOf({ consumers, safeFrom }: Impact): readonly string[] {
   const more = behind.length > NAMED ? `, and ${behind.length - NAMED} more` : ''
   return [
     `  served since then and not seen again: ${behind.length === 0 ? 'nobody' : `${names.join(', ')}${more}`}`,
-    `  moved on to timestamp ${safeFrom}: ${moved}; not there since: ${before} (the unsigned record of the server, by token or network, without what proxies served)`,
+    `  moved on to timestamp ${safeFrom}: ${moved}; last served before: ${before} (by the unsigned record of the server, which knows tokens and networks, not what proxies served)`,
   ]
 }
 
 function over({ safeFrom, overBy }: Impact): string {
-  const reached = `  whoever reaches the server is safe with timestamp ${safeFrom}, from the next refresh on`
-  if (overBy === undefined) return `${reached}; whom the thief keeps from it needs a new pin`
-  return `${reached}; whom the thief keeps from it at ${iso(overBy.at)}, when ${overBy.because}`
+  const reached = `  a consumer who reaches the server is safe from the next refresh on (timestamp ${safeFrom} or later)`
+  if (overBy === undefined) return `${reached}; one whom the thief cuts off from it needs a new pin`
+  return `${reached}; one whom the thief cuts off from it is safe by ${iso(overBy.at)}, when ${overBy.because}`
 }
 
 export function impactDocument({ since, until, overBy, consumers, ...impact }: Impact): object {

@@ -74,10 +74,14 @@ function overBy({ root, timestamp, snapshot, targets }: Standing, roles: readonl
   const names = new Set<string>(roles)
   if (names.has('root')) return undefined
   const ends = [
-    ...(names.has('timestamp') ? [] : [{ at: timestamp.expires, because: 'the last timestamp before expires' }]),
-    ...(names.has('snapshot') ? [] : [{ at: snapshot.expires, because: 'the last snapshot before expires' }]),
-    ...(names.has('targets') ? [] : [{ at: targets.expires, because: 'the targets of before expire' }]),
-    { at: root.expires, because: 'the root before this one expires' },
+    ...(names.has('timestamp')
+      ? []
+      : [{ at: timestamp.expires, because: 'the last timestamp under the old keys expires' }]),
+    ...(names.has('snapshot')
+      ? []
+      : [{ at: snapshot.expires, because: 'the last snapshot under the old keys expires' }]),
+    ...(names.has('targets') ? [] : [{ at: targets.expires, because: 'the targets under the old keys expire' }]),
+    { at: root.expires, because: 'the root with the old keys expires' },
   ]
   return ends.toSorted((a, b) => a.at - b.at)[0]
 }
