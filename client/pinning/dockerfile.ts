@@ -1,5 +1,5 @@
 /** The images that a Dockerfile names: its bases, what it copies from, what it mounts, and the frontend that reads it. */
-import { expand, malformed } from './named.ts'
+import { expand, malformed, TEMPLATE } from './named.ts'
 import type { Named, Place, Values } from './named.ts'
 
 /** An instruction on one line, however many it was written on. */
@@ -12,12 +12,13 @@ type Word = { readonly text: string; readonly start: number; readonly end: numbe
 
 /** Throws FILE_MALFORMED. `given` are what `--build-arg` would say. */
 export function imagesInDockerfile(text: string, file: string, given: Values): readonly Named[] {
-  const { instructions, syntax } = readInstructions(text)
+  const { instructions, syntax } = readInstructions(text, file)
   const found: Named[] = syntax === undefined ? [] : [{ ...syntax.at, file, image: syntax.image }]
   const stages = new Set<string>()
   const defaults = new Map<string, { readonly value: string; readonly place: Place }>()
   let bases = 0
   const add = (line: number, image: string, place: Place | undefined) => {
+    if (image.includes('{{')) throw malformed(file, line, TEMPLATE)
     if (image === 'scratch' || stages.has(image.toLowerCase())) return
     found.push({ file, line, image, place })
   }
@@ -29,7 +30,7 @@ export function imagesInDockerfile(text: string, file: string, given: Values): r
       const [base, as, stage] = words.filter(({ text: each }) => !each.startsWith('--'))
       if (base === undefined) throw malformed(file, line, 'FROM names no image')
       const values = new Map([...[...defaults].map(([key, { value }]) => [key, value] as const), ...given])
-      add(line, expand(base.text, values, where), placeOf(base, defaults, given))
+      add(line, expand(unquoted(base.text).bare, values, where), placeOf(base, defaults, given))
       stages.add(String(bases))
       bases += 1
       if (as?.text.toUpperCase() === 'AS' && stage !== undefined) stages.add(stage.text.toLowerCase())
@@ -51,17 +52,23 @@ function takeDefault(
 ): void {
   const [, name = '', written] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/s.exec(text) ?? []
   if (written === undefined) return
-  const [, quote = '', bare = written] = /^(["'])(.*)\1$/s.exec(written) ?? []
+  const { quote, bare } = unquoted(written)
   const values = new Map([...[...defaults].map(([key, { value }]) => [key, value] as const), ...given])
-  const place = { start: end - written.length, end, quote: quote === '"' || quote === "'" ? quote : '' } as const
+  const place = { start: end - written.length, end, quote }
   defaults.set(name, { value: expand(bare, values, where), place })
+}
+
+function unquoted(text: string): { readonly quote: Place['quote']; readonly bare: string } {
+  const [, quote, bare = text] = /^(["'])(.*)\1$/s.exec(text) ?? []
+  return { quote: quote === '"' || quote === "'" ? quote : '', bare }
 }
 
 /** A variable that is the whole image is written where its default is. */
 function placeOf({ text, start, end }: Word, defaults: Defaults, given: Values): Place | undefined {
-  if (!text.includes('$')) return { start, end, quote: '' }
-  const [, braced, bare] = /^\$(?:\{([A-Za-z0-9_]+)\}|([A-Za-z0-9_]+))$/.exec(text) ?? []
-  const name = braced ?? bare ?? ''
+  const { quote, bare } = unquoted(text)
+  if (!text.includes('$')) return { start, end, quote }
+  const [, braced, plain] = /^\$(?:\{([A-Za-z0-9_]+)\}|([A-Za-z0-9_]+))$/.exec(bare) ?? []
+  const name = braced ?? plain ?? ''
   return given.has(name) ? undefined : defaults.get(name)?.place
 }
 
@@ -80,7 +87,10 @@ function* sources(name: string, words: readonly Word[]): Generator<{ readonly im
 
 type Syntax = { readonly image: string; readonly at: { readonly line: number; readonly place: Place } }
 
-function readInstructions(text: string): {
+function readInstructions(
+  text: string,
+  file: string,
+): {
   readonly instructions: readonly Instruction[]
   readonly syntax: Syntax | undefined
 } {
@@ -105,7 +115,10 @@ function readInstructions(text: string): {
     const [verb, ...rest] = words[0]?.text.toUpperCase() === 'ONBUILD' ? words.slice(1) : words
     const name = verb?.text.toUpperCase() ?? ''
     instructions.push({ name, words: rest, line: first.line })
-    if (['RUN', 'COPY', 'ADD'].includes(name)) i = afterHeredocs(lines, i, parts.map((part) => part.text).join(' '))
+    if (!['RUN', 'COPY', 'ADD'].includes(name)) continue
+    const end = afterHeredocs(lines, i, rest)
+    if (end === undefined) throw malformed(file, first.line, 'a heredoc in it has no end')
+    i = end
   }
   return { instructions, syntax: directives.syntax }
 }
@@ -131,9 +144,11 @@ function readDirectives(lines: readonly Line[]): { readonly escape: string; read
   let escape = '\\'
   let syntax: Syntax | undefined
   for (const { text, start, line } of lines) {
-    const [all, name = '', value = ''] = /^\s*#\s*([A-Za-z]+)\s*=\s*(\S+)\s*$/.exec(text) ?? []
+    if (line === 1 && /^\s*#!/.test(text)) continue // for a shell that runs the file
+    const [all, before = '', name = '', value = ''] =
+      /^(\s*#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*)(\S+)(?:\s.*)?$/.exec(text) ?? []
     if (all === undefined) break
-    const at = start + text.lastIndexOf(value)
+    const at = start + before.length
     if (name.toLowerCase() === 'escape') escape = value
     if (name.toLowerCase() === 'syntax') {
       syntax = { image: value, at: { line, place: { start: at, end: at + value.length, quote: '' } } }
@@ -150,13 +165,16 @@ function wordsOf({ text, start }: Word): readonly Word[] {
   }))
 }
 
-/** The last line of what an instruction brings along: `RUN <<EOF`. */
-function afterHeredocs(lines: readonly Line[], from: number, text: string): number {
+/** The last line of what an instruction brings along: `RUN <<EOF`. undefined where that never ends. */
+function afterHeredocs(lines: readonly Line[], from: number, words: readonly Word[]): number | undefined {
   let i = from
-  for (const [, dash, , word = ''] of text.matchAll(/<<(-?)(["']?)([A-Za-z_][A-Za-z0-9_]*)\2/g)) {
-    const isEnd = (line: string) => (dash === '-' ? line.replace(/^\t+/, '') : line) === word
-    const end = lines.findIndex((line, k) => k > i && isEnd(line.text))
-    i = end < 0 ? lines.length : end
+  for (const { text } of words) {
+    const [, dash, name] = /^\d*<<(-?)([^<]+)$/.exec(text) ?? []
+    if (name === undefined) continue
+    const { bare } = unquoted(name)
+    const isEnd = (line: string) => (dash === '-' ? line.replace(/^\t+/, '') : line) === bare
+    i = lines.findIndex((line, k) => k > i && isEnd(line.text))
+    if (i < 0) return undefined
   }
   return i
 }

@@ -20,6 +20,8 @@ export function malformed(file: string, line: number, why: string, cause?: unkno
   return new CommandError('FILE_MALFORMED', { path: `${file}:${line}`, why }, cause === undefined ? {} : { cause })
 }
 
+export const TEMPLATE = 'it is a template, which has to be rendered first: helm template, kustomize build'
+
 const VARIABLE = /\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-+?])([^{}]*))?\}|([A-Za-z_][A-Za-z0-9_]*))|\$/g
 
 /**

@@ -1,7 +1,8 @@
 /** The images that compose files and Kubernetes manifests name. */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, Scalar } from 'yaml'
 import type { Document, Node } from 'yaml'
-import { expand, malformed } from './named.ts'
+import { imagesInDockerfile } from './dockerfile.ts'
+import { expand, malformed, TEMPLATE } from './named.ts'
 import type { Named, Place, Values } from './named.ts'
 import { imagesAnywhere } from './pods.ts'
 import type { Tree } from './pods.ts'
@@ -9,6 +10,9 @@ import type { Tree } from './pods.ts'
 /** Nodes that are looked at, those that an alias repeats each time: a file of ten lines can name a billion. */
 const MOST_NODES = 100_000
 const DEEPEST = 64
+
+/** With which a compose file takes back what another one says. */
+const RESET = '!reset'
 
 type Page = {
   readonly file: string
@@ -30,12 +34,20 @@ export function imagesInYaml(text: string, file: string, values: Values): readon
     const page = { file, document, lineOf, look }
     const root = document.contents
     if (!isMap(root)) return []
+    refuseKustomization(root, page)
     if (get(root, 'apiVersion', page) !== undefined && get(root, 'kind', page) !== undefined)
       return [...imagesAnywhere(podTree(page), root)].flatMap(({ image }) => [...named(image, page)])
     if (get(root, 'services', page) !== undefined) return [...inCompose(root, page, values)]
     throw malformed(file, lineOf(root), 'it is neither a compose file nor a Kubernetes manifest')
   })
   return found.toSorted((a, b) => a.line - b.line)
+}
+
+/** It says of images what they become, and not where they stand. */
+function refuseKustomization(root: Node, page: Page): void {
+  const version = get(root, 'apiVersion', page)
+  const isOne = isScalar(version) && String(version.value).startsWith('kustomize.config.k8s.io/')
+  if (isOne) throw malformed(page.file, page.lineOf(root), TEMPLATE)
 }
 
 function parse(text: string, file: string, lineCounter: LineCounter): readonly Document.Parsed[] {
@@ -48,7 +60,7 @@ function parse(text: string, file: string, lineCounter: LineCounter): readonly D
       throw malformed(
         file,
         Math.max(lineCounter.linePos(mistake.pos[0]).line, 1),
-        mistake.message.split('\n', 1).join(''),
+        text.includes('{{') ? TEMPLATE : mistake.message.split('\n', 1).join(''),
       )
     }
     return list
@@ -112,6 +124,7 @@ function* inCompose(root: Node, page: Page, values: Values): Generator<Named, vo
     const policy = get(service, 'pull_policy', page)
     const isBuilt = isScalar(policy) && policy.value === 'build'
     if (!isBuilt) yield* named(get(service, 'image', page), page, values)
+    yield* inBuild(get(service, 'build', page), page, values)
     for (const volume of items(get(service, 'volumes', page), page)) {
       const type = get(volume, 'type', page)
       if (isScalar(type) && type.value === 'image') yield* named(get(volume, 'source', page), page, values)
@@ -119,10 +132,43 @@ function* inCompose(root: Node, page: Page, values: Values): Generator<Named, vo
   }
 }
 
+const CONTEXT_IMAGE = 'docker-image://'
+
+/** What a build brings along in the compose file itself; a Dockerfile of its own is a file to be named. */
+function* inBuild(build: Node | undefined, page: Page, values: Values): Generator<Named, void, undefined> {
+  const inline = get(build, 'dockerfile_inline', page)
+  const contexts = get(build, 'additional_contexts', page)
+  const own = isMap<Node, Node | null>(contexts)
+    ? contexts.items.map(({ key, value }) => [isScalar(key) ? String(key.value) : '', real(value, page)] as const)
+    : items(contexts, page).map((item) => ['', item] as const)
+  const given = new Set<string>()
+  for (const [key, node] of own) {
+    if (!isScalar(node) || typeof node.value !== 'string') continue
+    const [name, where] = key === '' ? splitOnce(node.value) : [key, node.value]
+    given.add(name.toLowerCase())
+    if (!where.startsWith(CONTEXT_IMAGE)) continue
+    const line = page.lineOf(node)
+    const image = expand(where.slice(CONTEXT_IMAGE.length), values, { file: page.file, line })
+    yield { file: page.file, line, image, place: undefined }
+  }
+  if (!isScalar(inline) || typeof inline.value !== 'string') return
+  const line = page.lineOf(inline)
+  for (const { image } of imagesInDockerfile(inline.value, `${page.file}:${line}`, values)) {
+    if (!given.has(image.toLowerCase())) yield { file: page.file, line, image, place: undefined }
+  }
+}
+
+function splitOnce(text: string): readonly [string, string] {
+  const at = text.indexOf('=')
+  return [text.slice(0, Math.max(at, 0)), text.slice(at + 1)]
+}
+
 function* named(node: Node | undefined, { file, lineOf }: Page, values?: Values): Generator<Named, void, undefined> {
-  if (node === undefined || (isScalar(node) && node.value === null)) return
+  if (node === undefined || (isScalar(node) && (node.value === null || node.tag === RESET))) return
   const line = lineOf(node)
-  if (!isScalar(node) || typeof node.value !== 'string') throw malformed(file, line, 'an image is a text')
+  if (!isScalar(node) || typeof node.value !== 'string')
+    throw malformed(file, line, `an image is a text; if ${TEMPLATE}`)
+  if (node.value.includes('{{')) throw malformed(file, line, TEMPLATE)
   const image = values === undefined ? node.value : expand(node.value, values, { file, line })
   yield { file, line, image, place: image === node.value ? placeOf(node) : undefined }
 }

@@ -61,6 +61,32 @@ const DOCKERFILES: Record<string, Case> = {
     images: ['2 a:1', '4 b:1'],
   },
   'what other stages are to do': { text: 'FROM a:1\nONBUILD COPY --from=b:1 / /\n', images: ['1 a:1', '2 b:1'] },
+  'a base in quotes': { text: 'FROM "a:1" AS x\n', images: ['1 a:1'] },
+  'a mark of the byte order, and a line for a shell': {
+    text: '\uFEFF#!/usr/bin/env docker\n# check=skip=all, error=true\n# syntax=s:1\nFROM a:1\n',
+    images: ['3 s:1', '4 a:1'],
+  },
+  'a mark of the byte order before the base': { text: '\uFEFFFROM a:1\n', images: ['1 a:1'] },
+  'what looks like a heredoc and is none': {
+    text: 'FROM a:1\nRUN cat <<<word\nRUN echo $((1<<FOO)) "<<BAR"\nLABEL x=<<BAZ\nFROM b:1\n',
+    images: ['1 a:1', '5 b:1'],
+  },
+  'heredocs with numbers and odd names': {
+    text: 'FROM a:1\nRUN 3<<EOF-1 cat\nFROM x\nEOF-1\nONBUILD RUN <<E\nFROM y\nE\nFROM b:1\n',
+    images: ['1 a:1', '8 b:1'],
+  },
+  'a stage that a variable names': {
+    text: 'ARG KIND=prod\nFROM a:1 AS dev\nFROM b:1 AS prod\nFROM $KIND\nFROM ${KIND:-x}\n',
+    images: ['2 a:1', '3 b:1'],
+  },
+  'several arguments in one line': {
+    text: 'ARG A=1 B="2"\nFROM a:$A$B\n',
+    images: ['2 a:12'],
+  },
+  'a registry with a port, and a digest': {
+    text: `FROM r.io:5000/a:1@sha256:${'a'.repeat(64)}\n`,
+    images: [`1 r.io:5000/a:1@sha256:${'a'.repeat(64)}`],
+  },
   'lines of another system': { text: 'FROM a:1\r\nCOPY --from=b:1 \\\r\n / /\r\n', images: ['1 a:1', '2 b:1'] },
 }
 for (const [name, { text, images, values }] of Object.entries(DOCKERFILES)) {
@@ -130,6 +156,22 @@ const YAML: Record<string, Case> = {
     text: 'x-base: &base\n  image: a:1\nservices:\n  one: *base\n  two: {<<: *base, restart: always}\n  three: {<<: [{}, *base], image: b:1}\n',
     images: ['2 a:1', '2 a:1', '6 b:1'],
   },
+  'what other members of a compose file hold': {
+    text: 'name: x\nx-image: {image: no:1}\nservices:\n  a: {image: a:1, profiles: [dev], labels: {image: no:1}}\n  b: {extends: a}\n  c: {image: !reset null}\n  d: {image: "d:$${X}1"}\n'.replace(
+      '$${X}',
+      '',
+    ),
+    images: ['4 a:1', '7 d:1'],
+  },
+  'a Dockerfile within a compose file, and images that it is given': {
+    text: 'services:\n  a:\n    build:\n      context: .\n      dockerfile_inline: |\n        FROM a:1\n        COPY --from=more / /\n        COPY --from=b:1 / /\n      additional_contexts:\n        more: docker-image://c:1\n        here: ./x\n  b: {build: {additional_contexts: ["d=docker-image://d:1"]}}\n',
+    images: ['5 a:1', '5 b:1', '10 c:1', '12 d:1'],
+  },
+  'variables that must be there': {
+    text: 'services:\n  a: {image: "a:${V:?say which}"}\n  b: {image: "b:${V?}"}\n',
+    images: ['2 a:2', '3 b:2'],
+    values: { V: '2' },
+  },
   JSON: { text: '{"apiVersion": "v1", "kind": "Pod",\n"spec": {"containers": [{"image": "a:1"}]}}', images: ['2 a:1'] },
 }
 for (const [name, { text, images, values }] of Object.entries(YAML)) {
@@ -147,7 +189,10 @@ const bomb = [
   'a: &a [x, x, x, x, x, x, x, x, x, x]',
   ...'bcdefgh'.split('').map((name, i) => `${name}: &${name} [${Array(10).fill(`*${'abcdefg'[i]}`).join(', ')}]`),
 ]
-const REFUSED: Record<string, { name: string; text: string | Uint8Array; code?: string; line?: number }> = {
+const REFUSED: Record<
+  string,
+  { name: string; text: string | Uint8Array; code?: string; line?: number; says?: string }
+> = {
   'a file of no known kind': { name: 'README.md', text: '', code: 'USAGE' },
   'text that is none': { name: 'Dockerfile', text: new Uint8Array([0xff, 0xfe]) },
   'a file that is too large': { name: 'Dockerfile', text: 'x'.repeat(5_000_000), code: 'FILE_UNREADABLE' },
@@ -157,7 +202,36 @@ const REFUSED: Record<string, { name: string; text: string | Uint8Array; code?: 
   'a $ that begins nothing': { name: 'Dockerfile', text: 'FROM a:$-\n', line: 1 },
   'YAML that is broken': { name: 'a.yaml', text: 'a: [1\nb: 2\n' },
   'a name that is there twice': { name: 'a.yaml', text: 'services: {}\nservices: {}\n', line: 2 },
-  'a template that is no YAML yet': { name: 'a.yaml', text: '{{ if .X }}\napiVersion: v1\n{{ end }}\n' },
+  'a template that is no YAML yet': {
+    name: 'a.yaml',
+    says: 'rendered',
+    text: '{{ if .X }}\napiVersion: v1\n{{ end }}\n',
+  },
+  'a template in the place of an image': {
+    name: 'a.yaml',
+    text: `apiVersion: v1\nkind: Pod\n${pod('{{ .Values.image }}')}\n`,
+    line: 3,
+    says: 'rendered',
+  },
+  'a template within an image': {
+    name: 'a.yaml',
+    text: `apiVersion: v1\nkind: Pod\n${pod('"a:{{ .Values.tag }}"')}\n`,
+    line: 3,
+    says: 'rendered',
+  },
+  'a template of a Dockerfile': { name: 'Dockerfile', text: 'FROM a:{{ version }}\n', line: 1, says: 'rendered' },
+  'what kustomize has yet to make': {
+    name: 'kustomization.yaml',
+    text: 'apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nimages: [{name: a, newTag: "1"}]\n',
+    line: 1,
+    says: 'rendered',
+  },
+  'a heredoc without an end': { name: 'Dockerfile', text: 'FROM a:1\nRUN <<EOF\nFROM b:1\n', line: 2 },
+  'a variable that must be there and is not': {
+    name: 'a.yaml',
+    text: 'services:\n  a: {image: "a:${V:?say}"}\n',
+    line: 2,
+  },
   'YAML of another kind': { name: 'a.yaml', text: 'a: 1\n', line: 1 },
   'an image that is no text': { name: 'a.yaml', text: 'services: {a: {image: [1]}}\n', line: 1 },
   'an alias of nothing': { name: 'a.yaml', text: 'services: *none\n' },
@@ -169,11 +243,12 @@ const REFUSED: Record<string, { name: string; text: string | Uint8Array; code?: 
   'a file that is nested too deeply': { name: 'a.yaml', text: `apiVersion: v1\nkind: Pod\na: ${deep(200)}\n` },
   'a file that is nested far too deeply': { name: 'a.yaml', text: `apiVersion: v1\nkind: Pod\na: ${deep(20_000)}\n` },
 }
-for (const [sentence, { name, text, code = 'FILE_MALFORMED', line }] of Object.entries(REFUSED)) {
+for (const [sentence, { name, text, code = 'FILE_MALFORMED', line, says = '' }] of Object.entries(REFUSED)) {
   await t.test(`refuses ${sentence}`, async (t) => {
     await t.rejects(read(name, text), {
       name: 'CommandError',
       code,
+      message: new RegExp(says),
       ...(line === undefined ? {} : { detail: { path: join(folder, `${name}:${line}`) } }),
     })
   })
