@@ -76,8 +76,10 @@ export function readPolicy(file: Place): WrittenPolicy {
   const members = file.members(['version', 'rules', 'registries', 'defaultRegistry', 'workloads'])
   const version = members.get('version') ?? file.refuse('it says no version; write "version: 1" first')
   if (version.number() !== 1) version.refuse('only 1 is known')
-  const rules = (members.get('rules') ?? file.refuse('it has no rules')).list().map(readRule)
-  refuseRepeated(rules, file)
+  const places = (members.get('rules') ?? file.refuse('it has no rules')).list()
+  const read = places.map((place) => ({ place, rule: readRule(place) }))
+  refuseRepeated(read)
+  const rules = read.map(({ rule }) => rule)
   return {
     rules,
     registries: new Set(members.get('registries')?.list().map(readHost) ?? []),
@@ -242,14 +244,15 @@ function optional<T>(place: Place | undefined, read: (place: Place) => T): T | u
 }
 
 /** Of two rules for one pattern in one place neither could be the one that decides. */
-function refuseRepeated(rules: readonly WrittenRule[], file: Place): void {
+function refuseRepeated(rules: readonly { readonly place: Place; readonly rule: WrittenRule }[]): void {
   const known = new Map<string, string>()
-  for (const { pattern, where, namespaces } of rules) {
+  for (const { place, rule } of rules) {
+    const { pattern, where, namespaces } = rule
     for (const namespace of namespaces ?? ['']) {
       const key = `${namespace} ${pattern.text}`
       const before = known.get(key)
       const inside = namespace === '' ? '' : ` in ${namespace}`
-      if (before !== undefined) file.refuse(`${pattern.text} has a rule${inside} at ${before} and another at ${where}`)
+      if (before !== undefined) place.refuse(`${pattern.text} has a rule${inside} at ${before} already`)
       known.set(key, where)
     }
   }

@@ -2,7 +2,10 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
+import type { PolicyError } from '../../../client/policy/errors.ts'
 import { loadPolicy } from '../../../client/policy/policy.ts'
+import { readDocument } from '../../../client/policy/reader.ts'
+import { readPolicy } from '../../../client/policy/rules.ts'
 import { parsePattern } from '../../../client/trust/pattern.ts'
 import type { PinRule } from '../../../client/trust/pins.ts'
 import { keyId } from '../../../tuf/index.ts'
@@ -171,8 +174,8 @@ const MISTAKES: Record<string, { text: string; at: string; why: RegExp }> = {
   'a pattern that is none': { text: 'version: 1\nrules:\n  - pattern: a.io/**/b\n', at: '3:14', why: /no pattern/ },
   'the same pattern twice': {
     text: 'version: 1\nrules:\n  - { pattern: a.io/x, unsigned: true }\n  - { pattern: a.io/x, refuse: true }\n',
-    at: '1:1',
-    why: /policy\.yaml:3:5 and another at policy\.yaml:4:5/,
+    at: '4:5',
+    why: /a rule at policy\.yaml:3:5 already/,
   },
   'a short key id': {
     text: 'version: 1\nrules:\n  - pattern: a.io/x\n    pin: { keys: [abc] }\n',
@@ -200,8 +203,8 @@ const MISTAKES: Record<string, { text: string; at: string; why: RegExp }> = {
   'a namespace that is there twice': { text: rule('namespaces: [a, a]'), at: '5:17', why: /twice/ },
   'two rules for one pattern in one namespace': {
     text: `${rule('namespaces: [a, b]')}  - pattern: a.io/**\n    namespaces: [b]\n    refuse: true\n`,
-    at: '1:1',
-    why: /rule in b at policy.yaml:3:5 and another/,
+    at: '6:5',
+    why: /rule in b at policy\.yaml:3:5 already/,
   },
   'a workload without a group': { text: 'version: 1\nrules: []\nworkloads: [pods]\n', at: '3:13', why: /custom/ },
   'a workload as an object says it': {
@@ -230,6 +233,56 @@ for (const [name, { text, at, why }] of Object.entries(MISTAKES)) {
     t.match(String(error), why)
     t.end()
   })
+}
+
+/** What a hand does to a file that was good. */
+const SLIPS: readonly ((lines: readonly string[], at: number, column: number) => readonly string[])[] = [
+  (lines, at) => lines.toSpliced(at, 1),
+  (lines, at) => lines.toSpliced(at, 0, lines[at] ?? ''),
+  (lines, at) => lines.toSpliced(at, 1, ` ${lines[at]}`),
+  (lines, at) => lines.toSpliced(at, 1, (lines[at] ?? '').replace(/^ {2}/, '')),
+  (lines, at, column) => lines.toSpliced(at, 1, (lines[at] ?? '').slice(0, column)),
+  (lines, at, column) =>
+    lines.toSpliced(at, 1, `${(lines[at] ?? '').slice(0, column)}${(lines[at] ?? '').slice(column + 1)}`),
+  ...[':', '"', '[', '}', '*', '&', '-1', '\t', '#', '%', '\u0000', 'ü', '!!x ', '? ', '{a: 1}', '9e99', 'null '].map(
+    (text) => (lines: readonly string[], at: number, column: number) =>
+      lines.toSpliced(at, 1, `${(lines[at] ?? '').slice(0, column)}${text}${(lines[at] ?? '').slice(column)}`),
+  ),
+]
+
+await t.test('whatever slip is made, the file is good or the place of the mistake is told', (t) => {
+  const lines = `${FULL}workloads: [rollouts.argoproj.io]\n`
+    .replace('- pattern: "*.e', '- namespaces: [lab]\n    pattern: "*.e')
+    .split('\n')
+  let refused = 0
+  for (const [at, line] of lines.entries()) {
+    for (const column of new Set([4, line.indexOf(':') + 2])) {
+      for (const slip of SLIPS) {
+        const text = slip(lines, at, Math.max(column, 0)).join('\n')
+        const place = mistakeIn(text)
+        if (place === undefined) continue
+        refused += 1
+        const there = text.split('\n')[place.line - 1]
+        if (there === undefined || place.column < 1 || place.column > there.length + 1) {
+          t.fail(`${place.line}:${place.column} is not in ${JSON.stringify(text)}`)
+        }
+      }
+    }
+  }
+  t.ok(refused > 500, `${refused} mistakes`)
+  t.end()
+})
+
+/** undefined where the file is a policy. */
+function mistakeIn(text: string): { readonly line: number; readonly column: number } | undefined {
+  try {
+    readPolicy(readDocument(text, 'policy.yaml'))
+    return undefined
+  } catch (error) {
+    const told = error as PolicyError<'POLICY_MALFORMED'>
+    if (told.code === 'POLICY_MALFORMED') return told.detail
+    throw error
+  }
 }
 
 const UNUSABLE: Record<string, (path: string) => void> = {
