@@ -69,6 +69,9 @@ await t.test('every tag that means a digest now is said, under its name in the p
   t.equal(got.headers.get('content-type'), 'application/vnd.oci.image.manifest.v1+json')
   const { config } = JSON.parse(got.bytes.toString()) as Manifest
   t.equal((await lab.get(`/v2/${NAME}/blobs/${config.digest}`)).bytes.toString(), '{}')
+  const [payload] = (JSON.parse(got.bytes.toString()) as Manifest).layers
+  const elsewhere = await lab.get(`/v2/registry.test/team/else/blobs/${payload?.digest}`)
+  t.equal(elsewhere.status, 403, 'and what is said in one repository is nothing for another')
   const head = await lab.get(attachment(good.manifest), { method: 'HEAD' })
   t.same([head.status, head.headers.get('docker-content-digest'), head.bytes.length], [200, sha256(got.bytes), 0])
   const tags = (await lab.get(`/v2/${NAME}/tags/list`)).bytes.toString()
@@ -114,6 +117,7 @@ for (const [name, { was, change, admitted }] of Object.entries(CHANGES)) {
   await t.test(`nothing is said of ${name}`, async (t) => {
     const lab = await labOf(t)
     lab.sign({ '1.0': was })
+    t.equal((await lab.get(`/v2/${NAME}/manifests/1.0`)).status, 200, 'which was pulled before')
     t.same(await said(lab, attachment(was)), { [`${NAME}:1.0`]: was.digest })
     change(lab)
     lab.pass(MAX_AGE)
