@@ -25,7 +25,7 @@ export type Incoming = {
 export type Store = {
   /** Open and checked, or undefined where there is none that is right. The caller closes the handle. */
   readonly open: (digest: string, size: number) => Promise<Kept | undefined>
-  /** A place to write to; undefined where the content is too large to be kept. */
+  /** A place to write to; undefined where there is no room for it beside what is being written already. */
   readonly receive: (digest: string, size: number) => Promise<Incoming | undefined>
   readonly bytes: () => number
 }
@@ -45,12 +45,22 @@ export async function openStore(folder: string, limit: number): Promise<Store> {
   const entries = await scan(folder)
   let total = [...entries.values()].reduce((sum, { size }) => sum + size, 0)
   let reserved = 0
-  await makeRoom(0)
+  await makeRoom()
 
-  async function makeRoom(size: number): Promise<void> {
+  async function makeRoom(): Promise<void> {
     for (const digest of entries.keys()) {
-      if (total + reserved + size <= limit) return
+      if (total + reserved <= limit) return
       await drop(digest)
+    }
+  }
+
+  async function inRoomFor(size: number, openNew: () => Promise<FileHandle>): Promise<FileHandle> {
+    try {
+      await makeRoom()
+      return await openNew()
+    } catch (error) {
+      reserved -= size
+      throw error
     }
   }
 
@@ -86,11 +96,10 @@ export async function openStore(folder: string, limit: number): Promise<Store> {
       return undefined
     },
     async receive(digest, size) {
-      if (size > limit) return undefined
-      await makeRoom(size)
-      reserved += size
+      if (reserved + size > limit) return undefined
+      reserved += size // before anything is waited for: others ask meanwhile
       const path = join(incoming, randomName())
-      const handle = await openNew(path, () => (reserved -= size))
+      const handle = await inRoomFor(size, () => open(path, 'wx+', 0o600))
       let state: 'open' | 'committed' | 'closed' = 'open'
       return {
         handle,
@@ -150,15 +159,6 @@ async function openIfThere(path: string): Promise<FileHandle | undefined> {
     return await open(path, 'r')
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-async function openNew(path: string, failed: () => void): Promise<FileHandle> {
-  try {
-    return await open(path, 'wx+', 0o600)
-  } catch (error) {
-    failed()
     throw error
   }
 }

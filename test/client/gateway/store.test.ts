@@ -95,6 +95,18 @@ await t.test('what was not used for longest goes first, and never more is kept t
   t.equal((await openStore(folder, 150)).bytes(), 100, 'nor is it after a start with less room')
 })
 
+await t.test('what is being written counts as well, so that many at once take no more than allowed', async (t) => {
+  const store = await openStore(t.testdir(), 250)
+  await put(store, bytes('a'))
+  const asked = ['b', 'c', 'd'].map((name) => store.receive(sha256(bytes(name)), 100))
+  const [b, c, d] = await Promise.all(asked)
+  t.equal(d, undefined, 'there is room for two, and none for a third')
+  t.ok(b && c)
+  t.equal(store.bytes(), 0, 'what was kept made room for them')
+  await Promise.all([b?.close(), c?.close()])
+  t.ok(await get(store, await put(store, bytes('d'))), 'and there is room again when they are gone')
+})
+
 await t.test('what others left in the folder stays', async (t) => {
   const folder = t.testdir()
   const other = join(folder, 'sha256', 'zz', 'readme')
