@@ -1,9 +1,9 @@
 /** Blobs to clients: from the disk, or through it from upstream, or past it where they are too large to be kept. */
 import type { ServerResponse } from 'node:http'
-import { pipeline } from 'node:stream/promises'
 import { errnoOf } from '../trust/atomic.ts'
-import { openFill } from './fill.ts'
-import type { Fill } from './fill.ts'
+import { openFill, PIECE } from './fill.ts'
+import type { Fill, Held } from './fill.ts'
+import { pour, refuseToNobody, send } from './pour.ts'
 import { readRange } from './range.ts'
 import type { Range } from './range.ts'
 import type { Incoming, Kept, Store } from './store.ts'
@@ -22,8 +22,6 @@ export type Blobs = {
   readonly send: (transfer: Transfer) => Promise<'cache' | 'upstream'>
 }
 
-const CHUNK = 256 * 1024
-
 export function openBlobs(store: Store): Blobs {
   const fills = new Map<string, Promise<Fill | undefined>>()
 
@@ -39,9 +37,15 @@ export function openBlobs(store: Store): Blobs {
   }
 
   async function kept(response: ServerResponse, blob: Blob, found: Kept, range: Range | undefined): Promise<'cache'> {
-    writeHead(response, blob, range)
-    const options = range === undefined ? {} : { start: range.start, end: range.end }
-    await pipeline(found.handle.createReadStream({ ...options, highWaterMark: CHUNK }), response)
+    const { handle, size } = found
+    try {
+      writeHead(response, blob, range)
+      const read = async (buffer: Buffer, at: number) => (await handle.read(buffer, 0, buffer.length, at)).bytesRead
+      await pour(response, read, range?.start ?? 0, range === undefined ? size : range.end + 1)
+      response.end()
+    } finally {
+      await handle.close()
+    }
     return 'cache'
   }
 
@@ -78,19 +82,34 @@ async function sendAlong(fill: Fill, blob: Blob, response: ServerResponse): Prom
   try {
     await fill.more(0) // what upstream refuses is refused in words, before there is an answer
     writeHead(response, blob, undefined)
-    for (let at = 0; at < blob.size && !response.destroyed; ) {
+    let behind: Buffer | undefined
+    for (let at = 0; at < blob.size; refuseToNobody(response)) {
       await fill.more(at)
-      const buffer = Buffer.allocUnsafe(Math.min(CHUNK, fill.ready() - at))
-      const length = await fill.read(buffer, buffer.length, at)
-      if (length === 0) throw new Error(`the file of ${blob.digest} became shorter while it was written`)
-      at += length
-      await write(response, buffer.subarray(0, length))
+      const held = fill.hold(at)
+      at +=
+        held === undefined
+          ? await sendRead(fill, at, response, (behind ??= Buffer.allocUnsafeSlow(PIECE)))
+          : await sendHeld(held, response)
     }
     response.end()
   } finally {
     fill.leave()
   }
   return 'upstream'
+}
+
+async function sendHeld({ bytes, release }: Held, response: ServerResponse): Promise<number> {
+  await send(response, bytes)
+  release()
+  return bytes.length
+}
+
+/** For a client that has fallen behind what is kept in memory. */
+async function sendRead(fill: Fill, at: number, response: ServerResponse, buffer: Buffer): Promise<number> {
+  const length = await fill.read(buffer, at)
+  if (length === 0) throw new Error('the file became shorter while it was written')
+  await send(response, buffer.subarray(0, length))
+  return length
 }
 
 /** Without the disk, for this one client. */
@@ -104,7 +123,7 @@ async function sendPast({ registry, ref }: Place, blob: Blob, response: ServerRe
     sent += chunk.length
     const end = sent === blob.size ? chunk.length - 1 : chunk.length
     last = chunk.subarray(end)
-    await write(response, chunk.subarray(0, end))
+    await send(response, chunk.subarray(0, end))
   }
   await registry.blob(ref, blob, take, gone.signal)
   if (!response.headersSent) writeHead(response, blob, undefined)
@@ -121,18 +140,4 @@ export function writeHead(response: ServerResponse, { digest, size }: Blob, rang
   response.setHeader('content-length', range === undefined ? size : range.end - range.start + 1)
   if (range !== undefined) response.setHeader('content-range', `bytes ${range.start}-${range.end}/${size}`)
   response.writeHead(range === undefined ? 200 : 206)
-}
-
-/** Waits for a slow client instead of holding its bytes in memory; one that left is waited for no more. */
-function write(response: ServerResponse, chunk: Uint8Array): Promise<void> {
-  if (chunk.length === 0 || response.destroyed || response.write(chunk)) return Promise.resolve()
-  return new Promise((resolve) => {
-    const go = () => {
-      response.off('drain', go)
-      response.off('close', go)
-      resolve()
-    }
-    response.on('drain', go)
-    response.on('close', go)
-  })
 }
