@@ -15,6 +15,7 @@ import { listen } from './listen.ts'
 import type { Tls } from './listen.ts'
 import { openMetrics } from './metrics.ts'
 import { openStore } from './store.ts'
+import { boundYoungSpace } from './young-space.ts'
 
 export type GatewaySettings = {
   readonly host: string
@@ -37,6 +38,7 @@ const DRAIN_MS = 10_000
 
 /** Serves until the context's signal, and then gives what is under way ten seconds. */
 export async function serveGateway(context: Context, settings: GatewaySettings): Promise<void> {
+  boundYoungSpace()
   const { policy, users } = settings
   const log = (entry: Readonly<Record<string, unknown>>) => writeLine(context, entry)
   const store = await openStore(settings.cache ?? join(context.paths.state, 'gateway'), settings.cacheBytes)
