@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: this project beside Debian's `notary` and beside `tuf-js`, in one run on one machine.
  * Prints medians and ratios, and keeps everything in bench/out/. A benchmark, not a test: it judges nothing.
+ * `--quick` measures less, `--only SECTION` one thing alone.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -8,7 +9,9 @@ import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { makeCertificate } from './certificate.ts'
+import type { Certificate } from './certificate.ts'
 import { commandFigures } from './commands.ts'
+import { gatewayFigures } from './gateway.ts'
 import { timestampFigures } from './requests.ts'
 import { hasNotary } from './notary.ts'
 import { notaryDialectFigures } from './notary-dialect.ts'
@@ -19,13 +22,59 @@ import { compareWithTufJs } from './tuf-js.ts'
 const OUT = fileURLToPath(new URL('./out/', import.meta.url))
 const quick = process.argv.includes('--quick')
 const runs = quick ? 5 : 15
+
+type Figures = Record<string, unknown>
+type Bench = {
+  readonly dir: string
+  readonly certificate: Certificate
+  readonly notary: boolean
+  readonly wrk: boolean
+}
+
+/** By the names that `--only` takes. */
+const SECTIONS: Readonly<Record<string, (bench: Bench) => Promise<Figures>>> = {
+  commands,
+  requests,
+  'notary-dialect': notaryDialect,
+  'tuf-js': tufJs,
+  gateway,
+}
+
 const dir = await mkdtemp(join(tmpdir(), 'tagseal-bench-'))
 try {
+  const sections = chosen()
   await build()
-  const figures: Record<string, unknown> = { machine: machine() }
-  const notary = await hasNotary()
-  if (!notary) console.log('notary is not installed: everything is measured without it (npm run debian installs it)')
-  const certificate = await makeCertificate(join(dir, 'tls'))
+  const figures: Figures = { machine: machine() }
+  const bench = {
+    dir,
+    certificate: await makeCertificate(join(dir, 'tls')),
+    notary: await hasNotary(),
+    wrk: hasProgram('wrk'),
+  }
+  if (!bench.notary)
+    console.log('notary is not installed: everything is measured without it (npm run debian installs it)')
+  if (!bench.wrk) console.log('wrk is not installed: requests per second are not measured')
+  for (const measure of sections) Object.assign(figures, await measure(bench))
+  await mkdir(OUT, { recursive: true })
+  const file = join(OUT, `${new Date().toISOString().replaceAll(':', '-').slice(0, 19)}.json`)
+  await writeFile(file, `${JSON.stringify(figures, null, 2)}\n`)
+  console.log(`kept in ${file}`)
+} finally {
+  await rm(dir, { recursive: true, force: true })
+}
+
+/** All of them, or the one after `--only`. */
+function chosen(): readonly ((bench: Bench) => Promise<Figures>)[] {
+  const at = process.argv.indexOf('--only')
+  if (at < 0) return Object.values(SECTIONS)
+  const name = process.argv[at + 1] ?? ''
+  const section = Object.hasOwn(SECTIONS, name) ? SECTIONS[name] : undefined
+  if (section === undefined) throw new Error(`--only takes one of ${Object.keys(SECTIONS).join(', ')}`)
+  return [section]
+}
+
+async function commands({ dir, certificate, notary }: Bench): Promise<Figures> {
+  const figures: Figures = {}
   for (const [transport, tls] of [
     ['http', undefined],
     ['https', certificate],
@@ -33,13 +82,22 @@ try {
     const sizes = quick ? [10, 10_000] : [10, 1000, 10_000]
     figures[`commands over ${transport}`] = await commandFigures(join(dir, transport), { tls, sizes, runs, notary })
   }
-  if (hasProgram('wrk'))
-    figures['GET timestamp.json'] = await timestampFigures(join(dir, 'get'), { notary, seconds: quick ? 2 : 5 })
-  else console.log('wrk is not installed: requests per second are not measured')
-  if (notary && hasProgram('wrk')) {
-    const load = { tls: certificate, seconds: quick ? 2 : 5, rounds: quick ? 4 : 12 }
-    figures['notary dialect'] = await notaryDialectFigures(join(dir, 'notary-dialect'), load)
-  }
+  return figures
+}
+
+async function requests({ dir, notary, wrk }: Bench): Promise<Figures> {
+  if (!wrk) return {}
+  return { 'GET timestamp.json': await timestampFigures(join(dir, 'get'), { notary, seconds: quick ? 2 : 5 }) }
+}
+
+async function notaryDialect({ dir, certificate, notary, wrk }: Bench): Promise<Figures> {
+  if (!notary || !wrk) return {}
+  const load = { tls: certificate, seconds: quick ? 2 : 5, rounds: quick ? 4 : 12 }
+  return { 'notary dialect': await notaryDialectFigures(join(dir, 'notary-dialect'), load) }
+}
+
+async function tufJs({ dir }: Bench): Promise<Figures> {
+  const figures: Figures = {}
   for (const targets of [1000, 10_000]) {
     const figure = await compareWithTufJs(dir, targets, targets > 1000 ? 2 : 5)
     figures[`refresh and look up, ${targets} targets`] = figure
@@ -47,12 +105,16 @@ try {
       `refresh and look up among ${targets} targets: ours ${figure.ours.median} ms, tuf-js ${figure.tufJs.median} ms`,
     )
   }
-  await mkdir(OUT, { recursive: true })
-  const file = join(OUT, `${new Date().toISOString().replaceAll(':', '-').slice(0, 19)}.json`)
-  await writeFile(file, `${JSON.stringify(figures, null, 2)}\n`)
-  console.log(`kept in ${file}`)
-} finally {
-  await rm(dir, { recursive: true, force: true })
+  return figures
+}
+
+async function gateway({ dir, certificate, wrk }: Bench): Promise<Figures> {
+  if (!hasProgram('docker-registry')) {
+    console.log('docker-registry is not installed: the gateway is not measured')
+    return {}
+  }
+  const skopeo = hasProgram('skopeo')
+  return { gateway: await gatewayFigures(join(dir, 'gateway'), { tls: certificate, quick, wrk, skopeo }) }
 }
 
 function machine(): object {

@@ -67,9 +67,10 @@ export function round(value: number): number {
 /** Requests per second as `wrk` counts them. */
 export async function load(
   url: string,
-  options: { seconds: number; connections: number; close: boolean },
+  options: { seconds: number; connections: number; close: boolean; headers?: readonly string[] },
 ): Promise<number> {
-  const header = options.close ? ['-H', 'Connection: close'] : []
+  const headers = [...(options.headers ?? []), ...(options.close ? ['Connection: close'] : [])]
+  const header = headers.flatMap((line) => ['-H', line])
   const args = ['-t2', `-c${options.connections}`, `-d${options.seconds}s`, ...header, url]
   const said = await run({ command: 'wrk', args })
   const failed = /Non-2xx or 3xx responses: (\d+)/.exec(said)

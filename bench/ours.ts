@@ -6,7 +6,7 @@ import type { Certificate } from './certificate.ts'
 import { run } from './measure.ts'
 import type { Program } from './measure.ts'
 
-const DIST = fileURLToPath(new URL('../dist/bin/', import.meta.url))
+export const DIST = fileURLToPath(new URL('../dist/bin/', import.meta.url))
 
 export type Ours = {
   readonly url: string
@@ -84,7 +84,8 @@ export async function build(): Promise<void> {
   await run({ command: 'npm', args: ['run', '--silent', 'build'] })
 }
 
-async function readyAddress(stdout: AsyncIterable<Buffer>): Promise<string> {
+/** The first address that a program prints. */
+export async function readyAddress(stdout: AsyncIterable<Buffer>): Promise<string> {
   let text = ''
   for await (const part of stdout) {
     text += part.toString('utf8')
