@@ -1,11 +1,11 @@
 /** Files that name images, and the same files with digests. */
-import { basename } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import { usage } from '../commands/errors.ts'
 import { readUserFile } from '../files.ts'
 import { imagesInDockerfile } from './dockerfile.ts'
 import { malformed } from './named.ts'
 import type { Named, Values } from './named.ts'
-import { imagesInYaml } from './yaml-file.ts'
+import { filesOfCompose, imagesInYaml } from './yaml-file.ts'
 
 export type Source = { readonly path: string; readonly text: string; readonly images: readonly Named[] }
 
@@ -19,6 +19,18 @@ export async function readSource(path: string, values: Values): Promise<Source> 
   const images = kindOf(path)(text, path, values)
   if (images.length > MOST_IMAGES) throw malformed(path, 1, `it names more than ${MOST_IMAGES} images`)
   return { path, text, images }
+}
+
+/** What a file takes in has to be among them, or its images would go unseen. Throws FILE_MALFORMED with the line. */
+export function refuseUnnamed(sources: readonly Source[]): void {
+  const given = new Set(sources.map(({ path }) => resolve(path)))
+  for (const { path, text } of sources) {
+    if (kindOf(path) !== imagesInYaml) continue
+    for (const other of filesOfCompose(text, path)) {
+      if (given.has(resolve(dirname(path), other.path))) continue
+      throw malformed(path, other.line, `it takes in ${other.path}; name that file as well`)
+    }
+  }
 }
 
 function decode(bytes: Uint8Array, path: string): string {

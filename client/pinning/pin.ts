@@ -11,7 +11,7 @@ import { pinned, printImage } from '../registry/reference.ts'
 import { errnoOf, writeAtomically } from '../trust/atomic.ts'
 import type { Verdicts } from '../verdict/engine.ts'
 import { LockError } from './errors.ts'
-import { readSource, rewritten } from './files.ts'
+import { readSource, refuseUnnamed, rewritten } from './files.ts'
 import type { Source } from './files.ts'
 import { parseLock, printLock } from './lock.ts'
 import type { Lock } from './lock.ts'
@@ -37,6 +37,7 @@ export async function pinFiles(context: Context, settings: PinSettings): Promise
   const { files, values, verdicts } = settings
   const sources: Source[] = []
   for (const path of new Set(files)) sources.push(await readSource(path, values))
+  refuseUnnamed(sources)
   const named = sources.flatMap(({ images }) => images)
   const before = await readLock(settings.lock, settings.check)
   const resolution = await resolveAll(verdicts, named, settings.write)

@@ -23,6 +23,21 @@ type Page = {
 
 /** Throws FILE_MALFORMED. */
 export function imagesInYaml(text: string, file: string, values: Values): readonly Named[] {
+  const found = pagesOf(text, file).flatMap((page) => {
+    const { lineOf } = page
+    const root = page.document.contents
+    if (!isMap(root)) return []
+    refuseKustomization(root, page)
+    if (get(root, 'apiVersion', page) !== undefined && get(root, 'kind', page) !== undefined)
+      return [...imagesAnywhere(podTree(page), root)].flatMap(({ image }) => [...named(image, page)])
+    if (get(root, 'services', page) !== undefined || get(root, 'include', page) !== undefined)
+      return [...inCompose(root, page, values)]
+    throw malformed(file, lineOf(root), 'it is neither a compose file nor a Kubernetes manifest')
+  })
+  return found.toSorted((a, b) => a.line - b.line)
+}
+
+function pagesOf(text: string, file: string): readonly Page[] {
   const lines = new LineCounter()
   let looked = 0
   const lineOf = (node: Node) => Math.max(lines.linePos(node.range?.[0] ?? 0).line, 1)
@@ -30,17 +45,7 @@ export function imagesInYaml(text: string, file: string, values: Values): readon
     looked += 1
     if (looked > MOST_NODES || depth > DEEPEST) throw malformed(file, lineOf(node), 'it repeats or nests too much')
   }
-  const found = parse(text, file, lines).flatMap((document) => {
-    const page = { file, document, lineOf, look }
-    const root = document.contents
-    if (!isMap(root)) return []
-    refuseKustomization(root, page)
-    if (get(root, 'apiVersion', page) !== undefined && get(root, 'kind', page) !== undefined)
-      return [...imagesAnywhere(podTree(page), root)].flatMap(({ image }) => [...named(image, page)])
-    if (get(root, 'services', page) !== undefined) return [...inCompose(root, page, values)]
-    throw malformed(file, lineOf(root), 'it is neither a compose file nor a Kubernetes manifest')
-  })
-  return found.toSorted((a, b) => a.line - b.line)
+  return parse(text, file, lines).map((document) => ({ file, document, lineOf, look }))
 }
 
 /** It says of images what they become, and not where they stand. */
@@ -130,6 +135,26 @@ function* inCompose(root: Node, page: Page, values: Values): Generator<Named, vo
       if (isScalar(type) && type.value === 'image') yield* named(get(volume, 'source', page), page, values)
     }
   }
+}
+
+export type Other = { readonly path: string; readonly line: number }
+
+/** The files that a compose file takes in: what it includes, and what its services extend. Throws FILE_MALFORMED. */
+export function filesOfCompose(text: string, file: string): readonly Other[] {
+  return pagesOf(text, file).flatMap((page) => {
+    const root = page.document.contents
+    if (!isMap(root) || get(root, 'kind', page) !== undefined) return []
+    const services = get(root, 'services', page)
+    const all = isMap<Node, Node | null>(services) ? services.items.map(({ value }) => real(value, page)) : []
+    const extended = all.map((service) => get(get(service, 'extends', page), 'file', page))
+    const included = items(get(root, 'include', page), page).flatMap((item) => {
+      const path = isScalar(item) ? item : get(item, 'path', page)
+      return isScalar(path) ? [path] : items(path, page)
+    })
+    return [...included, ...extended].flatMap((node) =>
+      isScalar(node) && typeof node.value === 'string' ? [{ path: node.value, line: page.lineOf(node) }] : [],
+    )
+  })
 }
 
 const CONTEXT_IMAGE = 'docker-image://'

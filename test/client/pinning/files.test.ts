@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { readSource, rewritten } from '../../../client/pinning/files.ts'
+import { readSource, refuseUnnamed, rewritten } from '../../../client/pinning/files.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'tagseal-pinning-'))
 t.teardown(() => rm(folder, { recursive: true, force: true }))
@@ -276,4 +276,26 @@ await t.test('only the images are replaced, and the rest stays as it is, byte fo
     ),
     'x: &x {image: "a:1@D"} # why\nservices:\n  a: *x\n  b: *x\n  c:\n    image:   b:1@D   # and why\n  d: {image: \'c:1@D\'}\n  e: {image: "${A:-d:1}"}\n',
   )
+})
+
+const TAKES_IN: Record<string, { text: string; line: number }> = {
+  'a file that is included': { text: 'include:\n  - other.yaml\n', line: 2 },
+  'one of several that are included as one': { text: 'include: [{path: [main.yaml,\n  ./other.yaml]}]\n', line: 2 },
+  'a file that a service extends': {
+    text: 'services:\n  a:\n    extends: {service: b, file: other.yaml}\n  b: {extends: a}\n',
+    line: 3,
+  },
+}
+for (const [name, { text, line }] of Object.entries(TAKES_IN)) {
+  await t.test(`refuses ${name} and is not named, and is content with it`, async (t) => {
+    const main = await read('main.yaml', text)
+    const error = { code: 'FILE_MALFORMED', detail: { path: join(folder, `main.yaml:${line}`) } }
+    t.throws(() => refuseUnnamed([main]), error)
+    t.doesNotThrow(() => refuseUnnamed([main, { ...main, path: join(folder, 'other.yaml'), text: 'services: {}\n' }]))
+  })
+}
+
+await t.test('refuses an inclusion that includes itself for ever', async (t) => {
+  const main = await read('main.yaml', 'include: [&a {<<: *a}]\n')
+  t.throws(() => refuseUnnamed([main]), { code: 'FILE_MALFORMED' })
 })
