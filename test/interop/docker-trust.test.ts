@@ -3,6 +3,8 @@ import { openDockerTown, startTagseal, tryContentTrust } from '../support/docker
 import { dockerTrustJourney } from '../support/docker-trust-journey.ts'
 import { startNotaryServer } from '../support/notary-server.ts'
 
+// Some hundred runs of programs, on machines that do other things as well.
+t.setTimeout(900_000)
 const found = await tryContentTrust()
 if (typeof found === 'string') await t.test('docker with trust on', { skip: found }, () => undefined)
 else {

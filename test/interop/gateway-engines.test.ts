@@ -17,6 +17,8 @@ import type { StockEngine } from '../support/stock-engines.ts'
 import { openTown, pinFrom } from '../support/town.ts'
 import type { Person, Town } from '../support/town.ts'
 
+// Four engines, one after the other, on machines that do other things as well.
+t.setTimeout(900_000)
 const skip = (await whyNoRegistry()) ?? false
 /** How old an answer may be here, in milliseconds: what is signed or revoked is seen soon. */
 const MAX_AGE = 1000
