@@ -14,7 +14,7 @@ import { GatewayError, isGatewayError } from './errors.ts'
 import { openManifests } from './manifests.ts'
 import type { Opened } from './manifests.ts'
 import type { GatewayMetrics } from './metrics.ts'
-import { bodyOf, refusalOf } from './refusal.ts'
+import { bodyOf, phraseOf, refusalOf } from './refusal.ts'
 import { readRequest } from './request.ts'
 import type { Asked } from './request.ts'
 import type { Part } from './shelf.ts'
@@ -290,7 +290,7 @@ function sendRefusal({ response, isHead }: Exchange, error: unknown, log: Gatewa
   }
   response.setHeader('content-type', 'application/json')
   response.setHeader('content-length', body.length)
-  response.writeHead(refusal.status)
+  response.writeHead(refusal.status, phraseOf(refusal))
   response.end(isHead ? undefined : body)
   return refusal.status
 }

@@ -31,6 +31,7 @@ const ABSENT: ReadonlyMap<string, string> = new Map([
   ['UNKNOWN_BLOB', 'BLOB_UNKNOWN'],
 ])
 const MOST_WORDS = 1000
+const LONGEST_PHRASE = 300
 
 /**
  * 403 for every no: engines that get 404 take it for an absence and look elsewhere. 503 where nothing could be found
@@ -54,6 +55,11 @@ export function refusalOf(error: unknown): Refusal {
 
 export function bodyOf({ code, message, reason }: Refusal): Buffer {
   return Buffer.from(`${JSON.stringify({ errors: [{ code, message, detail: { reason } }] })}\n`)
+}
+
+/** For the status line: it is all that an engine can show which asked by HEAD, and got no body. */
+export function phraseOf({ code, message }: Refusal): string {
+  return `${code}: ${message}`.replace(/[^\x20-\x7e]/g, '?').slice(0, LONGEST_PHRASE)
 }
 
 function words(text: string): string {

@@ -50,11 +50,19 @@ export type GatewayLabOptions = {
   readonly top?: string
   readonly cacheBytes?: number
   readonly bridge?: readonly Signer[]
+  /** The repository that is signed, instead of the one named above. */
+  readonly name?: string
+  /** Where its content is, instead of at the registry that may lie. */
+  readonly upstream?: string
+  /** How long that one may take for anything, in milliseconds. */
+  readonly patience?: number
 }
 
 export async function openGatewayLab(options: GatewayLabOptions = {}): Promise<GatewayLab> {
+  const { name = NAME } = options
+  const [host = ''] = name.split('/')
   const [lab, registry] = await Promise.all([
-    openLab({ unknown: new Map([[REPOSITORY_FIELD, NAME]]) }, NAME),
+    openLab({ unknown: new Map([[REPOSITORY_FIELD, name]]) }, name),
     startHostileRegistry(),
   ])
   const folder = await mkdtemp(join(tmpdir(), 'tagseal-gateway-'))
@@ -63,16 +71,16 @@ export async function openGatewayLab(options: GatewayLabOptions = {}): Promise<G
   await writeFile(
     path,
     `version: 1
-defaultRegistry: registry.test
+defaultRegistry: ${host}
 ${options.top ?? ''}
 rules:
-  - pattern: registry.test/open/**
+  - pattern: ${host}/open/**
     unsigned: true
-    upstream: { registry: "${registry.host}", plainHttp: true }
-  - pattern: registry.test/**
+    upstream: { registry: "${options.upstream ?? registry.host}", plainHttp: true }
+  - pattern: ${host}/**
     pin: { root: root.json }
     server: ${lab.url}
-    upstream: { registry: "${registry.host}", plainHttp: true }
+    upstream: { registry: "${options.upstream ?? registry.host}", plainHttp: true }
 ${options.rule ?? ''}
 `,
   )
@@ -98,7 +106,7 @@ ${options.rule ?? ''}
       monotonic,
       signal: end.signal,
     })
-    const limits = { backoffMs: 5, requestMs: 3000, idleMs: 1000, retries: 1 }
+    const limits = { backoffMs: 5, requestMs: options.patience ?? 3000, idleMs: options.patience ?? 1000, retries: 1 }
     const registries: { readonly close: () => Promise<void> }[] = []
     const upstream = async () => {
       const opened = openRegistry({ plainHttp: true, limits })

@@ -1,6 +1,7 @@
 import http from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Stored } from './images.ts'
 
 /** What stands between a client and a server, and can get in the way. */
 export type Proxy = {
@@ -15,6 +16,8 @@ export type Proxy = {
   drop: (request: IncomingMessage) => boolean
   /** What is answered instead. */
   alter: (bytes: Buffer, request: IncomingMessage) => Buffer
+  /** What is answered without asking the server. */
+  forge: (request: IncomingMessage) => Stored | undefined
   readonly close: () => Promise<void>
 }
 
@@ -25,6 +28,11 @@ export async function startProxy(target: string): Promise<Proxy> {
     const forward = async () => {
       const body = await collect(request)
       await proxy.before(request)
+      const forged = proxy.forge(request)
+      if (forged !== undefined) {
+        response.writeHead(200, { 'content-type': forged.mediaType, 'content-length': forged.size }).end(forged.bytes)
+        return
+      }
       const { answer, bytes } = await exchange(target, request, body)
       const altered = proxy.alter(bytes, request)
       const headers = altered === bytes ? answer.headers : { ...answer.headers, 'content-length': altered.length }
@@ -42,6 +50,7 @@ export async function startProxy(target: string): Promise<Proxy> {
     before: () => {},
     drop: () => false,
     alter: (bytes) => bytes,
+    forge: () => undefined,
     close: async () => {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))

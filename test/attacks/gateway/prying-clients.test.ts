@@ -52,6 +52,14 @@ for (const [name, { path, reason }] of Object.entries(REFUSED)) {
   })
 }
 
+await t.test('whoever asks by HEAD, and gets no body, is told why in the status line', async (t) => {
+  const response = await fetch(`${lab.url}/v2/${NAME}/manifests/evil`, { method: 'HEAD' })
+  t.equal(response.status, 403)
+  t.match(response.statusText, `DENIED: tagseal: ${NAME} has no signed tag evil`)
+  const long = await fetch(`${lab.url}/v2/${NAME}/manifests/${'x'.repeat(128)}`, { method: 'HEAD' })
+  t.ok(long.statusText.length <= 300)
+})
+
 await t.test('what one repository has is nothing for another', async (t) => {
   const got = await lab.get(`/v2/registry.test/team/other/blobs/${layerOf(good).digest}`)
   t.same([got.status, got.reason], [403, 'REPOSITORY_MISMATCH'])

@@ -1,0 +1,12 @@
+import t from 'tap'
+import { enforces } from '../../support/engine-journeys.ts'
+import { whyNoRegistry } from '../../support/registry.ts'
+import { STOCK_ENGINES } from '../../support/stock-engines.ts'
+
+await t.test(
+  'skopeo through the gateway, by what doctor writes',
+  { skip: (await whyNoRegistry()) ?? false },
+  async (t) => {
+    await enforces(t, STOCK_ENGINES.skopeo)
+  },
+)
