@@ -73,6 +73,9 @@ export type ContextParts = Pick<Context, 'terminal' | 'env' | 'clock' | 'monoton
     readonly version: string
   }
 
+/** Whom to trust for a repository, and where its metadata is. */
+type Trusted = Pick<SignedRule, 'pin' | 'sharedPin' | 'server'> & Partial<Pick<SignedRule, 'tokenFile'>>
+
 const MAX_TOKEN = 4096
 const SERVING_SOCKETS = 256
 /** A moment: what fifty programs need that are started at once on a small machine. */
@@ -93,10 +96,9 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     return opened
   })
   const token = once(async () => {
-    const { tokenFile } = settings
-    const secret = tokenFile === undefined ? settings.token : (await readText(tokenFile, MAX_TOKEN)).trim()
-    if (secret === undefined || isToken(secret)) return secret
-    throw new CommandError('FILE_MALFORMED', { path: tokenFile ?? 'TAGSEAL_TOKEN', why: 'it holds no token' })
+    const { tokenFile, token: secret } = settings
+    if (tokenFile !== undefined) return await readToken(tokenFile)
+    return secret === undefined ? undefined : demandToken(secret, 'TAGSEAL_TOKEN')
   })
   const openPassphraseSource = async (file: string | undefined, sourceEnv: Environment) => {
     const { openPassphrases } = await import('../keys/keystore/passphrase-source.ts')
@@ -171,11 +173,11 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
   }
   const open = async (
     repository: string,
-    { pin, sharedPin, server }: Pick<SignedRule, 'pin' | 'sharedPin' | 'server'>,
+    { pin, sharedPin, server, tokenFile }: Trusted,
     shareWithin?: number,
   ) => {
     const { openRepository } = await import('./trust/repository.ts')
-    const secret = await token()
+    const secret = tokenFile === undefined ? await token() : () => readToken(tokenFile)
     if (server === undefined) throw new CommandError('NO_SERVER', { repository })
     return openRepository({
       repository,
@@ -201,8 +203,11 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     const { loadPolicy } = await import('./policy/policy.ts')
     return loadPolicy(path, await loadPins(paths.trust))
   }
-  const openByRule = async (name: string, rule: SignedRule, shareWithin?: number) =>
-    await open(name, { ...rule, server: settings.server ?? rule.server }, shareWithin)
+  /** The token of a rule is for the server of that rule: one that this run names instead does not get it. */
+  const openByRule = async (name: string, rule: SignedRule, shareWithin?: number) => {
+    const { server } = settings
+    return await open(name, server === undefined ? rule : { ...rule, server, tokenFile: undefined }, shareWithin)
+  }
   const openShared = async (name: string, rule: SignedRule) =>
     await openByRule(name, rule, Math.min(SHARED_MS, rule.maxAge))
   const verdictsBy = async (written: Policy, openOne = openByRule) => {
@@ -275,9 +280,14 @@ async function readText(path: string, most: number): Promise<string> {
 
 async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}
 
+async function readToken(path: string): Promise<string> {
+  return demandToken((await readText(path, MAX_TOKEN)).trim(), path)
+}
+
 /** What else a header can carry would be no header. */
-function isToken(text: string): boolean {
-  return /^[\x21-\x7e]+$/.test(text)
+function demandToken(text: string, path: string): string {
+  if (/^[\x21-\x7e]+$/.test(text)) return text
+  throw new CommandError('FILE_MALFORMED', { path, why: 'it holds no token' })
 }
 
 function namesHost(plainHttp: boolean | readonly string[], host: string): boolean {

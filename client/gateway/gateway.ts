@@ -169,6 +169,7 @@ export function openGateway(options: GatewayOptions): Gateway {
     const found: Json[] = []
     for (const entry of await registry.referrers(ref, digest)) {
       if (artifactType !== undefined && textOf(entry, 'artifactType') !== artifactType) continue
+      if (sendsElsewhere(entry)) continue
       if (await admission.isAdmitted(ask, textOf(entry, 'digest') ?? '')) found.push(entry)
     }
     if (artifactType !== undefined) response.setHeader('oci-filters-applied', 'artifactType')
@@ -299,6 +300,11 @@ function sendRefusal({ response, isHead }: Exchange, error: unknown, log: Gatewa
 function rangeOf({ headers }: IncomingMessage, digest: string): string | undefined {
   const condition = headers['if-range']
   return condition === undefined || condition === `"${digest}"` ? headers.range : undefined
+}
+
+/** Content from somewhere else, or in the list itself, would be read without having passed here. */
+function sendsElsewhere(entry: Json): boolean {
+  return isJsonObject(entry) && (member(entry, 'urls') !== undefined || member(entry, 'data') !== undefined)
 }
 
 function textOf(entry: Json, name: string): string | undefined {

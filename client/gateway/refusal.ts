@@ -35,7 +35,7 @@ const LONGEST_PHRASE = 300
 
 /**
  * 403 for every no: engines that get 404 take it for an absence and look elsewhere. 503 where nothing could be found
- * out, because that may pass. Never a 2xx, and never without words.
+ * out, because that may pass, or because a file of this gateway is missing. Never a 2xx, and never without words.
  */
 export function refusalOf(error: unknown): Refusal {
   if (isGatewayError(error)) {
@@ -49,7 +49,7 @@ export function refusalOf(error: unknown): Refusal {
   if (code === 'RATE_LIMITED')
     return { status: 429, code: 'TOOMANYREQUESTS', message: said, reason: code, retryAfter: 30 }
   if (code === 'INTERNAL') return { status: 500, code: 'UNKNOWN', message: 'tagseal: internal error', reason: code }
-  if (exit === 3) return { status: 503, code: 'UNAVAILABLE', message: said, reason: code, retryAfter: 5 }
+  if (exit !== 1) return { status: 503, code: 'UNAVAILABLE', message: said, reason: code, retryAfter: 5 }
   return { status: 403, code: 'DENIED', message: said, reason: code }
 }
 

@@ -120,7 +120,8 @@ function ready(
   const common = { pattern: written.pattern.text, where: written.where, upstream, allTags: written.allTags }
   if (written.kind !== 'signed') return { ...common, kind: written.kind }
   const { server, roles, require, threshold, maxAge, signedOnce } = written
-  const rest = { ...common, kind: 'signed', roles, require, threshold, maxAge, signedOnce } as const
+  const tokenFile = written.tokenFile === undefined ? undefined : resolve(folder, written.tokenFile)
+  const rest = { ...common, kind: 'signed', tokenFile, roles, require, threshold, maxAge, signedOnce } as const
   if (own !== undefined) return { ...rest, pin: own, sharedPin: !written.pattern.literal, server }
   const { pin, pattern, server: kept } = pinFor(pins, repository)
   return { ...rest, pin, sharedPin: !pattern.literal, server: server ?? kept }

@@ -36,6 +36,7 @@ export type WrittenRule =
       /** undefined: what `tagseal trust add` keeps on this machine. */
       readonly pin: WrittenPin | undefined
       readonly server: string | undefined
+      readonly tokenFile: string | undefined
       readonly roles: ReadonlySet<string> | undefined
       readonly require: readonly string[]
       readonly threshold: number
@@ -59,6 +60,7 @@ const RULE = [
   'namespaces',
   'pin',
   'server',
+  'tokenFile',
   'roles',
   'require',
   'maxAge',
@@ -68,7 +70,7 @@ const RULE = [
   'tags',
   'upstream',
 ] as const
-const SIGNED_ONLY = ['pin', 'server', 'roles', 'require', 'maxAge', 'signedOnce'] as const
+const SIGNED_ONLY = ['pin', 'server', 'tokenFile', 'roles', 'require', 'maxAge', 'signedOnce'] as const
 const DEFAULT_MAX_AGE = 3_600_000
 const LOGIN_OF_DOCKER: Login = { kind: 'docker' }
 
@@ -110,6 +112,7 @@ function readRule(place: Place): WrittenRule {
     kind: 'signed',
     pin: optional(members.get('pin'), readPin),
     server: optional(members.get('server'), readServer),
+    tokenFile: members.get('tokenFile')?.text(),
     roles: optional(members.get('roles'), (roles) => new Set(readRoles(roles))),
     require,
     threshold,

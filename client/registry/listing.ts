@@ -24,7 +24,10 @@ export async function listTags(
   return found ? [...tags] : undefined
 }
 
-/** Descriptors of what names this digest as its subject, as the registry wrote them; none where it knows of no such list. */
+/**
+ * Descriptors of what names this digest as its subject, as the registry wrote them. One that keeps no such lists may have
+ * an index in the place of it, under a tag made of the digest.
+ */
 export async function listReferrers(
   client: Client,
   ref: RepositoryName,
@@ -32,8 +35,17 @@ export async function listReferrers(
   signal?: AbortSignal,
 ): Promise<readonly Json[]> {
   const found: Json[] = []
-  await eachPage(client, { ref, path: `referrers/${digest}`, list: 'manifests', signal }, (entry) => found.push(entry))
+  const take = (entry: Json) => found.push(entry)
+  for (const path of [`referrers/${digest}`, `manifests/${fallbackTag(digest)}`]) {
+    if (await eachPage(client, { ref, path, list: 'manifests', signal }, take)) break
+  }
   return found
+}
+
+/** As the distribution specification makes it, which cuts long digests. */
+function fallbackTag(digest: string): string {
+  const [algorithm = '', encoded = ''] = digest.split(':')
+  return `${algorithm.slice(0, 32)}-${encoded.slice(0, 64)}`
 }
 
 type Listing = {

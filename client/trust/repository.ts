@@ -41,8 +41,8 @@ export type RepositoryOptions = Place &
     readonly pin: Anchor
     /** The pin's pattern fits several repositories: then each root must name its own, whatever the pin is. */
     readonly sharedPin?: boolean | undefined
-    /** For servers that show metadata to nobody without. */
-    readonly token?: string | undefined
+    /** For servers that show metadata to nobody without; or what reads it, each time one is needed. */
+    readonly token?: string | (() => Promise<string>) | undefined
     /** Shared with the caller, who closes it. Otherwise one is opened with `ca` and `plainHttp`. */
     readonly http?: Http | undefined
     readonly ca?: string | undefined

@@ -12,8 +12,8 @@ export const DEFAULT_PATIENCE: Patience = { idle: 15_000, grace: 60_000, rate: 1
 
 export type TransferOptions = {
   readonly http: Http
-  /** Sent to the origin that was asked for, and to no other. */
-  readonly token?: string | undefined
+  /** Sent to the origin that was asked for, and to no other; or how to find it out, each time anew. */
+  readonly token?: string | (() => Promise<string>) | undefined
   readonly patience?: Patience | undefined
   /** Says that what is read is read to publish on top of it: then a server shows what it holds back from others. */
   readonly toPublish?: boolean | undefined
@@ -63,7 +63,7 @@ async function follow(start: URL, options: TransferOptions, watch: Watch): Promi
   const { http, patience } = options
   let url = start
   for (let hops = 0; hops <= MOST_REDIRECTS; hops++) {
-    const headers = url.origin === start.origin ? headersFor(options) : {}
+    const headers = url.origin === start.origin ? await headersFor(options) : {}
     const idleTimeout = (patience ?? DEFAULT_PATIENCE).idle
     const response = await sendTwice(http, { url, headers, signal: watch.signal, idleTimeout })
     if (!REDIRECTS.has(response.status)) return response
@@ -73,9 +73,10 @@ async function follow(start: URL, options: TransferOptions, watch: Watch): Promi
   throw new ClientError('REDIRECT_REFUSED', { url: shown(start), why: `more than ${MOST_REDIRECTS} times` })
 }
 
-function headersFor({ token, toPublish }: TransferOptions): Readonly<Record<string, string>> {
+async function headersFor({ token, toPublish }: TransferOptions): Promise<Readonly<Record<string, string>>> {
+  const secret = typeof token === 'function' ? await token() : token
   return {
-    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    ...(secret === undefined ? {} : { authorization: `Bearer ${secret}` }),
     ...(toPublish === true ? { 'x-tagseal-purpose': 'publish' } : {}),
   }
 }

@@ -20,6 +20,8 @@ export type SignedRule = Common & {
   readonly sharedPin: boolean
   /** Where their trust metadata is; undefined where the caller knows. */
   readonly server: string | undefined
+  /** Holds the token for that server, and no other; undefined: the one of this run, where there is one. */
+  readonly tokenFile: string | undefined
   /** The roles whose word counts; undefined: every role's. */
   readonly roles: ReadonlySet<string> | undefined
   /** Every one of these must have signed the same digest. */
@@ -53,6 +55,7 @@ export function policyOfPins(pins: readonly PinRule[], path: string): Policy {
         pin,
         sharedPin: !pattern.literal,
         server,
+        tokenFile: undefined,
         roles: undefined,
         require: [],
         threshold: 1,
@@ -75,11 +78,22 @@ export function isSameRule(a: SignedRule, b: SignedRule): boolean {
   return a === b || meaningOf(a) === meaningOf(b)
 }
 
-function meaningOf({ pin, sharedPin, server, roles, require, threshold, maxAge, signedOnce }: SignedRule): string {
+function meaningOf({
+  pin,
+  sharedPin,
+  server,
+  tokenFile,
+  roles,
+  require,
+  threshold,
+  maxAge,
+  signedOnce,
+}: SignedRule): string {
   return JSON.stringify([
     fingerprint(pin),
     sharedPin,
     server,
+    tokenFile,
     roles && [...roles],
     require,
     threshold,

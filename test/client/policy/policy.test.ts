@@ -26,6 +26,7 @@ rules:
   - pattern: registry.example.com/team/**
     pin: { keys: [${KEY}, ${OTHER}], threshold: 2 }
     server: https://trust.example.com
+    tokenFile: token
     roles: [releases, targets]
     require: { roles: [qa], threshold: 2 }
     maxAge: 10m
@@ -50,6 +51,7 @@ await t.test('a policy says of each repository what its most specific rule says'
     pin: { kind: 'keys', keyids: [KEY, OTHER], threshold: 2 },
     sharedPin: true,
     server: 'https://trust.example.com/',
+    tokenFile: join(folder, 'token'),
     require: ['qa'],
     threshold: 2,
     maxAge: 600_000,
