@@ -174,7 +174,7 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
   const open = async (
     repository: string,
     { pin, sharedPin, server, tokenFile }: Trusted,
-    shareWithin?: number,
+    more: { readonly shareWithin?: number | undefined; readonly now?: () => number } = {},
   ) => {
     const { openRepository } = await import('./trust/repository.ts')
     const secret = tokenFile === undefined ? await token() : () => readToken(tokenFile)
@@ -186,8 +186,8 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
       server,
       stateDir: paths.state,
       http: await http(),
-      clock,
-      shareWithin,
+      clock: more.now ?? clock,
+      shareWithin: more.shareWithin,
       warn: ({ message }) => terminal.warn(message),
       ...(secret === undefined ? {} : { token: secret }),
     })
@@ -204,12 +204,13 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     return loadPolicy(path, await loadPins(paths.trust))
   }
   /** The token of a rule is for the server of that rule: one that this run names instead does not get it. */
-  const openByRule = async (name: string, rule: SignedRule, shareWithin?: number) => {
+  const openByRule = async (name: string, rule: SignedRule, now: () => number, shareWithin?: number) => {
     const { server } = settings
-    return await open(name, server === undefined ? rule : { ...rule, server, tokenFile: undefined }, shareWithin)
+    const trusted = server === undefined ? rule : { ...rule, server, tokenFile: undefined }
+    return await open(name, trusted, { now, shareWithin })
   }
-  const openShared = async (name: string, rule: SignedRule) =>
-    await openByRule(name, rule, Math.min(SHARED_MS, rule.maxAge))
+  const openShared = async (name: string, rule: SignedRule, now: () => number) =>
+    await openByRule(name, rule, now, Math.min(SHARED_MS, rule.maxAge))
   const verdictsBy = async (written: Policy, openOne = openByRule) => {
     const { openVerdicts } = await import('./verdict/engine.ts')
     return openVerdicts({ policy: written, open: openOne, background: false, clock, monotonic, signal })

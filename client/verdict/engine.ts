@@ -10,8 +10,10 @@ import { openPast } from './past.ts'
 import type { Past } from './past.ts'
 import { isSameRule, signedRule } from './rule.ts'
 import type { Policy, SignedRule } from './rule.ts'
+import { openSteady } from './steady.ts'
+import type { Clocks } from './steady.ts'
 import { openWarm } from './warm.ts'
-import type { Clocks, Standing, Warm } from './warm.ts'
+import type { Standing, Warm } from './warm.ts'
 
 /** `admitted` by signatures, or because the policy says that nothing of it has to be signed. */
 export type Verdict =
@@ -22,7 +24,8 @@ export type Asked = Tagged & { readonly digest?: string | undefined }
 
 export type VerdictOptions = Clocks & {
   readonly policy: Policy
-  readonly open: (repository: string, rule: SignedRule) => Promise<Repository>
+  /** `clock` is what it has to judge by. */
+  readonly open: (repository: string, rule: SignedRule, clock: () => number) => Promise<Repository>
   readonly background: boolean
   readonly signal: AbortSignal
   readonly failed?: ((repository: string, error: unknown) => void) | undefined
@@ -80,14 +83,15 @@ export function openVerdicts(options: VerdictOptions): Verdicts {
   }
 
   async function openOne(name: string, rule: SignedRule): Promise<Opened> {
-    const repository = await options.open(name, rule)
     const { background, signal, clock, monotonic, failed } = options
+    const steady = openSteady({ clock, monotonic })
+    const repository = await options.open(name, rule, steady.now)
     const warm = openWarm({
       repository,
       maxAge: rule.maxAge,
       background,
       signal,
-      clock,
+      steady,
       monotonic,
       prepare: (next, before) => prepare(name, rule, next, before),
       failed: (error) => failed?.(name, error),

@@ -2,13 +2,7 @@
 import { expiryOf } from '../trust/repository.ts'
 import type { Repository, View } from '../trust/repository.ts'
 import type { Evidence } from './judge.ts'
-
-export type Clocks = {
-  /** Milliseconds since 1970. */
-  readonly clock: () => number
-  /** Milliseconds on a clock that nobody sets. */
-  readonly monotonic: () => number
-}
+import type { Moment, Steady } from './steady.ts'
 
 /** A state that was trusted at one moment, with the answers that were taken from it. */
 export type Standing = {
@@ -17,10 +11,13 @@ export type Standing = {
   readonly answers: Map<string, Promise<Evidence>>
   readonly began: Moment
 }
-type Moment = { readonly wall: number; readonly monotonic: number }
 
-export type WarmOptions = Clocks & {
+export type WarmOptions = {
+  /** Judges by the same clock. */
   readonly repository: Repository
+  readonly steady: Steady
+  /** On a clock that nobody sets. */
+  readonly monotonic: () => number
   /** How old an answer may be, in milliseconds. */
   readonly maxAge: number
   /** Refreshes by itself while it is being asked. Not for a program that answers once and ends. */
@@ -53,29 +50,26 @@ const COLD_MS = 3_600_000
 const RETRY_MS = 1000
 
 export function openWarm(options: WarmOptions): Warm {
-  const { repository, maxAge, background, signal, clock, monotonic } = options
+  const { repository, maxAge, background, signal, steady, monotonic } = options
   let standing: Standing | undefined
   let flight: Promise<Standing> | undefined
   let failure: { readonly error: unknown; readonly at: number } | undefined
   let asked = monotonic()
   let timer: NodeJS.Timeout | undefined
 
-  /** The larger of what two clocks say: neither setting one back nor stopping this process makes a state younger. */
-  function ageOf({ began }: Standing): number {
-    return Math.max(clock() - began.wall, monotonic() - began.monotonic)
-  }
-
-  function isGood(known: Standing): boolean {
-    const age = ageOf(known)
-    return age < maxAge && known.began.wall + age < expiryOf(known.view)
+  /** Neither setting a clock back nor stopping this process makes a state younger. */
+  function isGood({ began, view }: Standing): boolean {
+    const now = Math.max(steady.now(), began.wall + monotonic() - began.monotonic)
+    return now - began.wall < maxAge && now < expiryOf(view)
   }
 
   async function refresh(): Promise<Standing> {
-    const began = { wall: clock(), monotonic: monotonic() }
+    const began = steady.moment()
     const before = standing
     const next = { view: await repository.refresh(signal), answers: new Map(), began }
     if (before !== undefined) await options.prepare(next, before)
     standing = next
+    steady.hold(began)
     failure = undefined
     return next
   }
@@ -102,7 +96,7 @@ export function openWarm(options: WarmOptions): Warm {
 
   /** Well before the state becomes too old or expires; after a failure soon enough for several more tries. */
   function pause(): number {
-    const left = standing === undefined ? maxAge : Math.min(maxAge, expiryOf(standing.view) - clock())
+    const left = standing === undefined ? maxAge : Math.min(maxAge, expiryOf(standing.view) - steady.now())
     return Math.min(Math.max(left / 4, failure === undefined ? SHORTEST_MS : RETRY_MS), OFTEN_MS)
   }
 

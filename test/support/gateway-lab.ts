@@ -96,10 +96,10 @@ ${options.rule ?? ''}
     const policy = loadPolicy(path, [])
     const verdicts = openVerdicts({
       policy,
-      open: async (repository, { pin, sharedPin, server = '' }) => {
+      open: async (repository, { pin, sharedPin, server = '' }, steady) => {
         const cache = caches.get(repository) ?? memoryCache()
         caches.set(repository, cache)
-        return openRepository({ repository, pin, sharedPin, server, cache, clock })
+        return openRepository({ repository, pin, sharedPin, server, cache, clock: steady })
       },
       background: false,
       clock,

@@ -14,6 +14,8 @@ export type TestGateway = {
   readonly log: () => readonly Readonly<Record<string, unknown>>[]
   readonly errors: () => string
   readonly policy: string
+  /** `SIGSTOP` and `SIGCONT`, which end nothing. */
+  readonly signal: (signal: NodeJS.Signals) => void
   readonly stop: (signal?: NodeJS.Signals) => Promise<void>
 }
 
@@ -54,6 +56,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     policy,
     errors: () => written.join(''),
     log: () => lines().flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as Record<string, unknown>] : [])),
+    signal: (signal) => void child.kill(signal),
     stop,
   }
 }

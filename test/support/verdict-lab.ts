@@ -58,12 +58,12 @@ export function openVerdictLab(
   const first = rule()
   const verdicts = openVerdicts({
     policy: { ruleFor: () => first },
-    open: async (repository, { pin }) => {
+    open: async (repository, { pin }, clock) => {
       const cache = caches.get(repository) ?? memoryCache()
       caches.set(repository, cache)
       const http = httpOf(simulator, lab)
       const metadataUrl = 'http://127.0.0.1/'
-      return openRepository({ metadataUrl, repository, pin, cache, http, clock: () => time.wall })
+      return openRepository({ metadataUrl, repository, pin, cache, http, clock })
     },
     background: options.background ?? false,
     clock: () => time.wall,

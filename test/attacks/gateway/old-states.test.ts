@@ -1,5 +1,6 @@
 import t from 'tap'
 import { NAME, openGatewayLab } from '../../support/gateway-lab.ts'
+import type { GatewayLab } from '../../support/gateway-lab.ts'
 import { buildImage, buildIndex } from '../../support/images.ts'
 import type { BuiltImage, Stored } from '../../support/images.ts'
 import { DAY } from '../../support/simulator.ts'
@@ -53,6 +54,41 @@ await t.test('with the trust server gone, an answer is as old as the rule lets i
   lab.pass(2 * 60_000)
   t.same(await statuses(), ['SERVER_ERROR', 'SERVER_ERROR', 'SERVER_ERROR'])
 })
+
+/** What a gateway finds that was stopped for a day, or whose machine slept: how far its two clocks went. */
+const STOPPED: Record<string, { wall: number; monotonic: number }> = {
+  'both clocks went on': { wall: DAY, monotonic: DAY },
+  'only the clock on the wall went on, as over the sleep of a machine': { wall: DAY, monotonic: 0 },
+  'the clock on the wall was set back by as much': { wall: 0, monotonic: DAY },
+  'the clock on the wall was set back by more': { wall: -3 * DAY, monotonic: DAY },
+}
+const SERVERS: Record<string, (lab: GatewayLab) => void> = {
+  'a trust server that is gone': ({ lab }) => {
+    lab.interfere = (_file, response) => {
+      response.destroy()
+      return true
+    }
+  },
+  'a trust server that shows what it showed then': () => {},
+}
+for (const [passed, { wall, monotonic }] of Object.entries(STOPPED)) {
+  for (const [server, freeze] of Object.entries(SERVERS)) {
+    await t.test(`stopped for a day: ${passed}, with ${server}`, async (t) => {
+      const { lab, statuses } = await opened('    maxAge: 1h')
+      t.teardown(lab.close)
+      t.same(await statuses(), [200, 200, 200])
+      freeze(lab)
+      lab.time.wall += wall
+      lab.time.monotonic += monotonic
+      for (const status of await statuses()) t.type(status, 'string', `${status}: nothing is answered`)
+      lab.lab.interfere = () => false
+      lab.lab.simulator.now += DAY
+      lab.lab.simulator.release()
+      lab.time.monotonic += 1000 // a refresh that failed is not tried again at once
+      t.same(await statuses(), [200, 200, 200], 'until there is something fresh')
+    })
+  }
+}
 
 await t.test('with the registry gone, what is kept is served', async (t) => {
   const { lab, statuses } = await opened()
