@@ -6,6 +6,8 @@ import { STOCK_ENGINES } from '../../support/stock-engines.ts'
 
 const skip = (await whyNoRegistry()) ?? false
 
+// A hundred runs of programs, on machines that do other things as well.
+t.setTimeout(900_000)
 await t.test('docker through the gateway, by what doctor writes', { skip }, async (t) => {
   await enforces(t, STOCK_ENGINES.docker, {
     'Docker Hub and every other registry are out of reach': async (t, { engine, gateway }) => {

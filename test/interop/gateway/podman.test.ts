@@ -8,6 +8,8 @@ import { STOCK_ENGINES } from '../../support/stock-engines.ts'
 
 const skip = (await whyNoRegistry()) ?? false
 
+// A hundred runs of programs, on machines that do other things as well.
+t.setTimeout(900_000)
 await t.test('podman through the gateway, by what doctor writes', { skip }, async (t) => {
   await enforces(t, STOCK_ENGINES.podman, {
     'a mirror that leaves a way around is told, and the canary goes that way': async (t, lab, tag) => {

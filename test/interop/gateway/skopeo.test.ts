@@ -3,6 +3,8 @@ import { enforces } from '../../support/engine-journeys.ts'
 import { whyNoRegistry } from '../../support/registry.ts'
 import { STOCK_ENGINES } from '../../support/stock-engines.ts'
 
+// A hundred runs of programs, on machines that do other things as well.
+t.setTimeout(900_000)
 await t.test(
   'skopeo through the gateway, by what doctor writes',
   { skip: (await whyNoRegistry()) ?? false },
