@@ -54,13 +54,17 @@ export type DelegationEntry = {
 export type ChangedDelegation = {
   readonly delegator: string
   readonly role: string
+  /** Of the delegator's file, with the last change. */
+  readonly version: number
   readonly at: number
   readonly keyids: readonly string[]
   readonly by: string | undefined
   readonly before: DelegationEntry | undefined
 }
 /** The roles below a delegator in the order in which they were asked at some moment: since then another, or one left. */
-export type ChangedOrder = Omit<ChangedDelegation, 'role' | 'before'> & { readonly before: readonly string[] }
+export type ChangedOrder = Omit<ChangedDelegation, 'role' | 'version' | 'before'> & {
+  readonly before: readonly string[]
+}
 export type Changes = {
   readonly tags: readonly string[]
   readonly delegations: readonly ChangedDelegation[]
@@ -341,8 +345,8 @@ async function allChanges(
 
 function changedDelegation(server: string, value: JsonObject): ChangedDelegation {
   const [delegator, role] = [textOf(member(value, 'delegator')), textOf(member(value, 'role'))]
-  const at = instantOf(member(value, 'at'))
-  if (delegator === undefined || role === undefined || at === undefined) {
+  const [at, version] = [instantOf(member(value, 'at')), member(value, 'version')]
+  if (delegator === undefined || role === undefined || at === undefined || typeof version !== 'number') {
     throw new PublishError('BAD_ANSWER', { server, why: 'a changed delegation is malformed' })
   }
   const [before, by] = [member(value, 'before'), textOf(member(value, 'by'))]
@@ -350,7 +354,7 @@ function changedDelegation(server: string, value: JsonObject): ChangedDelegation
   if (known === undefined && before !== null) {
     throw new PublishError('BAD_ANSWER', { server, why: 'a changed delegation is malformed' })
   }
-  return { delegator, role, at, by, keyids: textsOf(member(value, 'keyids')), before: known }
+  return { delegator, role, version, at, by, keyids: textsOf(member(value, 'keyids')), before: known }
 }
 
 function changedOrder(server: string, value: JsonObject): ChangedOrder {

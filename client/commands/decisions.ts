@@ -2,6 +2,7 @@
 import type { Incident, Outcome } from '../publish/incident.ts'
 import { labelOf } from '../publish/doubts.ts'
 import type { Doubt } from '../publish/doubts.ts'
+import { decisionOn } from '../publish/sifting.ts'
 import type { Decide, Decision } from '../publish/sifting.ts'
 import type { Terminal } from '../terminal.ts'
 import { usage } from './errors.ts'
@@ -23,7 +24,7 @@ export function decisionsOf(options: Readonly<Record<Decision, readonly string[]
   }
   const named = [...decisions.keys()].filter((label) => label !== ALL)
   return {
-    decide: (label) => decisions.get(label) ?? decisions.get(ALL),
+    decide: (label, alone = false) => decisions.get(label) ?? (alone ? undefined : decisions.get(ALL)),
     named,
     given: decisions.size > 0,
   }
@@ -34,7 +35,7 @@ export function withOutcomes(
   doubts: readonly (Doubt & { readonly outcome?: Outcome | undefined })[],
   decide: Decide,
 ): Incident['doubts'] {
-  return doubts.map((doubt) => ({ ...doubt, outcome: doubt.outcome ?? decide(labelOf(doubt)) }))
+  return doubts.map((doubt) => ({ ...doubt, outcome: doubt.outcome ?? decisionOn(doubt, decide) }))
 }
 
 /** A name that is misspelt must not pass for decided; nor may it keep a stolen key from being replaced. */

@@ -23,7 +23,8 @@ import { untilAborted } from '../until-aborted.ts'
 import type { Decisions } from './decisions.ts'
 import type { Answer } from './declare.ts'
 import { CommandError, usage } from './errors.ts'
-import { decideIncident, openIncident, rotateRole } from './rotate-role.ts'
+import { decideIncident, openIncident } from './incident-log.ts'
+import { rotateRole } from './rotate-role.ts'
 import type { Rotation } from './rotation-keys.ts'
 
 export type Everywhere = {
@@ -267,10 +268,11 @@ async function leftOpen(
   const ids = await idsNamed(context, gone)
   const left = new Map<RoleName, number>()
   for (const { name } of await allRoles(standing)) {
-    const incident = role === undefined || role === name ? await openIncident(context, repository, name) : undefined
+    const isAsked = role === undefined || role === name
+    const incident = isAsked ? (await openIncident(context, repository, name))?.incident : undefined
     if (incident?.stolen.some((id) => ids.has(id) || id.startsWith(gone)) !== true) continue
-    const isAsked = decisions.given && undecided(incident).length > 0
-    left.set(name, undecided(isAsked ? await decideIncident(context, incident, decisions) : incident).length)
+    const isDecided = decisions.given && undecided(incident).length > 0
+    left.set(name, undecided(isDecided ? await decideIncident(context, incident, decisions) : incident).length)
   }
   return left
 }

@@ -23,6 +23,7 @@ import { decisionsOf, warnUnknown } from './decisions.ts'
 import type { Decisions } from './decisions.ts'
 import { CommandError, usage } from './errors.ts'
 import { impactDocument, sayImpact } from './impact-words.ts'
+import { decideIncident, openIncident } from './incident-log.ts'
 import { shortId } from './key-document.ts'
 import { withPending } from './pending.ts'
 import { pinCommand } from './pin-command.ts'
@@ -30,7 +31,7 @@ import { givenDelegation } from './role-names.ts'
 import { repinning } from './root-lost.ts'
 import { rotateEverywhere } from './rotate-everywhere.ts'
 import { proposeRotation } from './rotate-propose.ts'
-import { decideIncident, openIncident, rotateRole, topRole } from './rotate-role.ts'
+import { rotateRole, topRole } from './rotate-role.ts'
 import type { Rotated } from './rotate-role.ts'
 import { leavingKeys } from './rotation-keys.ts'
 import type { Rotation } from './rotation-keys.ts'
@@ -69,9 +70,10 @@ export const rotateCommand = defineCommand({
   notes: [
     'What the leaving keys had signed is signed again in the same publish; clients follow by themselves.',
     'With --since, tags and delegations that were changed since then, by the record of the server, wait for your decision:',
-    'such a tag is out, such a delegation is as it was before. Decide in the same command or later by the same command',
-    'with --keep, --restore and --drop, which then rotates nothing. A delegation is called delegation:ROLE there, the order',
-    'in which the roles below ROLE are asked order:ROLE.',
+    'such a tag is out, such a delegation is as it was before, if a signed file says so. Decide in the same command or later',
+    'by the same command with --keep, --restore and --drop, which then rotates nothing. A delegation is called',
+    'delegation:ROLE there, the order in which the roles below ROLE are asked order:ROLE. What only the server says was there',
+    'before is restored by its name alone, once it was told.',
     'TIME is a date (2026-11-24T22:00Z) or how long ago (90m, 6h, 2d).',
     'With --compromised, timestamp and snapshot get new keys together where the server holds both.',
     'With --key and the keys that the role has, root is only renewed.',
@@ -158,13 +160,17 @@ function typedPattern(text: string): Pattern {
  */
 async function waiting(
   context: Context,
-  { repository, role, compromised, keys, gone }: Rotation,
+  { repository, role, compromised, keys, gone, since }: Rotation,
   decisions: Decisions,
 ): Promise<Incident | undefined> {
   if (!compromised || keys.length > 0 || gone.length > 0) return undefined
-  const incident = await openIncident(context, repository, role)
-  if (incident === undefined) return undefined
-  return decisions.given || undecided(incident).length > 0 ? incident : undefined
+  const open = await openIncident(context, repository, role)
+  if (open === undefined) return undefined
+  const { incident, isCurrent } = open
+  const isOpen = undecided(incident).length > 0
+  // The keys of today may be others, and these may have leaked as well: then what is open is taken along.
+  const isMeant = isCurrent ? decisions.given || isOpen : decisions.given && isOpen && since === undefined
+  return isMeant ? incident : undefined
 }
 
 async function decide(context: Context, incident: Incident, decisions: Decisions): Promise<Answer> {
@@ -203,7 +209,7 @@ async function rotate(context: Context, rotation: Rotation, decisions: Decisions
   const seen = compromised ? await sightingsOf(await context.api(repository)) : undefined
   await sayLeaving(context, rotated)
   const holdsTags = topRole(role) === undefined || role === TARGETS
-  if (compromised && incident === undefined && holdsTags) sayWhatToLookAt(context, repository, role)
+  if (compromised && rotation.since === undefined && holdsTags) sayWhatToLookAt(context, repository, role)
   const replaced = leaving(before, after).map(({ id }) => id)
   const stillSigning = replaced.length === 0 ? [] : await rolesStillUnder(context, repository, replaced)
   for (const name of stillSigning)

@@ -4,6 +4,7 @@ import { undecided } from '../publish/incident.ts'
 import type { Incident } from '../publish/incident.ts'
 import { labelOf } from '../publish/doubts.ts'
 import type { Doubt, Meaning, TagDoubt } from '../publish/doubts.ts'
+import { isWordOfServer } from '../publish/sifting.ts'
 import type { Terminal } from '../terminal.ts'
 import { digestOf } from '../trust/repository.ts'
 import { shortId } from './key-document.ts'
@@ -39,7 +40,8 @@ function meantOf(doubt: Doubt): string {
   if (doubt.kind === 'order') {
     return `which roles are asked was ${namesText(doubt.before)} before, and ${namesText(doubt.now)} since`
   }
-  return `of ${doubt.role} was ${entryText(doubt.before)} before, and ${entryText(doubt.now)} since`
+  const alone = isWordOfServer(doubt) ? `, by the word of the server alone (${keysText(doubt.before)}),` : ''
+  return `of ${doubt.role} was ${entryText(doubt.before)} before${alone || ','} and ${entryText(doubt.now)} since`
 }
 
 function meaningText({ before, now }: TagDoubt): string {
@@ -51,7 +53,7 @@ function meaningText({ before, now }: TagDoubt): string {
 function stateOf(doubt: Doubt): string {
   if (doubt.kind === 'tag') return 'out'
   if (doubt.kind === 'order') return 'as it was before'
-  return doubt.before === undefined ? 'out' : 'as it was before'
+  return doubt.before === undefined || isWordOfServer(doubt) ? 'out' : 'as it was before'
 }
 
 function digestText(meaning: Meaning | undefined): string {
@@ -75,14 +77,19 @@ function entryText(entry: DelegationEntry | undefined): string {
   return `${threshold} of ${keys.length} keys for ${scope.patterns.join(', ')}`
 }
 
+/** Whole: whoever puts them in force compares them with what their holders say. */
+function keysText({ keys }: DelegationEntry): string {
+  return keys.length === 0 ? 'no keys' : keys.map((key) => key.public).join(', ')
+}
+
 /** What `--json` says of one doubt. */
 export function doubtDocument(doubt: Incident['doubts'][number]): object {
   const { at, keyids, by, outcome } = doubt
   const change = { at: new Date(at).toISOString(), keyids, by: by ?? null, decision: outcome ?? null }
   if (doubt.kind === 'order') return { order: doubt.role, before: doubt.before, now: doubt.now, ...change }
   if (doubt.kind === 'delegation') {
-    const { role, name, before, now } = doubt
-    return { delegation: name, delegator: role, before: before ?? null, now: now ?? null, ...change }
+    const { role, name, before, now, isSigned } = doubt
+    return { delegation: name, delegator: role, before: before ?? null, now: now ?? null, signed: isSigned, ...change }
   }
   const { name, role, before, now } = doubt
   return { tag: name, role, before: before ? digestIn(before) : null, now: now ? digestIn(now) : null, ...change }

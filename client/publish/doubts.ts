@@ -1,15 +1,18 @@
 /**
  * What a stolen key may have done: tags and delegations that were changed since some moment, by the server's record.
  *
- * The record is the server's word and is not signed: one that lies can have good tags taken out, or bad ones kept.
- * Whoever trusts it that little reads on. What a tag means now is signed, and is taken from the files.
+ * The record is the server's word and is not signed: one that lies can have good tags taken out, or bad ones kept, and no
+ * key put in force that no signed file had there. Whoever trusts it that little reads on. What a tag means now is signed,
+ * and is taken from the files.
  */
-import type { Authority, Delegations, RoleKeys, RoleName, Scope, Suite, TargetFile } from '../../tuf/index.ts'
+import type { Authority, RoleName, Suite, TargetFile } from '../../tuf/index.ts'
 import { besidesOf, listedRoles, roleName } from '../../tuf/index.ts'
 import type { ChangedDelegation, ChangedOrder, DelegationEntry, HistoryEntry, ServerApi } from '../server-api.ts'
 import { digestOf } from '../trust/repository.ts'
+import { entryIn } from './delegation-entry.ts'
 import { isPublishError } from './errors.ts'
 import { isOwners } from './layout.ts'
+import type { SignedBefore } from './signed-before.ts'
 import type { HoldingRole } from './standing.ts'
 
 /** What a tag means: enough to sign it again. */
@@ -36,6 +39,8 @@ export type DelegationDoubt = Change & {
   readonly role: RoleName
   readonly now: DelegationEntry | undefined
   readonly before: DelegationEntry | undefined
+  /** A file that the delegator's keys signed says `before` as well. Otherwise that is the word of the server alone. */
+  readonly isSigned: boolean
 }
 /** The roles below `role`, which is its name as well, in the order in which they are asked: the first one decides. */
 export type OrderDoubt = Change & {
@@ -55,6 +60,7 @@ export type Question = {
   /** Milliseconds since 1970. */
   readonly since: number
   readonly suite: Suite
+  readonly signedBefore: SignedBefore
 }
 
 /**
@@ -80,7 +86,8 @@ export async function doubtsIn(question: Question): Promise<Doubts> {
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, look))
-  const delegations = (changes?.delegations ?? []).flatMap((change) => delegationDoubt(family, change))
+  const delegations: DelegationDoubt[] = []
+  for (const change of changes?.delegations ?? []) delegations.push(...(await delegationDoubt(question, change)))
   const orders = (changes?.orders ?? []).flatMap((change) => orderDoubt(family, change))
   return {
     doubts: [...doubts.toSorted(byName), ...delegations.toSorted(byName), ...orders.toSorted(byName)],
@@ -177,14 +184,18 @@ function meaningOf({ digest, length }: HistoryEntry): Meaning | undefined {
 }
 
 /** One that was made under the very keys that are replaced is replaced with them, and no concern. */
-function delegationDoubt(family: readonly HoldingRole[], change: ChangedDelegation): readonly DelegationDoubt[] {
+async function delegationDoubt(
+  { family, signedBefore }: Question,
+  change: ChangedDelegation,
+): Promise<readonly DelegationDoubt[]> {
   const delegator = family.find(({ name }) => name === change.delegator)
   if (delegator === undefined) return []
   const now = entryIn(delegator.file?.delegations, change.role)
   const { at, keyids, by, before } = change
   if (JSON.stringify(now) === JSON.stringify(before)) return []
   if (now !== undefined && follows(change, now, delegator)) return []
-  return [{ kind: 'delegation', name: change.role, role: delegator.name, now, before, at, keyids, by }]
+  const isSigned = before !== undefined && (await signedBefore(delegator, { ...change, before }))
+  return [{ kind: 'delegation', name: change.role, role: delegator.name, now, before, isSigned, at, keyids, by }]
 }
 
 /** One that only has other roles in between has the order that it had. */
@@ -219,27 +230,4 @@ function isUnder({ keys }: DelegationEntry, { role, keys: known }: Authority): b
 /** How a record calls the hash bins of a delegator: no role has a star in its name. */
 function isBins(name: string): boolean {
   return name.endsWith('-*')
-}
-
-function entryIn(delegations: Delegations | undefined, name: string): DelegationEntry | undefined {
-  if (delegations === undefined) return undefined
-  const { succinct } = delegations
-  if (succinct !== undefined && name === `${succinct.namePrefix}-*`) {
-    const scope = { kind: 'bins', patterns: [`${succinct.namePrefix}-${succinct.bitLength}`] }
-    return { keys: keysIn(delegations, succinct), threshold: succinct.threshold, scope, terminating: true }
-  }
-  const role = delegations.roles.find((each) => each.name === name)
-  if (role === undefined) return undefined
-  const { threshold, scope, terminating } = role
-  const keys = keysIn(delegations, role)
-  return { keys, threshold, scope: { kind: scope.kind, patterns: patternsOf(scope) }, terminating }
-}
-
-function keysIn({ keys }: Delegations, { keyids }: RoleKeys): DelegationEntry['keys'] {
-  const listed = keyids.flatMap((id) => keys.get(id) ?? [])
-  return listed.map(({ keytype, scheme, public: text }) => ({ keytype, scheme, public: text }))
-}
-
-function patternsOf(scope: Scope): readonly string[] {
-  return scope.kind === 'paths' ? scope.paths : scope.prefixes
 }

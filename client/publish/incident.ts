@@ -11,7 +11,7 @@ import { delegationEntry } from '../server-api.ts'
 import { writeAtomically } from '../trust/atomic.ts'
 import { ClientError } from '../trust/errors.ts'
 import { stateFolder } from '../trust/repository.ts'
-import type { Doubt, Meaning } from './doubts.ts'
+import type { Doubt, Meaning, TagDoubt } from './doubts.ts'
 import { readRecord, usable } from './kept-record.ts'
 import type { Decision } from './sifting.ts'
 
@@ -21,41 +21,84 @@ export type Outcome = Decision | 'signed'
 export type Incident = {
   readonly repository: string
   readonly role: RoleName
-  /** When the role got its new keys; milliseconds, like `since`. */
+  /** When the role got its new keys, or was first seen to have them; milliseconds, like `since`. */
   readonly at: number
   readonly since: number | undefined
-  /** Ids of the keys that left, and of all that the role has since. */
+  /** Ids of the keys that left, of those that took their place, and of all that the role has since. */
   readonly stolen: readonly string[]
+  readonly joined: readonly string[]
   readonly keys: readonly string[]
+  /** It is known that these keys came into force. It is written down before they do, and some never will. */
+  readonly published: boolean
   readonly doubts: readonly (Doubt & { readonly outcome: Outcome | undefined })[]
 }
 
 /** Far more than the tags of any repository. */
 const MAX_BYTES = 64 * 1024 * 1024
 
-/** Throws CONFIG_MALFORMED for a file that was damaged or edited, and CONFIG_UNUSABLE. */
-export function readIncident(state: string, repository: string, role: RoleName): Incident | undefined {
+/** Those that never came to be, beside the one that did: each has keys of its own, so there are few. */
+const MOST_WAITING = 8
+/** Of older ones it is kept when the role was in whose hands. */
+const MOST_OLD = 64
+
+/** Newest first. Throws CONFIG_MALFORMED for a file that was damaged or edited, and CONFIG_UNUSABLE. */
+export function readIncidents(state: string, repository: string, role: RoleName): readonly Incident[] {
   const path = pathOf(state, repository, role)
   const bytes = readRecord(path, MAX_BYTES)
-  if (bytes === undefined) return undefined
+  if (bytes === undefined) return []
   try {
-    const incident = decodeIncident(decodeJson(bytes, { depth: 32, what: 'record of an incident' }))
-    if (incident?.repository === repository && incident.role === role) return incident
+    const incidents = decodeIncidents(decodeJson(bytes, { depth: 32, what: 'record of an incident' }))
+    if (incidents?.every((incident) => incident.repository === repository && incident.role === role)) return incidents
   } catch (cause) {
     if (!isTrustError(cause)) throw cause
   }
   throw new ClientError('CONFIG_MALFORMED', { path, what: 'it is no record of an incident; move it away to go on' })
 }
 
-/** Durable when it returns: what it says is out is about to be taken out. */
-export async function writeIncident(state: string, incident: Incident): Promise<void> {
-  const path = pathOf(state, incident.repository, incident.role)
-  usable(path, () => ensureFolder(stateFolder(state, incident.repository)))
-  await writeAtomically(path, Buffer.from(`${JSON.stringify(encodeIncident(incident), undefined, 1)}\n`))
+/** Durable when it returns: what the newest says is out is about to be taken out. */
+export async function writeIncidents(state: string, [newest, ...earlier]: readonly Incident[]): Promise<void> {
+  if (newest === undefined) return
+  const path = pathOf(state, newest.repository, newest.role)
+  usable(path, () => ensureFolder(stateFolder(state, newest.repository)))
+  const file = { version: 1, ...encodeIncident(newest), earlier: earlier.map(encodeIncident) }
+  await writeAtomically(path, Buffer.from(`${JSON.stringify(file, undefined, 1)}\n`))
 }
 
 export function undecided({ doubts }: Incident): readonly Doubt[] {
   return doubts.filter(({ outcome }) => outcome === undefined)
+}
+
+/**
+ * Whether its keys came into force, going by those that the role has now. Where nobody saw it, and the role got others
+ * since, those that joined tell it.
+ */
+export function isPublished(incident: Incident, keyids: readonly string[]): boolean {
+  const { published, joined, stolen } = incident
+  const has = (id: string) => keyids.includes(id)
+  return published || isCurrent(incident, keyids) || (joined.some(has) && !stolen.some(has))
+}
+
+/** Whether the role has the very keys that it got then. */
+export function isCurrent({ keys }: Incident, keyids: readonly string[]): boolean {
+  return keys.toSorted().join() === keyids.toSorted().join()
+}
+
+/** A new one in front. What it took over from the one in force stays there too, for it may never come to be. */
+export function withNewIncident(
+  incidents: readonly Incident[],
+  added: Incident,
+  inForce: Incident | undefined,
+): readonly Incident[] {
+  const place = inForce === undefined ? incidents.length : incidents.indexOf(inForce)
+  const waiting = incidents.slice(0, place).filter((other) => !isCurrent(other, added.keys))
+  const seen = inForce === undefined ? [] : [{ ...inForce, published: true }]
+  return [added, ...waiting.slice(0, MOST_WAITING), ...seen, ...incidents.slice(place + 1)]
+}
+
+/** It came into force: whatever was begun before is over, and what that left undecided was taken over. */
+export function withPublished(incidents: readonly Incident[], incident: Incident, at: number): readonly Incident[] {
+  const older = incidents.slice(incidents.indexOf(incident) + 1).filter(({ published }) => published)
+  return [{ ...incident, published: true, at }, ...older.slice(0, MOST_OLD).map((each) => ({ ...each, doubts: [] }))]
 }
 
 function pathOf(state: string, repository: string, role: RoleName): string {
@@ -63,7 +106,7 @@ function pathOf(state: string, repository: string, role: RoleName): string {
 }
 
 function encodeIncident({ doubts, since, ...incident }: Incident): object {
-  return { version: 1, ...incident, since: since ?? null, doubts: doubts.map(encodeDoubt) }
+  return { ...incident, since: since ?? null, doubts: doubts.map(encodeDoubt) }
 }
 
 function encodeDoubt({ outcome, by, ...doubt }: Incident['doubts'][number]): object {
@@ -77,18 +120,37 @@ function encodeMeaning(meaning: Meaning | undefined): object | null {
   return meaning === undefined ? null : { ...meaning, hashes: Object.fromEntries(meaning.hashes) }
 }
 
-function decodeIncident(json: Json): Incident | undefined {
+function decodeIncidents(json: Json): readonly Incident[] | undefined {
   const value = asObject(json)
+  const earlier = member(value, 'earlier') ?? []
+  if (member(value, 'version') !== 1 || !isJsonList(earlier)) return undefined
+  const read = [value, ...earlier.map(asObject)].map(decodeIncident)
+  const known = read.filter((incident) => incident !== undefined)
+  return known.length === read.length ? known : undefined
+}
+
+function decodeIncident(value: JsonObject): Incident | undefined {
   const [repository, role, at] = [member(value, 'repository'), member(value, 'role'), member(value, 'at')]
   const since = member(value, 'since')
   const doubts = member(value, 'doubts')
-  if (member(value, 'version') !== 1 || typeof repository !== 'string' || typeof role !== 'string') return undefined
+  if (typeof repository !== 'string' || typeof role !== 'string') return undefined
   if (typeof at !== 'number' || (since !== null && typeof since !== 'number') || !isJsonList(doubts)) return undefined
   const read = doubts.map((doubt) => decodeDoubt(asObject(doubt)))
   const known = read.filter((doubt) => doubt !== undefined)
   const [stolen, keys] = [textsOf(member(value, 'stolen')), textsOf(member(value, 'keys'))]
   if (known.length < read.length || stolen === undefined || keys === undefined) return undefined
-  return { repository, role: roleName(role), at, since: since ?? undefined, stolen, keys, doubts: known }
+  const [joined, published] = [textsOf(member(value, 'joined')) ?? [], member(value, 'published') === true]
+  return {
+    repository,
+    role: roleName(role),
+    at,
+    since: since ?? undefined,
+    stolen,
+    joined,
+    keys,
+    published,
+    doubts: known,
+  }
 }
 
 function decodeDoubt(value: JsonObject): Incident['doubts'][number] | undefined {
@@ -101,10 +163,11 @@ function decodeDoubt(value: JsonObject): Incident['doubts'][number] | undefined 
   const [now, before] = [member(value, 'now') ?? null, member(value, 'before') ?? null]
   if (kind === 'tag') return decodeTag(common, now, before)
   if (kind === 'order') return decodeOrder(common, now, before)
-  return kind === 'delegation' ? decodeDelegation(common, now, before) : undefined
+  const isSigned = member(value, 'isSigned') === true
+  return kind === 'delegation' ? decodeDelegation({ ...common, isSigned }, now, before) : undefined
 }
 
-type Common = Omit<Incident['doubts'][number], 'kind' | 'now' | 'before'>
+type Common = Omit<TagDoubt & { readonly outcome: Outcome | undefined }, 'kind' | 'now' | 'before'>
 const OUTCOMES = ['keep', 'restore', 'drop', 'signed'] as const satisfies readonly Outcome[]
 
 function decodeTag(common: Common, nowJson: Json, beforeJson: Json) {
@@ -113,7 +176,7 @@ function decodeTag(common: Common, nowJson: Json, beforeJson: Json) {
   return { ...common, kind: 'tag', now, before } as const
 }
 
-function decodeDelegation(common: Common, nowJson: Json, beforeJson: Json) {
+function decodeDelegation(common: Common & { readonly isSigned: boolean }, nowJson: Json, beforeJson: Json) {
   const [now, before] = [nowJson, beforeJson].map((json) => (json === null ? undefined : delegationEntry(json)))
   if ((now === undefined && nowJson !== null) || (before === undefined && beforeJson !== null)) return undefined
   return { ...common, kind: 'delegation', now, before } as const

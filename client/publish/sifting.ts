@@ -17,7 +17,20 @@ import type { HoldingRole } from './standing.ts'
 
 /** `keep` what it is now, `restore` what it was before, or neither. */
 export type Decision = 'keep' | 'restore' | 'drop'
-export type Decide = (label: string) => Decision | undefined
+/** `alone`: what was decided by this name, and not by a word that stands for everything. */
+export type Decide = (label: string, alone?: boolean) => Decision | undefined
+
+/** What nobody signed comes back only where somebody asks for it by its name. */
+export function decisionOn(doubt: Doubt, decide: Decide): Decision | undefined {
+  const label = labelOf(doubt)
+  const decision = decide(label)
+  return decision === 'restore' && isWordOfServer(doubt) ? decide(label, true) : decision
+}
+
+/** Keys and tags of a role that no signed file had like that. */
+export function isWordOfServer(doubt: Doubt): doubt is DelegationDoubt & { readonly before: DelegationEntry } {
+  return doubt.kind === 'delegation' && doubt.before !== undefined && !doubt.isSigned
+}
 
 type Lists = {
   readonly codec: Codec
@@ -37,7 +50,7 @@ export function asItIs({ file }: Pick<HoldingRole, 'file'>): Sifted {
   return { set: new Map(), remove: new Set(), delegations: file?.delegations }
 }
 
-/** Until somebody decides, a tag in doubt is out, and a delegation in doubt is as it was before. */
+/** Until somebody decides, a tag in doubt is out, and a delegation in doubt is as it was before, if that was signed. */
 export function sift(
   { name, file }: Pick<HoldingRole, 'name' | 'file'>,
   doubts: readonly Doubt[],
@@ -49,7 +62,7 @@ export function sift(
   const remove = new Set<string>()
   let delegations = file?.delegations
   for (const doubt of own.toSorted((a, b) => turnOf(a) - turnOf(b))) {
-    const decision = decide(labelOf(doubt))
+    const decision = decisionOn(doubt, decide)
     if (decision === 'keep') continue
     if (doubt.kind === 'delegation') delegations = settled(delegations, doubt, decision, lists)
     else if (doubt.kind === 'order') delegations = delegations && inOrder(delegations, doubt.before)
@@ -70,13 +83,12 @@ export function decided(
   const set = new Map<string, TargetFile>()
   let delegations = file?.delegations
   for (const doubt of own.toSorted((a, b) => turnOf(a) - turnOf(b))) {
-    const decision = decide(labelOf(doubt))
+    const decision = decisionOn(doubt, decide)
     if (doubt.kind === 'order') delegations = reordered(delegations, doubt, decision)
     else if (doubt.kind === 'tag') {
       const meaning = meaningBy(doubt, decision)
       if (meaning !== undefined) set.set(doubt.name, asTarget(meaning))
-    } else if (decision === 'keep') delegations = withEntry(delegations, doubt.name, doubt.now, lists)
-    else if (decision === 'drop') delegations = withEntry(delegations, doubt.name, undefined, lists)
+    } else if (decision !== undefined) delegations = withDecided(delegations, doubt, decision, lists)
   }
   return { set, remove: new Set(), delegations }
 }
@@ -84,6 +96,18 @@ export function decided(
 function meaningBy({ now, before }: TagDoubt, decision: Decision | undefined): Meaning | undefined {
   if (decision === 'keep') return now
   return decision === 'restore' ? before : undefined
+}
+
+function withDecided(
+  delegations: Delegations | undefined,
+  doubt: DelegationDoubt,
+  decision: Decision,
+  lists: Lists,
+): Delegations | undefined {
+  const { name, now, before } = doubt
+  if (decision === 'keep') return withEntry(delegations, name, now, lists)
+  if (decision === 'drop') return withEntry(delegations, name, undefined, lists)
+  return isWordOfServer(doubt) ? withEntry(delegations, name, before, lists) : delegations
 }
 
 function reordered(
@@ -96,12 +120,14 @@ function reordered(
 
 function settled(
   delegations: Delegations | undefined,
-  { name, role, before }: DelegationDoubt,
+  doubt: DelegationDoubt,
   decision: 'restore' | 'drop' | undefined,
   lists: Lists,
 ): Delegations | undefined {
+  const { name, role, before } = doubt
   const next = nextOf(lists.orders?.get(role), name, delegations)
-  return withEntry(delegations, name, decision === 'drop' ? undefined : before, lists, next)
+  const isOut = decision === 'drop' || (decision === undefined && isWordOfServer(doubt))
+  return withEntry(delegations, name, isOut ? undefined : before, lists, next)
 }
 
 /** Of the roles that stood behind this one, the first that is there. */

@@ -6,21 +6,12 @@
  * the version that lists it on as long as every version after it lists the tag: one that leaves it out revoked it. A file
  * that is missing, or not signed well enough, ends the proof, and what lies before it is not admissible.
  */
-import {
-  authorityOf,
-  delegatedAuthority,
-  isTrustError,
-  repositoryOf,
-  TARGETS,
-  verifyThreshold,
-} from '../../tuf/index.ts'
+import { authorityOf, delegatedAuthority, TARGETS } from '../../tuf/index.ts'
 import type { Authority, RoleName, Targets } from '../../tuf/index.ts'
-import { isClientError } from '../trust/errors.ts'
+import { openOlder } from '../trust/older-file.ts'
+import type { FetchVersion } from '../trust/older-file.ts'
 import { digestOf } from '../trust/repository.ts'
 import type { View } from '../trust/repository.ts'
-
-/** Bytes of one version of a role's file, from whoever has them; undefined where nobody does. */
-export type FetchVersion = (role: RoleName, version: number) => Promise<Uint8Array | undefined>
 
 /** What a role's tags meant earlier: from a digest to the tags that meant it and were signed ever since. */
 export type Earlier = ReadonlyMap<string, ReadonlySet<string>>
@@ -64,7 +55,7 @@ export function openPast(fetch: FetchVersion): Past {
     }
     const last = Math.max(known?.version ?? 0, version - MOST_VERSIONS - 1)
     for (let older = version - 1; older > last && alive.size > 0; older--) {
-      const file = await open(view, authority, older)
+      const file = await openOlder(view, authority, older, fetch)
       if (file === undefined) return earlier
       take(meaningsOf(file))
     }
@@ -72,19 +63,6 @@ export function openPast(fetch: FetchVersion): Past {
     take(known.now)
     for (const [digest, tags] of known.earlier) for (const tag of tags) if (alive.has(tag)) add(earlier, digest, tag)
     return earlier
-  }
-
-  /** undefined where it proves nothing. */
-  async function open(view: View, authority: Authority, version: number): Promise<Targets | undefined> {
-    try {
-      const bytes = await fetch(authority.name, version)
-      if (bytes === undefined) return undefined
-      const file = verifyThreshold(authority, view.codec.decode('targets', bytes, view), view.suite)
-      return file.version === version && isOf(view, file) ? file : undefined
-    } catch (error) {
-      if (isTrustError(error) || isClientError(error)) return undefined
-      throw error
-    }
   }
 
   return {
@@ -96,16 +74,6 @@ export function openPast(fetch: FetchVersion): Past {
       return all
     },
   }
-}
-
-/**
- * No snapshot lists an older file. Where the root is bound to its repository by other means than a member, files have no
- * such member either, and one that the same key signed for another repository would look like ours.
- */
-function isOf(view: View, file: Targets): boolean {
-  const [repository, named] = [repositoryOf(view.root), repositoryOf(file)]
-  if (view.codec.repositoryOf(view.root, view) !== repository) return false
-  return repository === undefined || named === undefined || named === repository
 }
 
 function add(earlier: Map<string, Set<string>>, digest: string | undefined, tag: string): void {

@@ -1,0 +1,109 @@
+/**
+ * A server that lies in the record that `rotate --since` asks it for, while a signing key is replaced. Nobody signed that
+ * record: it may have good things taken out, or bad ones kept, and never a key put in force that no signed file had there.
+ */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import type { Test } from 'tap'
+import { keyFields } from '../../../keys/public-key.ts'
+import { roleName } from '../../../tuf/index.ts'
+import { digestOf, founded, REPOSITORY, succeeds, verdictOn } from '../../support/incident-lab.ts'
+import type { Founded, Person } from '../../support/incident-lab.ts'
+import { startProxy } from '../../support/proxy.ts'
+
+const [GOOD, EVIL] = [digestOf('good'), digestOf('evil')]
+
+type Entry = { readonly keys: readonly object[]; readonly scope: readonly string[] }
+type Lie = {
+  /** The role that is said to have been another before. */
+  readonly role: string
+  readonly before: (keys: { readonly liar: object; readonly team: object }) => Entry
+  readonly tag: string
+}
+const LIES: Record<string, Lie> = {
+  'that a role of its own was there, and was taken away': {
+    role: 'mine',
+    before: ({ liar }) => ({ keys: [liar], scope: ['*'] }),
+    tag: 'n',
+  },
+  "that a team's key was another one": {
+    role: 'team',
+    before: ({ liar }) => ({ keys: [liar], scope: ['x-*'] }),
+    tag: 'x-1',
+  },
+  'that a team had a second key': {
+    role: 'team',
+    before: ({ liar, team }) => ({ keys: [team, liar], scope: ['x-*'] }),
+    tag: 'x-1',
+  },
+}
+
+for (const [name, lie] of Object.entries(LIES)) {
+  await t.test(`says ${name}`, async (t) => {
+    const scene = await lied(t, lie)
+    const { lab, liar, rotate } = scene
+    const ran = await lab.owner.run(rotate)
+    t.equal(ran.code, 0, ran.stderr)
+    t.match(JSON.parse(ran.stdout), { changed: [{ delegation: lie.role, decision: null }], undecided: 1 })
+    await t.rejects(liar.sign({ [lie.tag]: 'evil' }, { role: roleName(lie.role) }), 'its key counts for nothing')
+    t.not(await verdictOn(await lab.consumer(), lie.tag), EVIL)
+    t.equal(await verdictOn(await lab.consumer(), '1.0'), GOOD)
+  })
+}
+
+await t.test('is not believed in a word that decides on everything', async (t) => {
+  const { lab, liar, rotate } = await lied(t, LIES['that a role of its own was there, and was taken away'] as Lie)
+  const ran = await lab.owner.run([...rotate, '--restore', 'all'])
+  t.match(JSON.parse(ran.stdout), { changed: [{ delegation: 'mine', decision: null }], undecided: 1 })
+  await t.rejects(liar.sign({ n: 'evil' }, { role: roleName('mine') }))
+})
+
+await t.test('is believed where its owner says so by name, after being told whose word it is', async (t) => {
+  const { lab, rotate } = await lied(t, LIES["that a team's key was another one"] as Lie)
+  const plain = rotate.filter((word) => word !== '--json')
+  const { stderr } = await lab.owner.run(plain)
+  t.match(stderr, /^warning: out until you decide: delegation:team .*by the word of the server alone/m)
+  t.match(stderr, /[0-9a-f]{64}/, 'keys are told whole')
+  await succeeds(lab.owner, ['rotate', REPOSITORY, 'targets', '--compromised', '--restore', 'delegation:team'])
+  const listed = await succeeds(lab.owner, ['delegation', 'list', REPOSITORY, '--json'])
+  t.match(JSON.parse(listed), { delegations: [{ role: 'team' }] })
+})
+
+async function lied(t: Test, { role, before, tag }: Lie) {
+  const lab = await founded(t)
+  const { owner, clock } = lab
+  await team(lab)
+  if (role === 'team') await owner.sign({ [tag]: 'good' }, { role: roleName('team') })
+  const liar = await lab.consumer()
+  await succeeds(liar, ['key', 'generate', '--no-passphrase', '--name', 'liar'])
+  clock.now += 60_000
+  const since = new Date(clock.now).toISOString()
+  clock.now += 60_000
+  const { keys, scope } = before({ liar: await publicKey(liar, 'liar'), team: await publicKey(owner, 'team') })
+  const entry = { keys, threshold: 1, scope: { kind: 'paths', patterns: scope }, terminating: false }
+  const change = { delegator: 'targets', role, version: 2, at: new Date(clock.now).toISOString(), keyids: [] }
+  const proxy = await startProxy(lab.url)
+  t.teardown(proxy.close)
+  proxy.alter = (bytes, { url = '' }) => {
+    if (!url.includes('/_changes')) return bytes
+    return Buffer.from(JSON.stringify({ tags: [], delegations: [{ ...change, before: entry }], orders: [] }))
+  }
+  const words = ['--compromised', '--since', since, '--no-passphrase', '--json', '--server', proxy.url]
+  return { lab, liar, rotate: ['rotate', REPOSITORY, 'targets', ...words] }
+}
+
+async function team({ owner }: Founded): Promise<void> {
+  await succeeds(owner, ['key', 'generate', '--no-passphrase', '--name', 'team'])
+  const pem = join(owner.home, 'team.pem')
+  await writeFile(pem, await succeeds(owner, ['key', 'export', 'team']))
+  await succeeds(owner, ['delegation', 'add', REPOSITORY, 'team', '--key', pem, '--path', 'x-*'])
+}
+
+async function publicKey(person: Person, name: string): Promise<object> {
+  const keystore = await person.context().keystore()
+  const signer = await keystore.open(name)
+  const { keytype, scheme, public: text } = keyFields(signer.public, 'tuf-1.0')
+  signer.close()
+  return { keytype, scheme, public: text }
+}
