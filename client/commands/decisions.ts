@@ -30,12 +30,13 @@ export function decisionsOf(options: Readonly<Record<Decision, readonly string[]
   }
 }
 
-/** Each doubt with what is decided of it by now. */
+/** Each doubt with what is decided of it by now. `isTold`: somebody was shown them before. */
 export function withOutcomes(
   doubts: readonly (Doubt & { readonly outcome?: Outcome | undefined })[],
   decide: Decide,
+  isTold: boolean,
 ): Incident['doubts'] {
-  return doubts.map((doubt) => ({ ...doubt, outcome: doubt.outcome ?? decisionOn(doubt, decide) }))
+  return doubts.map((doubt) => ({ ...doubt, outcome: doubt.outcome ?? decisionOn(doubt, decide, isTold) }))
 }
 
 /** A name that is misspelt must not pass for decided; nor may it keep a stolen key from being replaced. */

@@ -5,7 +5,7 @@ import type { Context } from '../context.ts'
 import { planDeciding } from '../publish/deciding.ts'
 import { openDesk } from '../publish/desk.ts'
 import { doubtsIn, labelOf } from '../publish/doubts.ts'
-import type { Doubt, Doubts } from '../publish/doubts.ts'
+import type { Doubt, Doubts, TagDoubt } from '../publish/doubts.ts'
 import type { Plan } from '../publish/edit.ts'
 import {
   isCurrent,
@@ -66,7 +66,7 @@ export async function openIncidentLog(
       keys: idsOf(after),
       published: false,
       doubts: [
-        ...withOutcomes(own, decide).filter((each) => !isOut(each, open)),
+        ...withOutcomes(own, decide, false).filter((each) => !isOut(each, open)),
         // They are out of every file by now: to decide on them is another publish.
         ...carriedInto(own, open).map((each) => ({ ...each, outcome: undefined })),
       ],
@@ -143,7 +143,7 @@ function isOut(doubt: Doubt, open: readonly Doubt[]): boolean {
 function withMeaningOf(doubt: Doubt, open: readonly Doubt[]): Doubt {
   if (doubt.before !== undefined) return doubt
   const other = open.find((each) => labelOf(each) === labelOf(doubt))
-  if (doubt.kind === 'tag' && other?.kind === 'tag') return { ...doubt, before: other.before }
+  if (doubt.kind === 'tag' && other?.kind === 'tag') return { ...doubt, before: other.before, isSigned: other.isSigned }
   if (doubt.kind !== 'delegation' || other?.kind !== 'delegation') return doubt
   return { ...doubt, before: other.before, isSigned: other.isSigned }
 }
@@ -155,8 +155,13 @@ function carriedInto(found: readonly Doubt[], open: readonly Doubt[]): readonly 
     const other = again.get(labelOf(doubt))
     if (other === undefined) return [doubt]
     if (doubt.kind !== 'tag' || other.kind !== 'tag' || !isOut(other, open)) return []
-    return [{ ...doubt, before: other.before }]
+    const wasSigned = doubt.isSigned && JSON.stringify(digestsOf(doubt)) === JSON.stringify(digestsOf(other))
+    return [{ ...doubt, before: other.before, isSigned: other.isSigned || wasSigned }]
   })
+}
+
+function digestsOf({ before }: TagDoubt): unknown {
+  return before && [before.length, ...before.hashes]
 }
 
 /** `isCurrent`: the role has the very keys that it got then. */
@@ -197,7 +202,7 @@ export async function decideIncident(context: Context, incident: Incident, { dec
     const isSigned = doubt.outcome === undefined && signed.has(labelOf(doubt))
     return isSigned ? { ...doubt, outcome: 'signed' as const } : doubt
   })
-  const after = { ...incident, doubts: withOutcomes(told, decide) }
+  const after = { ...incident, doubts: withOutcomes(told, decide, true) }
   const known = readIncidents(paths.state, incident.repository, incident.role)
   await writeIncidents(
     paths.state,

@@ -15,8 +15,9 @@ export function sayUndecided(terminal: Terminal, incident: Incident): void {
   if (open.length === 0) return
   const { repository, role } = incident
   const [first] = open.map(labelOf)
+  const alone = open.some(isWordOfServer) ? ', but restores nothing that was so by the word of the server alone' : ''
   terminal.hint(
-    `tagseal rotate ${repository} ${role} --compromised --keep ${first}, --restore ${first} (as it was before, by the record of the server) or --drop ${first}; "all" stands for all of them`,
+    `tagseal rotate ${repository} ${role} --compromised --keep ${first}, --restore ${first} (as it was before, by the record of the server) or --drop ${first}; "all" stands for all of them${alone}`,
   )
 }
 
@@ -40,14 +41,16 @@ function meantOf(doubt: Doubt): string {
   if (doubt.kind === 'order') {
     return `which roles are asked was ${namesText(doubt.before)} before, and ${namesText(doubt.now)} since`
   }
-  const alone = isWordOfServer(doubt) ? `, by the word of the server alone (${keysText(doubt.before)}),` : ''
-  return `of ${doubt.role} was ${entryText(doubt.before)} before${alone || ','} and ${entryText(doubt.now)} since`
+  const before = isWordOfServer(doubt) ? `${ALONE} (${keysText(doubt.before)}),` : ','
+  return `of ${doubt.role} was ${entryText(doubt.before)} before${before} and ${entryText(doubt.now)} since`
 }
 
-function meaningText({ before, now }: TagDoubt): string {
-  const [was, is] = [digestText(before), digestText(now)]
+const ALONE = ', by the word of the server alone'
+
+function meaningText(doubt: TagDoubt): string {
+  const [was, is] = [digestText(doubt.before), digestText(doubt.now)]
   const other = is === was ? 'the same, with another length or with something else signed beside it,' : is
-  return `meant ${was} before, and ${other} since`
+  return `meant ${was} before${isWordOfServer(doubt) ? ALONE : ''}, and ${other} since`
 }
 
 function stateOf(doubt: Doubt): string {
@@ -78,8 +81,8 @@ function entryText(entry: DelegationEntry | undefined): string {
 }
 
 /** Whole: whoever puts them in force compares them with what their holders say. */
-function keysText({ keys }: DelegationEntry): string {
-  return keys.length === 0 ? 'no keys' : keys.map((key) => key.public).join(', ')
+function keysText(entry: DelegationEntry | undefined): string {
+  return entry?.keys.map((key) => key.public).join(', ') ?? ''
 }
 
 /** What `--json` says of one doubt. */
@@ -91,8 +94,9 @@ export function doubtDocument(doubt: Incident['doubts'][number]): object {
     const { role, name, before, now, isSigned } = doubt
     return { delegation: name, delegator: role, before: before ?? null, now: now ?? null, signed: isSigned, ...change }
   }
-  const { name, role, before, now } = doubt
-  return { tag: name, role, before: before ? digestIn(before) : null, now: now ? digestIn(now) : null, ...change }
+  const { name, role, before, now, isSigned } = doubt
+  const meanings = { before: before ? digestIn(before) : null, now: now ? digestIn(now) : null }
+  return { tag: name, role, ...meanings, signed: isSigned, ...change }
 }
 
 /** Tags that were in the files and are not signed again by this run. */

@@ -1,8 +1,8 @@
 /**
  * What a stolen key may have done: tags and delegations that were changed since some moment, by the server's record.
  *
- * The record is the server's word and is not signed: one that lies can have good tags taken out, or bad ones kept, and no
- * key put in force that no signed file had there. Whoever trusts it that little reads on. What a tag means now is signed,
+ * The record is the server's word and is not signed: one that lies can have good tags taken out, or bad ones kept, and
+ * nothing put in force that no signed file had there. Whoever trusts it that little reads on. What a tag means now is signed,
  * and is taken from the files.
  */
 import type { Authority, RoleName, Suite, TargetFile } from '../../tuf/index.ts'
@@ -30,6 +30,8 @@ export type TagDoubt = Change & {
   readonly now: Meaning | undefined
   /** undefined where it meant nothing, or longer ago than was looked. */
   readonly before: Meaning | undefined
+  /** A file that the keys of its role signed says `before` as well. Otherwise that is the word of the server alone. */
+  readonly isSigned: boolean
 }
 
 /** A delegation that changed, in the file of `role`. */
@@ -78,14 +80,15 @@ export async function doubtsIn(question: Question): Promise<Doubts> {
   const { server, family, since } = question
   const changes = await changesOf(server, since)
   const waiting = [...(changes?.tags ?? tagsOf(family))]
-  const doubts: Doubt[] = []
+  const found: Found[] = []
   const look = async () => {
     for (let tag = waiting.pop(); tag !== undefined; tag = waiting.pop()) {
       const doubt = await doubtOf(question, tag)
-      if (doubt !== undefined) doubts.push(doubt)
+      if (doubt !== undefined) found.push(doubt)
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, look))
+  const doubts = await withSigned(question, found)
   const delegations: DelegationDoubt[] = []
   for (const change of changes?.delegations ?? []) delegations.push(...(await delegationDoubt(question, change)))
   const orders = (changes?.orders ?? []).flatMap((change) => orderDoubt(family, change))
@@ -118,11 +121,36 @@ function tagsOf(family: readonly HoldingRole[]): readonly string[] {
   return [...new Set(family.flatMap(({ file }) => [...(file?.targets.keys() ?? [])]))]
 }
 
-async function doubtOf(question: Question, tag: string): Promise<TagDoubt | undefined> {
+/** A doubt with what the record says of it. */
+type Found = Omit<TagDoubt, 'isSigned'> & { readonly past: Past }
+
+/** Nearly all that changed since a moment stands as it was in the file before the first of these changes. */
+async function withSigned({ family, signedBefore }: Question, found: readonly Found[]): Promise<readonly TagDoubt[]> {
+  const firsts = new Map<string, number>()
+  for (const { past } of found) {
+    for (const [role, version] of past.changedIn) firsts.set(role, Math.min(version, firsts.get(role) ?? version))
+  }
+  const doubts: TagDoubt[] = []
+  for (const { past, ...doubt } of found) {
+    const { before, changedIn } = past
+    const holder = before && family.find(({ name }) => name === before.role)
+    const versions = before === undefined ? [] : [firsts.get(before.role), changedIn.get(before.role)]
+    const earlier = versions.flatMap((version) => (version === undefined ? [] : [version - 1]))
+    const isSigned =
+      before !== undefined &&
+      holder !== undefined &&
+      (await signedBefore.tag(holder, before, [...earlier, before.version]))
+    doubts.push({ ...doubt, isSigned })
+  }
+  return doubts
+}
+
+async function doubtOf(question: Question, tag: string): Promise<Found | undefined> {
   const { server, family, since, suite } = question
   const [newest] = await server.history(tag, 1)
   if (newest === undefined || newest.at < since) return undefined
-  const { last, before, isWhole } = await lookBack(question, tag)
+  const past = await lookBack(question, tag)
+  const { last, before, isWhole } = past
   if (isWhole && (last === undefined || last.at < since)) return undefined
   const holder = family.find(({ file }) => file?.targets.has(tag))
   const now = holder?.file?.targets.get(tag)
@@ -130,7 +158,7 @@ async function doubtOf(question: Question, tag: string): Promise<TagDoubt | unde
   if (isWhole && now === undefined && before?.digest === undefined) return undefined
   const { at, keyids, by, role: changed } = last ?? newest
   const role = holder?.name ?? roleName(before?.role ?? changed)
-  return { kind: 'tag', name: tag, role, now, before: before && meaningOf(before), at, keyids, by }
+  return { kind: 'tag', name: tag, role, now, before: before && meaningOf(before), at, keyids, by, past }
 }
 
 /** A length that is wrong has every pull refused, as one that is endless would be. */
@@ -153,6 +181,8 @@ type Past = {
   readonly last: HistoryEntry | undefined
   /** What the tag meant before the moment; undefined where it meant nothing. */
   readonly before: HistoryEntry | undefined
+  /** Of each role, the version that changed the tag first since then. */
+  readonly changedIn: ReadonlyMap<string, number>
   /** Not so where there is more than anybody looks through: then nobody knows what the tag meant. */
   readonly isWhole: boolean
 }
@@ -165,17 +195,21 @@ async function lookBack({ server, family, since }: Question, tag: string): Promi
   const names = new Set<string>(family.map(({ name }) => name))
   let last: HistoryEntry | undefined
   let older: HistoryEntry | undefined
+  const changedIn = new Map<string, number>()
   let looked = 0
   for await (const entry of server.wholeHistory(tag)) {
     looked += 1
-    if (looked > MOST_ENTRIES) return { last, before: undefined, isWhole: false }
+    if (looked > MOST_ENTRIES) return { last, before: undefined, changedIn, isWhole: false }
     if (!names.has(entry.role)) continue
     last ??= entry
-    if (entry.at >= since) continue
+    if (entry.at >= since) {
+      changedIn.set(entry.role, entry.version)
+      continue
+    }
     if (older !== undefined && entry.at !== older.at) break
     if (older?.digest === undefined) older = entry
   }
-  return { last, before: older?.digest === undefined ? undefined : older, isWhole: true }
+  return { last, before: older?.digest === undefined ? undefined : older, changedIn, isWhole: true }
 }
 
 function meaningOf({ digest, length }: HistoryEntry): Meaning | undefined {
@@ -194,7 +228,7 @@ async function delegationDoubt(
   const { at, keyids, by, before } = change
   if (JSON.stringify(now) === JSON.stringify(before)) return []
   if (now !== undefined && follows(change, now, delegator)) return []
-  const isSigned = before !== undefined && (await signedBefore(delegator, { ...change, before }))
+  const isSigned = before !== undefined && (await signedBefore.delegation(delegator, { ...change, before }))
   return [{ kind: 'delegation', name: change.role, role: delegator.name, now, before, isSigned, at, keyids, by }]
 }
 

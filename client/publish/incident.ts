@@ -161,22 +161,23 @@ function decodeDoubt(value: JsonObject): Incident['doubts'][number] | undefined 
   if (keyids === undefined || (outcome !== null && known === undefined)) return undefined
   const common = { name, role: roleName(role), at, keyids, outcome: known, by: typeof by === 'string' ? by : undefined }
   const [now, before] = [member(value, 'now') ?? null, member(value, 'before') ?? null]
-  if (kind === 'tag') return decodeTag(common, now, before)
   if (kind === 'order') return decodeOrder(common, now, before)
   const isSigned = member(value, 'isSigned') === true
+  if (kind === 'tag') return decodeTag({ ...common, isSigned }, now, before)
   return kind === 'delegation' ? decodeDelegation({ ...common, isSigned }, now, before) : undefined
 }
 
-type Common = Omit<TagDoubt & { readonly outcome: Outcome | undefined }, 'kind' | 'now' | 'before'>
+type Common = Omit<TagDoubt & { readonly outcome: Outcome | undefined }, 'kind' | 'now' | 'before' | 'isSigned'>
+type Claimed = Common & { readonly isSigned: boolean }
 const OUTCOMES = ['keep', 'restore', 'drop', 'signed'] as const satisfies readonly Outcome[]
 
-function decodeTag(common: Common, nowJson: Json, beforeJson: Json) {
+function decodeTag(common: Claimed, nowJson: Json, beforeJson: Json) {
   const [now, before] = [decodeMeaning(nowJson), decodeMeaning(beforeJson)]
   if ((now === undefined && nowJson !== null) || (before === undefined && beforeJson !== null)) return undefined
   return { ...common, kind: 'tag', now, before } as const
 }
 
-function decodeDelegation(common: Common & { readonly isSigned: boolean }, nowJson: Json, beforeJson: Json) {
+function decodeDelegation(common: Claimed, nowJson: Json, beforeJson: Json) {
   const [now, before] = [nowJson, beforeJson].map((json) => (json === null ? undefined : delegationEntry(json)))
   if ((now === undefined && nowJson !== null) || (before === undefined && beforeJson !== null)) return undefined
   return { ...common, kind: 'delegation', now, before } as const

@@ -20,16 +20,17 @@ export type Decision = 'keep' | 'restore' | 'drop'
 /** `alone`: what was decided by this name, and not by a word that stands for everything. */
 export type Decide = (label: string, alone?: boolean) => Decision | undefined
 
-/** What nobody signed comes back only where somebody asks for it by its name. */
-export function decisionOn(doubt: Doubt, decide: Decide): Decision | undefined {
+/** What nobody signed comes back by its name alone, and where it was told before. */
+export function decisionOn(doubt: Doubt, decide: Decide, isTold: boolean): Decision | undefined {
   const label = labelOf(doubt)
   const decision = decide(label)
-  return decision === 'restore' && isWordOfServer(doubt) ? decide(label, true) : decision
+  if (decision !== 'restore' || !isWordOfServer(doubt)) return decision
+  return isTold ? decide(label, true) : undefined
 }
 
-/** Keys and tags of a role that no signed file had like that. */
-export function isWordOfServer(doubt: Doubt): doubt is DelegationDoubt & { readonly before: DelegationEntry } {
-  return doubt.kind === 'delegation' && doubt.before !== undefined && !doubt.isSigned
+/** What was before, by the word of the server alone. */
+export function isWordOfServer(doubt: Doubt): boolean {
+  return doubt.kind !== 'order' && doubt.before !== undefined && !doubt.isSigned
 }
 
 type Lists = {
@@ -62,7 +63,7 @@ export function sift(
   const remove = new Set<string>()
   let delegations = file?.delegations
   for (const doubt of own.toSorted((a, b) => turnOf(a) - turnOf(b))) {
-    const decision = decisionOn(doubt, decide)
+    const decision = decisionOn(doubt, decide, false)
     if (decision === 'keep') continue
     if (doubt.kind === 'delegation') delegations = settled(delegations, doubt, decision, lists)
     else if (doubt.kind === 'order') delegations = delegations && inOrder(delegations, doubt.before)
@@ -83,7 +84,7 @@ export function decided(
   const set = new Map<string, TargetFile>()
   let delegations = file?.delegations
   for (const doubt of own.toSorted((a, b) => turnOf(a) - turnOf(b))) {
-    const decision = decisionOn(doubt, decide)
+    const decision = decisionOn(doubt, decide, true)
     if (doubt.kind === 'order') delegations = reordered(delegations, doubt, decision)
     else if (doubt.kind === 'tag') {
       const meaning = meaningBy(doubt, decision)

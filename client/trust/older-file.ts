@@ -25,12 +25,8 @@ export async function openOlder(
   }
 }
 
-/**
- * No snapshot lists an older file. Where the root is bound to its repository by other means than a member, files have no
- * such member either, and one that the same key signed for another repository would look like ours.
- */
+/** What names no repository is as much of ours as the keys are apart that signed it. */
 function isOf(view: View, file: Targets): boolean {
   const [repository, named] = [repositoryOf(view.root), repositoryOf(file)]
-  if (view.codec.repositoryOf(view.root, view) !== repository) return false
   return repository === undefined || named === undefined || named === repository
 }

@@ -6,7 +6,7 @@
  * the version that lists it on as long as every version after it lists the tag: one that leaves it out revoked it. A file
  * that is missing, or not signed well enough, ends the proof, and what lies before it is not admissible.
  */
-import { authorityOf, delegatedAuthority, TARGETS } from '../../tuf/index.ts'
+import { authorityOf, delegatedAuthority, repositoryOf, TARGETS } from '../../tuf/index.ts'
 import type { Authority, RoleName, Targets } from '../../tuf/index.ts'
 import { openOlder } from '../trust/older-file.ts'
 import type { FetchVersion } from '../trust/older-file.ts'
@@ -55,7 +55,7 @@ export function openPast(fetch: FetchVersion): Past {
     }
     const last = Math.max(known?.version ?? 0, version - MOST_VERSIONS - 1)
     for (let older = version - 1; older > last && alive.size > 0; older--) {
-      const file = await openOlder(view, authority, older, fetch)
+      const file = namesFiles(view) ? await openOlder(view, authority, older, fetch) : undefined
       if (file === undefined) return earlier
       take(meaningsOf(file))
     }
@@ -74,6 +74,14 @@ export function openPast(fetch: FetchVersion): Past {
       return all
     },
   }
+}
+
+/**
+ * No snapshot lists an older file. Where the root is bound to its repository by other means than a member, files have no
+ * such member either, and one that the same key signed for another repository would look like ours.
+ */
+function namesFiles(view: View): boolean {
+  return view.codec.repositoryOf(view.root, view) === repositoryOf(view.root)
 }
 
 function add(earlier: Map<string, Set<string>>, digest: string | undefined, tag: string): void {

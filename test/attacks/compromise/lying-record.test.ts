@@ -21,17 +21,11 @@ type Lie = {
   readonly before: (keys: { readonly liar: object; readonly team: object }) => Entry
   readonly tag: string
 }
+const OWN_ROLE: Lie = { role: 'mine', before: ({ liar }) => ({ keys: [liar], scope: ['*'] }), tag: 'n' }
+const OTHER_KEY: Lie = { role: 'team', before: ({ liar }) => ({ keys: [liar], scope: ['x-*'] }), tag: 'x-1' }
 const LIES: Record<string, Lie> = {
-  'that a role of its own was there, and was taken away': {
-    role: 'mine',
-    before: ({ liar }) => ({ keys: [liar], scope: ['*'] }),
-    tag: 'n',
-  },
-  "that a team's key was another one": {
-    role: 'team',
-    before: ({ liar }) => ({ keys: [liar], scope: ['x-*'] }),
-    tag: 'x-1',
-  },
+  'that a role of its own was there, and was taken away': OWN_ROLE,
+  "that a team's key was another one": OTHER_KEY,
   'that a team had a second key': {
     role: 'team',
     before: ({ liar, team }) => ({ keys: [team, liar], scope: ['x-*'] }),
@@ -52,45 +46,82 @@ for (const [name, lie] of Object.entries(LIES)) {
   })
 }
 
-await t.test('is not believed in a word that decides on everything', async (t) => {
-  const { lab, liar, rotate } = await lied(t, LIES['that a role of its own was there, and was taken away'] as Lie)
-  const ran = await lab.owner.run([...rotate, '--restore', 'all'])
-  t.match(JSON.parse(ran.stdout), { changed: [{ delegation: 'mine', decision: null }], undecided: 1 })
-  await t.rejects(liar.sign({ n: 'evil' }, { role: roleName('mine') }))
-})
+for (const name of ['all', 'delegation:mine']) {
+  await t.test(`is not believed in the command that finds it, by --restore ${name}`, async (t) => {
+    const { lab, liar, rotate } = await lied(t, OWN_ROLE)
+    const ran = await lab.owner.run([...rotate, '--restore', name])
+    t.match(JSON.parse(ran.stdout), { changed: [{ delegation: 'mine', signed: false, decision: null }], undecided: 1 })
+    const decide = ['rotate', REPOSITORY, 'targets', '--compromised', '--json', '--restore', 'all']
+    t.match(JSON.parse(await succeeds(lab.owner, decide)), { undecided: 1 }, 'nor later, by a word for everything')
+    await t.rejects(liar.sign({ n: 'evil' }, { role: roleName('mine') }))
+  })
+}
 
 await t.test('is believed where its owner says so by name, after being told whose word it is', async (t) => {
-  const { lab, rotate } = await lied(t, LIES["that a team's key was another one"] as Lie)
-  const plain = rotate.filter((word) => word !== '--json')
-  const { stderr } = await lab.owner.run(plain)
-  t.match(stderr, /^warning: out until you decide: delegation:team .*by the word of the server alone/m)
-  t.match(stderr, /[0-9a-f]{64}/, 'keys are told whole')
+  const { lab, rotate } = await lied(t, OTHER_KEY)
+  const { stderr } = await lab.owner.run(rotate.filter((word) => word !== '--json'))
+  t.match(stderr, /^warning: out until you decide: delegation:team .*by the word of the server alone \([0-9a-f]{64}\)/m)
+  t.match(stderr, /^hint: .*"all" .*restores nothing that was so by the word of the server alone/m)
   await succeeds(lab.owner, ['rotate', REPOSITORY, 'targets', '--compromised', '--restore', 'delegation:team'])
   const listed = await succeeds(lab.owner, ['delegation', 'list', REPOSITORY, '--json'])
   t.match(JSON.parse(listed), { delegations: [{ role: 'team' }] })
 })
 
+/** What the history says that `1.0` meant, beside `good`. */
+const PASTS: Record<string, object> = {
+  'another digest': { digest: EVIL, length: 1000 },
+  'the same with another length': { digest: GOOD, length: 7 },
+  'another digest, in a version that there is none of': { digest: EVIL, length: 1000, version: 99 },
+}
+for (const [name, past] of Object.entries(PASTS)) {
+  await t.test(`says that a tag meant ${name}`, async (t) => {
+    const { lab, since, proxy } = await opened(t)
+    proxy.alter = (bytes, { url = '' }) => {
+      const entry = { tag: '1.0', role: 'targets', version: 2, keyids: [], digest: GOOD, length: 1000 }
+      const entries = [
+        { ...entry, version: 3, at: new Date(lab.clock.now).toISOString() },
+        { ...entry, at: new Date(lab.clock.now - 3_600_000).toISOString(), ...past },
+      ]
+      if (url.includes('/history')) return Buffer.from(JSON.stringify({ entries }))
+      return url.includes('/_changes') ? Buffer.from(JSON.stringify({ tags: ['1.0'], delegations: [] })) : bytes
+    }
+    const rotate = ['rotate', REPOSITORY, 'targets', '--compromised', '--no-passphrase']
+    const words = ['--since', since, '--restore', 'all', '--server', proxy.url]
+    const { stderr } = await lab.owner.run([...rotate, ...words])
+    t.match(stderr, /^warning: out until you decide: 1\.0 meant .* by the word of the server alone, and /m)
+    t.equal(await verdictOn(await lab.consumer(), '1.0'), 'TAG_NOT_SIGNED')
+    await succeeds(lab.owner, [...rotate, '--keep', '1.0'])
+    t.equal(await verdictOn(await lab.consumer(), '1.0'), GOOD)
+  })
+}
+
 async function lied(t: Test, { role, before, tag }: Lie) {
-  const lab = await founded(t)
+  const { lab, since, proxy } = await opened(t)
   const { owner, clock } = lab
-  await team(lab)
   if (role === 'team') await owner.sign({ [tag]: 'good' }, { role: roleName('team') })
   const liar = await lab.consumer()
   await succeeds(liar, ['key', 'generate', '--no-passphrase', '--name', 'liar'])
-  clock.now += 60_000
-  const since = new Date(clock.now).toISOString()
-  clock.now += 60_000
   const { keys, scope } = before({ liar: await publicKey(liar, 'liar'), team: await publicKey(owner, 'team') })
   const entry = { keys, threshold: 1, scope: { kind: 'paths', patterns: scope }, terminating: false }
   const change = { delegator: 'targets', role, version: 2, at: new Date(clock.now).toISOString(), keyids: [] }
-  const proxy = await startProxy(lab.url)
-  t.teardown(proxy.close)
   proxy.alter = (bytes, { url = '' }) => {
     if (!url.includes('/_changes')) return bytes
     return Buffer.from(JSON.stringify({ tags: [], delegations: [{ ...change, before: entry }], orders: [] }))
   }
   const words = ['--compromised', '--since', since, '--no-passphrase', '--json', '--server', proxy.url]
   return { lab, liar, rotate: ['rotate', REPOSITORY, 'targets', ...words] }
+}
+
+/** `1.0` means `good`, and there is a team for `x-*`; and what stands between the owner and the server lies. */
+async function opened(t: Test) {
+  const lab = await founded(t)
+  await team(lab)
+  lab.clock.now += 60_000
+  const since = new Date(lab.clock.now).toISOString()
+  lab.clock.now += 60_000
+  const proxy = await startProxy(lab.url)
+  t.teardown(proxy.close)
+  return { lab, since, proxy }
 }
 
 async function team({ owner }: Founded): Promise<void> {
