@@ -39,7 +39,7 @@ export async function tryDocker(options: DockerdOptions = {}): Promise<TestEngin
   }
 }
 
-/** podman with its whole store in a folder of ours; or why that cannot be. */
+/** podman with its whole store and state in a folder of ours; or why that cannot be. */
 export async function tryPodman(): Promise<TestEngine | string> {
   const { code } = await runProgram('podman', ['--version'])
   if (code !== 0) return 'SKIPPED: podman is not installed (apt-get install podman)'
@@ -61,12 +61,24 @@ async function emptyPodman(run: (...args: string[]) => Promise<Ran>): Promise<vo
   await run('image', 'rm', '--all', '--force')
 }
 
+/**
+ * Every podman of one user keeps its state and its locks in one place, unless it is told: whoever resets one takes away what
+ * another is about to write, and the locks of its containers.
+ */
 async function storageIn(folder: string): Promise<Readonly<Record<string, string>>> {
-  const file = join(folder, 'storage.conf')
   const [graph, runtime] = [join(folder, 'graph'), join(folder, 'run')]
+  const files = {
+    'storage.conf': `[storage]\ndriver = "vfs"\ngraphroot = "${graph}"\nrunroot = "${join(runtime, 'root')}"\n`,
+    'containers.conf': `[engine]\ntmp_dir = "${join(runtime, 'libpod')}"\nlock_type = "file"\n`,
+  }
   await mkdir(runtime, { mode: 0o700 })
-  await writeFile(file, `[storage]\ndriver = "vfs"\ngraphroot = "${graph}"\nrunroot = "${join(runtime, 'root')}"\n`)
-  return { CONTAINERS_STORAGE_CONF: file, XDG_RUNTIME_DIR: runtime, TMPDIR: runtime }
+  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
+  return {
+    CONTAINERS_STORAGE_CONF: join(folder, 'storage.conf'),
+    CONTAINERS_CONF: join(folder, 'containers.conf'),
+    XDG_RUNTIME_DIR: runtime,
+    TMPDIR: runtime,
+  }
 }
 
 /** Daemons and runtimes stand in folders that a user's path may lack. */
