@@ -16,6 +16,7 @@ import { buildImage, buildIndex, stored } from '../support/images.ts'
 import type { BuiltImage } from '../support/images.ts'
 import { checksNothing, openSkopeo, OWN_CHECKS, pathOf } from '../support/own-check.ts'
 import type { OwnCheck } from '../support/own-check.ts'
+import { whyNoBusybox } from '../support/docker-town.ts'
 import { runProgram } from '../support/program.ts'
 import { tagsealHere } from '../support/in-process.ts'
 import { pushImage, putBlob, putManifest, whyNoRegistry } from '../support/registry.ts'
@@ -128,6 +129,21 @@ const JOURNEYS: Record<string, Journey> = {
   'signatures of another key': async (t, lab, engine) => {
     await configure(lab, { key: 'other' })
     await refused(t, engine, `${lab.town.repository}:plain`, /signature|Signature/)
+  },
+  'what is not here is pulled by the same check before it is run': async (t, lab, engine) => {
+    const { start } = engine
+    if (start === undefined) return void t.pass('this engine runs nothing here')
+    const why = await whyNoBusybox()
+    if (why !== undefined) return void t.pass(why)
+    const runnable = buildImage({ layers: [{ 'bin/busybox': await readFile('/bin/busybox') }] })
+    await release(lab, 'runs', runnable)
+    await lab.town.push('unsigned', runnable)
+    const command = ['/bin/busybox', 'echo', 'it runs'] as const
+    const ran = await start(`${lab.town.repository}:runs`, ...command)
+    t.same([ran.code, ran.stdout], [0, 'it runs\n'], ran.stderr)
+    const other = await start(`${lab.town.repository}:unsigned`, ...command)
+    t.same([other.code, other.stdout], [125, ''])
+    t.match(other.stderr, /denied: tagseal: \S+ has no signed tag unsigned/)
   },
   'past the gateway, to the registry itself': async (t, lab, engine) => {
     await configure(lab, { through: 'registry' })

@@ -115,7 +115,7 @@ export async function tryContentTrust(): Promise<ContentTrust | string> {
 }
 
 /** Images of one file are run here. */
-async function whyNoBusybox(): Promise<string | undefined> {
+export async function whyNoBusybox(): Promise<string | undefined> {
   const { code, stderr } = await runProgram('ldd', ['/bin/busybox'])
   return code !== 0 && stderr.includes('not a dynamic executable')
     ? undefined

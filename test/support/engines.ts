@@ -40,12 +40,12 @@ export async function tryDocker(options: DockerdOptions = {}): Promise<TestEngin
 }
 
 /** podman with its whole store and state in a folder of ours; or why that cannot be. */
-export async function tryPodman(): Promise<TestEngine | string> {
-  const { code } = await runProgram('podman', ['--version'])
+export async function tryPodman(program = 'podman'): Promise<TestEngine | string> {
+  const { code } = await runProgram(program, ['--version'])
   if (code !== 0) return 'SKIPPED: podman is not installed (apt-get install podman)'
   const folder = await mkdtemp(join(tmpdir(), 'tagseal-podman-'))
   const env = { PATH: path(), HOME: folder, ...(await storageIn(folder)) }
-  const run = (...args: string[]) => runProgram('podman', args, { env })
+  const run = (...args: string[]) => runProgram(program, args, { env })
   const stop = async () => {
     await run('system', 'reset', '--force')
     await rm(folder, { recursive: true, force: true })

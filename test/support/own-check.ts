@@ -12,14 +12,18 @@ export type OwnCheck = {
   readonly pull: (image: string) => Promise<Ran>
   /** What was pulled last under a name, as its digest; empty where nothing was. */
   readonly has: (image: string) => Promise<string>
+  /** Runs an image, which is pulled where it is not here; for engines that are known to run any. */
+  readonly start?: (image: string, ...command: string[]) => Promise<Ran>
   readonly stop: () => Promise<void>
 }
 
 /** The files of an administrator: `policy.json`, `registries.conf`, `registries.d/`. */
 type Folder = string
 
-const UNPACKED = fileURLToPath(new URL('../../.cache/debian-13/skopeo', import.meta.url))
-const MISSING = 'npm run debian unpacks one that does'
+/** Where `npm run debian` leaves those of Debian 13. */
+export const UNPACKED = fileURLToPath(new URL('../../.cache/debian-13', import.meta.url))
+/** How a container asks nothing of the machine. */
+const ALONE = ['--rm', '--network', 'none', '--cgroups', 'disabled']
 
 /** Each of them, or why it is not here: tests pass the reason to `skip`. */
 export const OWN_CHECKS: Readonly<Record<string, (folder: Folder) => Promise<OwnCheck | string>>> = {
@@ -45,9 +49,8 @@ export async function pathOf(program: string): Promise<string | undefined> {
 }
 
 async function trySkopeo(folder: Folder): Promise<OwnCheck | string> {
-  const found = await findSkopeo()
-  if (found === undefined) return `SKIPPED: no skopeo here checks signatures of sigstore (${MISSING})`
-  return await openSkopeo(found, folder)
+  const found = await findChecking('skopeo')
+  return found === undefined ? whyNone('skopeo') : await openSkopeo(found, folder)
 }
 
 /** skopeo by the files of a folder, whatever it was built with. */
@@ -71,30 +74,38 @@ export async function openSkopeo(program: string, folder: Folder): Promise<OwnCh
 }
 
 /** One that does check, by its path. */
-export async function findSkopeo(): Promise<string | undefined> {
-  if ((await runProgram(UNPACKED, ['--version'])).code === 0) return UNPACKED
-  const own = await pathOf('skopeo')
+export async function findChecking(program: 'skopeo' | 'podman'): Promise<string | undefined> {
+  const unpacked = join(UNPACKED, program)
+  if ((await runProgram(unpacked, ['--version'])).code === 0) return unpacked
+  const own = await pathOf(program)
   return own === undefined || (await checksNothing(own)) ? undefined : own
 }
 
+function whyNone(program: string): string {
+  return `SKIPPED: no ${program} that works here checks signatures of sigstore (npm run debian, as root, unpacks one)`
+}
+
 async function tryOwnPodman(folder: Folder): Promise<OwnCheck | string> {
-  const path = await pathOf('podman')
-  if (path !== undefined && (await checksNothing(path)))
-    return 'SKIPPED: this podman was built without the check of sigstore'
-  const engine = await tryPodman()
+  const found = await findChecking('podman')
+  if (found === undefined) return whyNone('podman')
+  const engine = await tryPodman(found)
   if (typeof engine === 'string') return engine
   const own = join(engine.env['HOME'] ?? '', '.config', 'containers')
   await mkdir(join(own, 'registries.d'), { recursive: true })
   const env = { ...engine.env, CONTAINERS_REGISTRIES_CONF: join(folder, 'registries.conf') }
+  const run = async (...args: string[]) => {
+    for (const file of ['policy.json', 'registries.d/tagseal.yaml'])
+      await writeFile(join(own, file), await readFile(join(folder, file)))
+    return await runProgram(found, args, { env })
+  }
   return {
     name: 'podman',
     async pull(image) {
-      for (const file of ['policy.json', 'registries.d/tagseal.yaml'])
-        await writeFile(join(own, file), await readFile(join(folder, file)))
       await engine.run('image', 'rm', '--force', image)
-      return await runProgram('podman', ['pull', image], { env })
+      return await run('pull', image)
     },
     has: async (image) => (await engine.run('image', 'inspect', '--format', '{{.Digest}}', image)).stdout.trim(),
+    ...(found.startsWith(UNPACKED) && { start: (image, ...command) => run('run', ...ALONE, image, ...command) }),
     stop: engine.stop,
   }
 }
