@@ -32,9 +32,9 @@ await t.test('a hint is made from the facts', async (t) => {
       new RegistryError('UNREACHABLE', { host: 'r.example', why: 'it does not speak TLS' }),
       'if plain http is meant, say so: --plain-http=r.example',
     ],
-    'nothing where nobody can do anything': [
+    'what became of the image, where nobody can do anything': [
       new RegistryError('TOO_MANY_PARTS', { what: 'a', of: 'layers', limit: 1 }),
-      undefined,
+      'nothing of it is used; no honest image has that many',
     ],
   }
   for (const [name, [error, hint]] of Object.entries(HINTS)) await t.test(name, async (t) => t.equal(error.hint, hint))
