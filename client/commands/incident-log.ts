@@ -1,6 +1,6 @@
 /** What a rotation leaves open, written down before it is carried out; and found again when somebody decides. */
 import { listedRoles } from '../../tuf/index.ts'
-import type { RoleName } from '../../tuf/index.ts'
+import type { DelegatedRole, RoleName } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { planDeciding } from '../publish/deciding.ts'
 import { openDesk } from '../publish/desk.ts'
@@ -17,6 +17,7 @@ import {
   writeIncidents,
 } from '../publish/incident.ts'
 import type { Incident } from '../publish/incident.ts'
+import { lifetimeIn, lifetimeText } from '../publish/lifetime.ts'
 import { publish } from '../publish/publish.ts'
 import type { Desk } from '../publish/publish.ts'
 import { keysInForce, leaving } from '../publish/rotating.ts'
@@ -25,6 +26,7 @@ import { sift } from '../publish/sifting.ts'
 import { openSignedBefore } from '../publish/signed-before.ts'
 import type { HoldingRole, Standing } from '../publish/standing.ts'
 import type { Terminal } from '../terminal.ts'
+import { isClientError } from '../trust/errors.ts'
 import { withOutcomes } from './decisions.ts'
 import type { Decisions } from './decisions.ts'
 import type { Rotation } from './rotation-keys.ts'
@@ -81,6 +83,7 @@ export async function openIncidentLog(
       const signedBefore = openSignedBefore(standing, async (name, version) => fetchVersion(name, version, signal))
       const looked = await doubtsIn({ server, family, since, suite, signedBefore })
       if (looked.orders === undefined) sayUnknownOrder(terminal, repository, family)
+      sayMembers(terminal, repository, family)
       const doubts = looked.doubts.map((doubt) => withMeaningOf(doubt, open))
       found = { ...looked, doubts }
       return (held) => sift(held, doubts, decide, { codec, suite, orders: looked.orders })
@@ -97,7 +100,13 @@ export async function openIncidentLog(
     incident,
     async published() {
       const [newest] = written
-      if (newest !== undefined) await writeIncidents(state, withPublished(written, newest, newest.at))
+      if (newest === undefined) return
+      try {
+        await writeIncidents(state, withPublished(written, newest, newest.at))
+      } catch (error) {
+        if (!isClientError(error)) throw error
+        terminal.detail(`it is published, and that was not noted: ${error.message}`) // the keys in force will tell it
+      }
     },
   }
 }
@@ -132,6 +141,24 @@ function sayTheft(
 function sayUnknownOrder(terminal: Terminal, repository: string, family: readonly HoldingRole[]): void {
   if (!family.some(({ file }) => file !== undefined && listedRoles(file).length > 1)) return
   terminal.warn(`the server does not say in which order roles were asked: tagseal delegation list ${repository}`)
+}
+
+/** Nobody recorded who wrote these: a thief could have a team's tags expire within the hour, for ever after. */
+function sayMembers({ warn, hint }: Terminal, repository: string, family: readonly HoldingRole[]): void {
+  const roles = family.flatMap(({ file }) => file?.delegations?.roles ?? []).filter(({ unknown }) => unknown.size > 0)
+  const [first] = roles
+  if (first === undefined) return
+  const told = roles.slice(0, MOST_NAMED).map((role) => `${role.name} (${memberText(role)})`)
+  const more = roles.length > MOST_NAMED ? `, and ${roles.length - MOST_NAMED} more` : ''
+  warn(`no record says who wrote how long files live, or what else is unknown to it: ${told.join(', ')}${more}`)
+  hint(`where that was not you: tagseal delegation add ${repository} ${first.name} --lifetime 30d`)
+}
+
+const MOST_NAMED = 12
+
+function memberText(role: DelegatedRole): string {
+  const lifetime = lifetimeIn({ role })
+  return lifetime === undefined ? [...role.unknown.keys()].join(', ') : `for ${lifetimeText(lifetime)}`
 }
 
 /** A tag that an incident before this one took out, and that nobody signed since. */

@@ -4,12 +4,10 @@
  */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { ensureFolder } from '../../keys/folder.ts'
 import { hash } from '../../keys/digest.ts'
 import { decodeJson, isJsonList, isJsonObject, isTrustError, member } from '../../tuf/index.ts'
-import { writeAtomically } from '../trust/atomic.ts'
 import { ClientError } from '../trust/errors.ts'
-import { readRecord, usable } from './kept-record.ts'
+import { readRecord, writeRecord } from './kept-record.ts'
 
 export type Campaign = {
   readonly id: string
@@ -45,9 +43,8 @@ export function readCampaign(state: string, id: string): Campaign | undefined {
 /** Durable when it returns. */
 export async function writeCampaign(state: string, { since, done, ...campaign }: Campaign): Promise<void> {
   const path = pathOf(state, campaign.id)
-  usable(path, () => ensureFolder(state))
   const text = JSON.stringify({ version: 1, ...campaign, since: since ?? null, done: [...done] }, undefined, 1)
-  await writeAtomically(path, Buffer.from(`${text}\n`))
+  await writeRecord(path, `${text}\n`)
 }
 
 export function dropCampaign(state: string, id: string): void {

@@ -3,16 +3,14 @@
  * each role, so that what is decided later neither rotates again nor depends on a server's memory.
  */
 import { join } from 'node:path'
-import { ensureFolder } from '../../keys/folder.ts'
 import { hash } from '../../keys/digest.ts'
 import { decodeJson, isJsonList, isJsonObject, isTrustError, member, members, roleName } from '../../tuf/index.ts'
 import type { Json, JsonObject, RoleName } from '../../tuf/index.ts'
 import { delegationEntry } from '../server-api.ts'
-import { writeAtomically } from '../trust/atomic.ts'
 import { ClientError } from '../trust/errors.ts'
 import { stateFolder } from '../trust/repository.ts'
 import type { Doubt, Meaning, TagDoubt } from './doubts.ts'
-import { readRecord, usable } from './kept-record.ts'
+import { readRecord, writeRecord } from './kept-record.ts'
 import type { Decision } from './sifting.ts'
 
 /** `signed`: the tag was signed anew since, which settles it. */
@@ -59,9 +57,8 @@ export function readIncidents(state: string, repository: string, role: RoleName)
 export async function writeIncidents(state: string, [newest, ...earlier]: readonly Incident[]): Promise<void> {
   if (newest === undefined) return
   const path = pathOf(state, newest.repository, newest.role)
-  usable(path, () => ensureFolder(stateFolder(state, newest.repository)))
   const file = { version: 1, ...encodeIncident(newest), earlier: earlier.map(encodeIncident) }
-  await writeAtomically(path, Buffer.from(`${JSON.stringify(file, undefined, 1)}\n`))
+  await writeRecord(path, `${JSON.stringify(file, undefined, 1)}\n`)
 }
 
 export function undecided({ doubts }: Incident): readonly Doubt[] {

@@ -28,6 +28,22 @@ await t.test('one that never came to be leaves the first as it was', async (t) =
   })
 })
 
+await t.test('one that was interrupted goes on with what the first left', async (t) => {
+  for (const requests of [2, 9, 14]) {
+    const { lab, since } = await robbed(t)
+    const first = await rotated(lab.owner, ['--compromised', '--since', since])
+    const second = [...ROTATE, '--stolen', first.keys[0] ?? '', '--since', later(lab.clock)]
+    t.equal(
+      (await lab.owner.interrupted(second, lab.server.app.server, requests)).code,
+      3,
+      `after ${requests} requests`,
+    )
+    await lab.owner.run(second)
+    await decides(t, lab)
+    t.not((await keysOf(lab.owner))[0], first.keys[0])
+  }
+})
+
 /** What leaves a role with other keys than those that it got when the stolen one left. */
 const OTHERWISE: Record<string, (owner: Person, key: string) => Promise<unknown>> = {
   'a rotation without --since': async (owner, key) => await rotated(owner, ['--stolen', key]),
@@ -61,7 +77,7 @@ await t.test('a second key for a team leaves what is undecided of the first', as
   const add = ['delegation', 'add', REPOSITORY, 'team', '--key']
   await succeeds(owner, [...add, await pemOf(owner, 'team')])
   const { thief } = await steal(lab, owner, 'team')
-  const since = await later(clock)
+  const since = later(clock)
   await thief.sign({ made: 'evil' })
   const rotate = ['rotate', REPOSITORY, 'team', '--compromised', '--no-passphrase', '--json']
   await succeeds(owner, [...rotate, '--since', since])
@@ -78,7 +94,7 @@ for (const decisions of [[], ['--drop', 'all']]) {
     const add = ['delegation', 'add', REPOSITORY, 'evil', '--path', 'e-*']
     await succeeds(thief, [...add, '--key', await pemOf(thief, 'own')])
     await thief.sign({ 'e-1': 'evil' })
-    const within = await later(lab.clock)
+    const within = later(lab.clock)
     const first = await rotated(owner, ['--compromised', '--since', since, ...decisions])
     lab.clock.now += 60_000
     await owner.sign({ later: 'good' })
@@ -102,7 +118,7 @@ await t.test('a second thief who moves what the first one moved does not hide wh
   const { lab, since } = await robbed(t)
   const { keys } = await rotated(lab.owner, ['--compromised', '--since', since])
   const { thief } = await steal(lab, lab.owner, keys[0] ?? '')
-  const again = await later(lab.clock)
+  const again = later(lab.clock)
   await thief.sign({ a: 'mine' })
   const told = await rotated(lab.owner, ['--stolen', keys[0] ?? '', '--since', again, '--restore', 'a'])
   t.match(told, { changed: [{ tag: 'a', before: GOOD, now: digestOf('mine') }, { tag: 'b' }], undecided: 1 })
@@ -114,13 +130,13 @@ async function robbed(t: Test) {
   const lab = await founded(t)
   await lab.owner.sign({ a: 'good' })
   const { thief } = await steal(lab, lab.owner, 'targets ')
-  const since = await later(lab.clock)
+  const since = later(lab.clock)
   await thief.sign({ a: 'evil', b: 'evil' })
   t.equal(await verdictOn(await lab.consumer(), 'a'), EVIL)
   return { lab, thief, since }
 }
 
-async function later(clock: { now: number }): Promise<string> {
+function later(clock: { now: number }): string {
   clock.now += 60_000
   const text = new Date(clock.now).toISOString()
   clock.now += 60_000
@@ -148,6 +164,11 @@ async function refusing(t: Test, { url }: Founded): Promise<string> {
     if (method === 'POST' && path.endsWith('/_trust/tuf/')) throw new Error('it is down')
   }
   return proxy.url
+}
+
+async function keysOf(owner: Person): Promise<readonly string[]> {
+  const told = await rotated(owner, ['--compromised', '--keep', 'all'])
+  return told.keys
 }
 
 async function delegated(owner: Person): Promise<readonly string[]> {

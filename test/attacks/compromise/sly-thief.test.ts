@@ -185,6 +185,17 @@ await t.test('asks the teams of a repository of Notary in another order', async 
   t.same(await delegated(scene.lab), names)
 })
 
+await t.test("has a team's tags expire within the hour, which no record says", async (t) => {
+  const scene = await robbed(t, { prepare: (lab) => twoTeams(lab) })
+  const { lab, thief, since } = scene
+  const lifetime = ['delegation', 'add', REPOSITORY, 'dev', '--lifetime']
+  await succeeds(thief, [...lifetime, '1h'])
+  const rotate = ['rotate', REPOSITORY, 'targets', '--compromised', '--since', since, '--no-passphrase']
+  const { stderr } = await lab.owner.run(rotate)
+  t.match(stderr, /^warning: no record says who wrote how long files live, .*: dev \(for 1h\)$/m)
+  t.match(stderr, `hint: where that was not you: tagseal ${lifetime.join(' ')} 30d`)
+})
+
 await t.test('another order is told in words, and is kept where its owner says so later', async (t) => {
   const scene = await robbed(t, { prepare: (lab) => twoTeams(lab) })
   const { lab, since } = scene
