@@ -15,7 +15,8 @@ export function sayUndecided(terminal: Terminal, incident: Incident): void {
   if (open.length === 0) return
   const { repository, role } = incident
   const [first] = open.map(labelOf)
-  const alone = open.some(isWordOfServer) ? ', but restores nothing that was so by the word of the server alone' : ''
+  const isAlone = open.some((doubt) => doubt.kind === 'delegation' && isWordOfServer(doubt))
+  const alone = isAlone ? ', but restores no delegation that was so by the word of the server alone' : ''
   terminal.hint(
     `tagseal rotate ${repository} ${role} --compromised --keep ${first}, --restore ${first} (as it was before, by the record of the server) or --drop ${first}; "all" stands for all of them${alone}`,
   )

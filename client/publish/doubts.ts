@@ -6,7 +6,7 @@
  * and is taken from the files.
  */
 import type { Authority, RoleName, Suite, TargetFile } from '../../tuf/index.ts'
-import { besidesOf, listedRoles, roleName } from '../../tuf/index.ts'
+import { besidesOf, listedRoles, roleName, TARGETS } from '../../tuf/index.ts'
 import type { ChangedDelegation, ChangedOrder, DelegationEntry, HistoryEntry, ServerApi } from '../server-api.ts'
 import { digestOf } from '../trust/repository.ts'
 import { entryIn } from './delegation-entry.ts'
@@ -41,7 +41,7 @@ export type DelegationDoubt = Change & {
   readonly role: RoleName
   readonly now: DelegationEntry | undefined
   readonly before: DelegationEntry | undefined
-  /** A file that the delegator's keys signed says `before` as well. Otherwise that is the word of the server alone. */
+  /** A file that the delegator's keys signed says `before` as well, or more. Otherwise that is the word of the server alone. */
   readonly isSigned: boolean
 }
 /** The roles below `role`, which is its name as well, in the order in which they are asked: the first one decides. */
@@ -228,7 +228,8 @@ async function delegationDoubt(
   const { at, keyids, by, before } = change
   if (JSON.stringify(now) === JSON.stringify(before)) return []
   if (now !== undefined && follows(change, now, delegator)) return []
-  const isSigned = before !== undefined && (await signedBefore.delegation(delegator, { ...change, before }))
+  const isOurs = before !== undefined && (isWithin(before, now) || followsOwner(family, change.role))
+  const isSigned = isOurs || (before !== undefined && (await signedBefore.delegation(delegator, { ...change, before })))
   return [{ kind: 'delegation', name: change.role, role: delegator.name, now, before, isSigned, at, keyids, by }]
 }
 
@@ -250,6 +251,28 @@ function follows({ role, before }: ChangedDelegation, now: DelegationEntry, { au
   if (isBins(role) && isOwners(role.replace('*', '0'))) return before === undefined || isSameScope(before, now)
   return isUnder(now, authority) && (before === undefined || isUnder(before, authority))
 }
+
+/** What is the owner's by its name gets the owner's new keys together with targets, whatever a record says of them. */
+function followsOwner(family: readonly HoldingRole[], role: string): boolean {
+  return isOwners(role.replace('*', '0')) && family.some(({ name }) => name === TARGETS)
+}
+
+/** Whether it gives nobody more than the file that is signed does now: fewer keys, no fewer of them, for tags of these. */
+function isWithin(before: DelegationEntry, now: DelegationEntry | undefined): boolean {
+  if (now === undefined || before.threshold < now.threshold || before.terminating !== now.terminating) return false
+  const keys = new Set(now.keys.map((key) => JSON.stringify(key)))
+  const patterns = new Set(now.scope.patterns)
+  const every = EVERY_TAG.get(now.scope.kind)
+  const isAll = every !== undefined && patterns.has(every)
+  const isAsked = isAll || before.scope.patterns.every((pattern) => patterns.has(pattern))
+  return before.scope.kind === now.scope.kind && isAsked && before.keys.every((key) => keys.has(JSON.stringify(key)))
+}
+
+/** No tag has a slash. */
+const EVERY_TAG: ReadonlyMap<string, string> = new Map([
+  ['paths', '*'],
+  ['path-prefixes', ''],
+])
 
 function isSameScope({ scope: before }: DelegationEntry, { scope: now }: DelegationEntry): boolean {
   return JSON.stringify(before) === JSON.stringify(now)

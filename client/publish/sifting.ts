@@ -20,12 +20,13 @@ export type Decision = 'keep' | 'restore' | 'drop'
 /** `alone`: what was decided by this name, and not by a word that stands for everything. */
 export type Decide = (label: string, alone?: boolean) => Decision | undefined
 
-/** What nobody signed comes back by its name alone, and where it was told before. */
+/** What nobody signed comes back once it was told; and where it puts keys in force, by its name alone. */
 export function decisionOn(doubt: Doubt, decide: Decide, isTold: boolean): Decision | undefined {
   const label = labelOf(doubt)
   const decision = decide(label)
   if (decision !== 'restore' || !isWordOfServer(doubt)) return decision
-  return isTold ? decide(label, true) : undefined
+  if (!isTold) return undefined
+  return doubt.kind === 'delegation' ? decide(label, true) : decision
 }
 
 /** What was before, by the word of the server alone. */

@@ -8,7 +8,7 @@ import { entryIn } from './delegation-entry.ts'
 import type { HoldingRole, Standing } from './standing.ts'
 
 /**
- * Looks in older files that are signed by the keys which the role has now. Which of them was the last one before some
+ * Looks in older files, as long as a server has them (`grace`), that are signed by the keys which the role has now. Which of them was the last one before some
  * moment, nobody signed.
  */
 export type SignedBefore = {

@@ -8,12 +8,18 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { keyFields } from '../../../keys/public-key.ts'
 import { roleName } from '../../../tuf/index.ts'
-import { digestOf, founded, REPOSITORY, succeeds, verdictOn } from '../../support/incident-lab.ts'
+import { digestOf, founded, REPOSITORY, steal, succeeds, verdictOn } from '../../support/incident-lab.ts'
 import type { Founded, Person } from '../../support/incident-lab.ts'
 import { startProxy } from '../../support/proxy.ts'
 
 const [GOOD, EVIL] = [digestOf('good'), digestOf('evil')]
 
+type Written = {
+  readonly keys: readonly object[]
+  readonly threshold: number
+  readonly scope: { readonly kind: string; readonly patterns: readonly string[] }
+  readonly terminating: boolean
+}
 type Entry = { readonly keys: readonly object[]; readonly scope: readonly string[] }
 type Lie = {
   /** The role that is said to have been another before. */
@@ -61,7 +67,7 @@ await t.test('is believed where its owner says so by name, after being told whos
   const { lab, rotate } = await lied(t, OTHER_KEY)
   const { stderr } = await lab.owner.run(rotate.filter((word) => word !== '--json'))
   t.match(stderr, /^warning: out until you decide: delegation:team .*by the word of the server alone \([0-9a-f]{64}\)/m)
-  t.match(stderr, /^hint: .*"all" .*restores nothing that was so by the word of the server alone/m)
+  t.match(stderr, /^hint: .*"all" .*restores no delegation that was so by the word of the server alone/m)
   await succeeds(lab.owner, ['rotate', REPOSITORY, 'targets', '--compromised', '--restore', 'delegation:team'])
   const listed = await succeeds(lab.owner, ['delegation', 'list', REPOSITORY, '--json'])
   t.match(JSON.parse(listed), { delegations: [{ role: 'team' }] })
@@ -90,10 +96,79 @@ for (const [name, past] of Object.entries(PASTS)) {
     const { stderr } = await lab.owner.run([...rotate, ...words])
     t.match(stderr, /^warning: out until you decide: 1\.0 meant .* by the word of the server alone, and /m)
     t.equal(await verdictOn(await lab.consumer(), '1.0'), 'TAG_NOT_SIGNED')
-    await succeeds(lab.owner, [...rotate, '--keep', '1.0'])
+    await succeeds(lab.owner, [...rotate, '--keep', 'all'])
     t.equal(await verdictOn(await lab.consumer(), '1.0'), GOOD)
   })
 }
+
+/** How the team has it now is signed: as much as that, nobody has to prove. */
+const LESS: Record<string, (entry: Written) => Written> = {
+  'fewer keys': ({ keys, ...entry }) => ({ ...entry, keys: keys.slice(0, 1) }),
+  'a higher threshold': (entry) => ({ ...entry, threshold: 2 }),
+  'fewer patterns': (entry) => ({ ...entry, scope: { kind: 'paths', patterns: ['x-*'] } }),
+}
+const MORE: typeof LESS = {
+  'another key': ({ keys, ...entry }) => ({ ...entry, keys: keys.map((key) => ({ ...key, public: '00'.repeat(32) })) }),
+  'another pattern': (entry) => ({ ...entry, scope: { kind: 'paths', patterns: ['z-*'] } }),
+  'every tag': (entry) => ({ ...entry, scope: { kind: 'paths', patterns: ['*'] } }),
+  'another kind of scope': (entry) => ({ ...entry, scope: { kind: 'hash-prefixes', patterns: ['0'] } }),
+  'the last word': (entry) => ({ ...entry, terminating: true }),
+  'a lower threshold': (entry) => ({ ...entry, threshold: 1 }),
+}
+for (const [cases, signed] of [[LESS, true] as const, [MORE, false] as const]) {
+  for (const [name, alter] of Object.entries(cases)) {
+    await t.test(`${signed ? 'may' : 'may not'} say that a team had ${name}`, async (t) => {
+      const { lab, since, proxy } = await opened(t)
+      const { owner, clock } = lab
+      await succeeds(owner, ['key', 'generate', '--no-passphrase', '--name', 'second'])
+      const threshold = name === 'a lower threshold' ? ['--threshold', '2'] : []
+      const more = ['--key', await pemOf(owner, 'second'), '--path', 'x-*', '--path', 'y-*', ...threshold]
+      await succeeds(owner, ['delegation', 'add', REPOSITORY, 'team', ...more])
+      const keys = [await publicKey(owner, 'team'), await publicKey(owner, 'second')]
+      const scope = { kind: 'paths', patterns: ['x-*', 'y-*'] }
+      const before = alter({ keys, threshold: name === 'a lower threshold' ? 2 : 1, scope, terminating: false })
+      const change = {
+        delegator: 'targets',
+        role: 'team',
+        version: 1,
+        at: new Date(clock.now).toISOString(),
+        keyids: [],
+      }
+      proxy.alter = (bytes, { url = '' }) => {
+        if (!url.includes('/_changes')) return bytes
+        return Buffer.from(JSON.stringify({ tags: [], delegations: [{ ...change, before }], orders: [] }))
+      }
+      const words = ['--compromised', '--since', since, '--no-passphrase', '--json', '--server', proxy.url]
+      const told = JSON.parse(await succeeds(owner, ['rotate', REPOSITORY, 'targets', ...words])) as object
+      t.match(told, { changed: [{ delegation: 'team', signed }] })
+    })
+  }
+}
+
+/** Superseded files stay for ten minutes: then nothing but the record says how things were. */
+await t.test('an honest one that has no older file any more has its word told, and taken then', async (t) => {
+  const { lab, since } = await opened(t)
+  const { owner, clock } = lab
+  const { thief } = await steal(lab, owner, 'targets ')
+  await thief.sign({ '1.0': 'evil' })
+  await succeeds(thief, ['delegation', 'remove', REPOSITORY, 'team'])
+  await lab.server.services.deps.store.metadata.prune(clock.now + 1, 1000)
+  const rotate = ['rotate', REPOSITORY, 'targets', '--compromised', '--no-passphrase', '--json']
+  const told = JSON.parse(await succeeds(owner, [...rotate, '--since', since, '--restore', 'all'])) as object
+  t.match(told, {
+    changed: [
+      { tag: '1.0', signed: false },
+      { delegation: 'team', signed: false },
+    ],
+    undecided: 2,
+  })
+  t.equal(await verdictOn(await lab.consumer(), '1.0'), 'TAG_NOT_SIGNED')
+  t.match(JSON.parse(await succeeds(owner, [...rotate, '--restore', 'all'])), { undecided: 1 })
+  t.equal(await verdictOn(await lab.consumer(), '1.0'), GOOD)
+  t.match(JSON.parse(await succeeds(owner, [...rotate, '--restore', 'delegation:team'])), { undecided: 0 })
+  await owner.sign({ 'x-1': 'good' }, { role: roleName('team') })
+  t.equal(await verdictOn(await lab.consumer(), 'x-1'), GOOD)
+})
 
 async function lied(t: Test, { role, before, tag }: Lie) {
   const { lab, since, proxy } = await opened(t)
@@ -126,9 +201,14 @@ async function opened(t: Test) {
 
 async function team({ owner }: Founded): Promise<void> {
   await succeeds(owner, ['key', 'generate', '--no-passphrase', '--name', 'team'])
-  const pem = join(owner.home, 'team.pem')
-  await writeFile(pem, await succeeds(owner, ['key', 'export', 'team']))
-  await succeeds(owner, ['delegation', 'add', REPOSITORY, 'team', '--key', pem, '--path', 'x-*'])
+  const key = await pemOf(owner, 'team')
+  await succeeds(owner, ['delegation', 'add', REPOSITORY, 'team', '--key', key, '--path', 'x-*'])
+}
+
+async function pemOf(person: Person, name: string): Promise<string> {
+  const path = join(person.home, `${name}.pem`)
+  await writeFile(path, await succeeds(person, ['key', 'export', name]))
+  return path
 }
 
 async function publicKey(person: Person, name: string): Promise<object> {
