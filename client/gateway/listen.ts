@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import type { RequestListener, Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { Server as TlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { CommandError } from '../commands/errors.ts'
 import { errnoOf } from '../trust/atomic.ts'
 
@@ -44,8 +44,12 @@ const LIMITS = { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeou
 const SILENCE_MS = 300_000
 const IDLE_LOOK_MS = 50
 
+/** Requests of one connection that wait for the answers before them; engines send none ahead. */
+const MOST_AHEAD = 16
+
 /** Throws IO where the address cannot be had, and FILE_MALFORMED where certificate or key are none. */
-export async function listen({ host, port, tls, handle }: ListenOptions): Promise<Listening> {
+export async function listen({ host, port, tls, handle: handleOne }: ListenOptions): Promise<Listening> {
+  const handle = inTurn(handleOne)
   const secure = tls === undefined ? undefined : createSecure(tls, handle)
   const server = secure ?? createServer(LIMITS, handle)
   server.setTimeout(SILENCE_MS)
@@ -67,6 +71,36 @@ export async function listen({ host, port, tls, handle }: ListenOptions): Promis
       clearTimeout(late)
     },
     renew: (next) => withCertificate(next, (context) => secure?.setSecureContext(context)),
+  }
+}
+
+/**
+ * One request of a connection after the other. Node hands over whatever a client wrote ahead, at once, and each of those
+ * answers would hold its buffers and its file while nobody reads the first of them.
+ */
+function inTurn(handle: RequestListener): RequestListener {
+  const waiting = new WeakMap<Socket, (() => void)[]>()
+
+  function goOn(socket: Socket): void {
+    const next = socket.destroyed ? undefined : waiting.get(socket)?.shift()
+    if (next === undefined) waiting.delete(socket)
+    else next()
+  }
+
+  return (request, response) => {
+    const { socket } = request
+    const begin = () => {
+      response.once('close', () => goOn(socket))
+      handle(request, response)
+    }
+    const ahead = waiting.get(socket)
+    if (ahead === undefined) {
+      waiting.set(socket, [])
+      begin()
+    } else if (ahead.push(begin) > MOST_AHEAD) {
+      waiting.set(socket, [])
+      socket.destroy()
+    }
   }
 }
 

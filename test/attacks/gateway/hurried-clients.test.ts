@@ -1,0 +1,75 @@
+/** Clients that write one request after the other and read no answer: each of them would be kept ready for them. */
+import { randomBytes } from 'node:crypto'
+import { connect } from 'node:net'
+import type { Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import t from 'tap'
+import { NAME, openGatewayLab } from '../../support/gateway-lab.ts'
+import { buildImage, entry, json, stored } from '../../support/images.ts'
+
+const MIB = 1024 * 1024
+
+const lab = await openGatewayLab()
+t.teardown(lab.close)
+const layer = stored('application/vnd.oci.image.layer.v1.tar', randomBytes(16 * MIB))
+const { config, manifest } = buildImage()
+const { mediaType } = manifest
+const image = json(mediaType, { schemaVersion: 2, mediaType, config: entry(config), layers: [entry(layer)] })
+lab.registry.put(image, config, layer)
+lab.sign({ large: image })
+await lab.get(`/v2/${NAME}/manifests/large`)
+const path = `/v2/${NAME}/blobs/${layer.digest}`
+const asking = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`
+
+const isServed = async (): Promise<boolean> => (await lab.get(path)).bytes.equals(layer.bytes)
+
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
+
+/** Bytes in buffers that somebody holds. */
+function held(): number {
+  collectGarbage()
+  return process.memoryUsage().arrayBuffers
+}
+
+async function hurry(text: string): Promise<Socket> {
+  const socket = connect(Number(new URL(lab.url).port), '127.0.0.1')
+  socket.on('error', () => undefined) // it is ended by the gateway, or by us
+  socket.pause()
+  await new Promise((resolve) => socket.write(text, resolve))
+  await delay(500)
+  return socket
+}
+
+const AHEAD: Record<string, number> = {
+  'a layer that is asked for a few times before it is read': 10,
+  'a layer that is asked for again and again before it is read': 300,
+}
+for (const [name, requests] of Object.entries(AHEAD)) {
+  await t.test(`${name} is held once`, async (t) => {
+    t.ok(await isServed())
+    await delay(100)
+    const before = held()
+    const socket = await hurry(asking(path).repeat(requests))
+    const more = held() - before
+    t.ok(more < 2 * MIB, `${Math.round(more / MIB)} MiB for one client`)
+    socket.destroy()
+    t.ok(await isServed(), 'and others are served')
+  })
+}
+
+await t.test('a few requests ahead are answered, one after the other', async (t) => {
+  const socket = connect(Number(new URL(lab.url).port), '127.0.0.1')
+  const ended = new Promise<string>((resolve) => {
+    let got = ''
+    socket.on('data', (part) => (got += part.toString('latin1')))
+    socket.on('close', () => resolve(got))
+  })
+  const tags = asking(`/v2/${NAME}/tags/list`)
+  socket.write(
+    `${tags}${tags}${asking(`/v2/${NAME}/manifests/none`)}GET /v2/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`,
+  )
+  t.same((await ended).match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 403', 'HTTP/1.1 200'])
+})
