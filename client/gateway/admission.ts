@@ -7,6 +7,7 @@ import { tagMeans } from '../verdict/by-digest.ts'
 import type { Verdict, Verdicts } from '../verdict/engine.ts'
 import { VerdictError } from '../verdict/errors.ts'
 import type { Standing } from '../verdict/warm.ts'
+import type { Said } from './blobs.ts'
 import { GatewayError } from './errors.ts'
 import type { Manifests, Opened } from './manifests.ts'
 import { openShelf } from './shelf.ts'
@@ -21,7 +22,8 @@ export type Ask = { readonly repository: RepositoryName; readonly rule: PolicyRu
 export type Admission = {
   readonly tag: (ask: Ask, tag: string) => Promise<Admitted>
   readonly manifest: (ask: Ask, digest: string) => Promise<Opened>
-  readonly blob: (ask: Ask, digest: string) => Promise<Part>
+  /** As those say it who are admitted. */
+  readonly blob: (ask: Ask, digest: string) => Promise<Said<Part>>
   /** Every tag that `tag` would admit, in order; with those of the registry where the rule says so. */
   readonly tags: (ask: Ask) => Promise<readonly string[]>
   /** Whether a digest would be admitted, by what is known already. */
@@ -56,6 +58,9 @@ export type AdmissionOptions = {
 
 /** Parts that are remembered; the repository that was not asked for longest is forgotten first, and learnt again. */
 const MOST_PARTS = 250_000
+const MOST_REPOSITORIES = 4096
+/** Digests of a repository that are remembered as signed or not; clients may ask for any. */
+const MOST_ANSWERS = 4096
 /** Manifests that one question may have fetched to find the way to a digest. */
 const MOST_WALKED = 1024
 const WALK_AGAIN_MS = 30_000
@@ -82,18 +87,23 @@ export function openAdmission({ verdicts, manifests, upstreams, monotonic }: Adm
     let parts = 0
     for (const { shelf } of repositories.values()) parts += shelf.size()
     for (const [oldest, { shelf }] of repositories) {
-      if (parts <= MOST_PARTS || oldest === name) break
+      if ((parts <= MOST_PARTS && repositories.size <= MOST_REPOSITORIES) || oldest === name) break
       parts -= shelf.size()
       repositories.delete(oldest)
     }
     return known
   }
 
-  async function openTop(ask: Ask, known: Known, digest: string, size: number | undefined): Promise<Opened> {
+  async function openTop(ask: Ask, digest: string, size: number | undefined, known?: Known): Promise<Opened> {
     const opened = await manifests.open(await upstreams.placeOf(ask.rule, ask.repository), { digest, size })
-    known.shelf.addTop(digest, opened.bytes.length)
-    known.shelf.learn(opened)
+    const { shelf } = known ?? knownOf(ask)
+    shelf.addTop(digest, opened.bytes.length)
+    shelf.learn(opened)
     return opened
+  }
+
+  function remembered({ repository: { name } }: Ask, digest: string): readonly Part[] {
+    return repositories.get(name)?.shelf.find(digest) ?? []
   }
 
   /** Whether a signed tag means this digest now. */
@@ -107,6 +117,7 @@ export function openAdmission({ verdicts, manifests, upstreams, monotonic }: Adm
     const answer = meansNow(ask, known, standing, digest)
     answers.set(digest, answer)
     answer.catch(() => answers.delete(digest))
+    forgetOldest(answers, MOST_ANSWERS)
     return await answer
   }
 
@@ -130,24 +141,31 @@ export function openAdmission({ verdicts, manifests, upstreams, monotonic }: Adm
     return digests
   }
 
-  /** A part that a digest which counts now leads to. */
-  async function admitted(ask: Ask, known: Known, digest: string): Promise<Part | undefined> {
-    const part = known.shelf.find(digest)
-    for (const top of part?.tops ?? []) if (await isTop(ask, known, top)) return part
-    return undefined
+  /** The parts that a digest which counts now leads to. */
+  async function admitted(ask: Ask, known: Known, digest: string): Promise<readonly Part[]> {
+    const found: Part[] = []
+    for (const part of known.shelf.find(digest)) if (await hasTop(ask, known, part)) found.push(part)
+    return found
   }
 
-  async function demand(ask: Ask, digest: string): Promise<Part> {
+  async function hasTop(ask: Ask, known: Known, { tops: all }: Part): Promise<boolean> {
+    for (const top of all) if (await isTop(ask, known, top)) return true
+    return false
+  }
+
+  async function demand(ask: Ask, digest: string): Promise<readonly Part[]> {
+    await verdicts.standing(ask.repository.name) // of names that somebody made up nothing is remembered
     const known = knownOf(ask)
-    const part = (await admitted(ask, known, digest)) ?? (await look(ask, known, digest))
-    if (part !== undefined) return part
+    const here = await admitted(ask, known, digest)
+    const parts = here.length > 0 ? here : await look(ask, known, digest)
+    if (parts.length > 0) return parts
     throw new VerdictError('DIGEST_NOT_SIGNED', { repository: ask.repository.name, digest })
   }
 
   /** For whoever did not come by the tag, or came by another gateway: the signed digests are gone down from, once each. */
-  async function look(ask: Ask, known: Known, digest: string): Promise<Part | undefined> {
+  async function look(ask: Ask, known: Known, digest: string): Promise<readonly Part[]> {
     const standing = await verdicts.standing(ask.repository.name)
-    if (standing === undefined) return undefined
+    if (standing === undefined) return []
     const { byDigest } = await digestsOf(known, standing)
     if (await isTop(ask, known, digest)) return await shelve(ask, known, digest, byDigest.get(digest)?.length)
     known.walking ??= walkAll(ask, known, byDigest).finally(() => (known.walking = undefined))
@@ -156,8 +174,8 @@ export function openAdmission({ verdicts, manifests, upstreams, monotonic }: Adm
   }
 
   /** Of a digest that was signed once nobody here knows how long it is; its manifest says so. */
-  async function shelve(ask: Ask, known: Known, digest: string, size: number | undefined): Promise<Part | undefined> {
-    if (size === undefined) await openTop(ask, known, digest, undefined)
+  async function shelve(ask: Ask, known: Known, digest: string, size: number | undefined): Promise<readonly Part[]> {
+    if (size === undefined) await openTop(ask, digest, undefined, known)
     else known.shelf.addTop(digest, size)
     return known.shelf.find(digest)
   }
@@ -185,24 +203,27 @@ export function openAdmission({ verdicts, manifests, upstreams, monotonic }: Adm
       if (opened.kind !== 'index' || depth >= DEEPEST) return 1
       let count = 1
       for (const child of opened.children) {
-        if (known.shelf.find(child.digest)?.blob === false)
+        if (known.shelf.find(child.digest).every(({ blob }) => !blob))
           count += await below(await manifests.open(place, child), depth + 1)
       }
       return count
     }
-    return await below(await openTop(ask, known, digest, size), 0)
+    return await below(await openTop(ask, digest, size, known), 0)
   }
 
   async function openUnsigned(ask: Ask, tag: string): Promise<Opened> {
     const { registry, ref } = await upstreams.placeOf(ask.rule, ask.repository)
     const resolved = await registry.resolveTag({ ...ref, tag })
     if (resolved === undefined) throw new RegistryError('UNKNOWN_MANIFEST', { what: `${ask.repository.name}:${tag}` })
-    return await openTop(ask, knownOf(ask), resolved.digest, resolved.length)
+    return await openTop(ask, resolved.digest, resolved.length)
   }
 
-  async function openPart(ask: Ask, part: Part): Promise<Opened> {
-    if (!part.manifest) throw new GatewayError('OTHER_KIND', { digest: part.digest, kind: 'manifest' })
-    const opened = await manifests.open(await upstreams.placeOf(ask.rule, ask.repository), part)
+  /** Where two say two sizes of it, its hash decides alone. */
+  async function openPart(ask: Ask, digest: string, parts: readonly Part[]): Promise<Opened> {
+    const [first, another] = parts.filter(({ manifest }) => manifest)
+    if (first === undefined) throw new GatewayError('OTHER_KIND', { digest, kind: 'manifest' })
+    const size = another === undefined ? first.size : undefined
+    const opened = await manifests.open(await upstreams.placeOf(ask.rule, ask.repository), { digest, size })
     knownOf(ask).shelf.learn(opened)
     return opened
   }
@@ -213,21 +234,20 @@ export function openAdmission({ verdicts, manifests, upstreams, monotonic }: Adm
       if (verdict.kind === 'unsigned') return { verdict, manifest: await openUnsigned(ask, tag) }
       const known = knownOf(ask)
       known.hints.set(verdict.digest, tag)
-      return { verdict, manifest: await openTop(ask, known, verdict.digest, verdict.length) }
+      return { verdict, manifest: await openTop(ask, verdict.digest, verdict.length) }
     },
     async manifest(ask, digest) {
       refuseByRule(ask)
-      const known = knownOf(ask)
-      if (ask.rule.kind === 'signed') return await openPart(ask, await demand(ask, digest))
-      const part = known.shelf.find(digest)
-      return part === undefined ? await openTop(ask, known, digest, undefined) : await openPart(ask, part)
+      const parts = ask.rule.kind === 'signed' ? await demand(ask, digest) : remembered(ask, digest)
+      return parts.length === 0 ? await openTop(ask, digest, undefined) : await openPart(ask, digest, parts)
     },
     async blob(ask, digest) {
       refuseByRule(ask)
-      const part = ask.rule.kind === 'signed' ? await demand(ask, digest) : knownOf(ask).shelf.find(digest)
-      if (part === undefined) throw new RegistryError('UNKNOWN_BLOB', { what: `${ask.repository.name}@${digest}` })
-      if (!part.blob) throw new GatewayError('OTHER_KIND', { digest, kind: 'blob' })
-      return part
+      const parts = ask.rule.kind === 'signed' ? await demand(ask, digest) : remembered(ask, digest)
+      if (parts.length === 0) throw new RegistryError('UNKNOWN_BLOB', { what: `${ask.repository.name}@${digest}` })
+      const [first, ...others] = parts.filter(({ blob }) => blob)
+      if (first === undefined) throw new GatewayError('OTHER_KIND', { digest, kind: 'blob' })
+      return [first, ...others]
     },
     async tags(ask) {
       refuseByRule(ask)
@@ -240,14 +260,15 @@ export function openAdmission({ verdicts, manifests, upstreams, monotonic }: Adm
       refuseByRule(ask)
       if (ask.rule.kind === 'unsigned') return true
       const known = knownOf(ask)
-      return (await admitted(ask, known, digest)) !== undefined || (await isTop(ask, known, digest))
+      return (await admitted(ask, known, digest)).length > 0 || (await isTop(ask, known, digest))
     },
     async tagsTo(ask, digest) {
       refuseByRule(ask)
       const { name } = ask.repository
       const standing = await verdicts.standing(name)
-      const part = standing && (await demand(ask, digest))
-      const tags = part?.manifest === true ? await tagsOver(ask, standing, part) : []
+      const parts = standing === undefined ? [] : await demand(ask, digest)
+      const above = parts.flatMap(({ manifest, tops: all }) => (manifest ? [...all] : []))
+      const tags = above.length === 0 ? [] : await tagsOver(ask, standing, new Set([digest, ...above]))
       if (tags.length === 0) throw new VerdictError('DIGEST_NOT_SIGNED', { repository: name, digest })
       return tags
     },
@@ -269,13 +290,13 @@ export function openAdmission({ verdicts, manifests, upstreams, monotonic }: Adm
   async function tagsOver(
     ask: Ask,
     standing: Standing | undefined,
-    { digest, tops }: Part,
+    above: ReadonlySet<string>,
   ): Promise<readonly string[]> {
     if (standing === undefined) return []
     const known = knownOf(ask)
     const { byDigest } = await digestsOf(known, standing)
     const found = new Set<string>()
-    for (const top of new Set([digest, ...tops])) {
+    for (const top of above) {
       const hint = known.hints.get(top)
       for (const tag of [...(hint === undefined ? [] : [hint]), ...(byDigest.get(top)?.tags ?? [])]) {
         if (found.size === MOST_TAGS) break
@@ -314,6 +335,13 @@ function* leadsIn(shelf: Shelf, byDigest: SignedDigests['byDigest']): Generator<
         yield { tag, digest }
       }
     }
+  }
+}
+
+function forgetOldest<K>(map: Map<K, unknown>, most: number): void {
+  for (const oldest of map.keys()) {
+    if (map.size <= most) break
+    map.delete(oldest)
   }
 }
 

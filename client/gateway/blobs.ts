@@ -1,5 +1,6 @@
 /** Blobs to clients: from the disk, or through it from upstream, or past it where they are too large to be kept. */
 import type { ServerResponse } from 'node:http'
+import { isRegistryError } from '../registry/errors.ts'
 import { errnoOf } from '../trust/atomic.ts'
 import { openFill, PIECE } from './fill.ts'
 import type { Fill, Held } from './fill.ts'
@@ -10,6 +11,8 @@ import type { Incoming, Kept, Store } from './store.ts'
 import type { Place } from './upstreams.ts'
 
 export type Blob = { readonly digest: string; readonly size: number }
+/** One for each size, and never none. */
+export type Said<B extends Blob> = readonly [B, ...B[]]
 export type Transfer = {
   readonly place: Place
   readonly blob: Blob
@@ -18,6 +21,8 @@ export type Transfer = {
 }
 
 export type Blobs = {
+  /** The one of several sizes that a blob is said to have which is its own, as far as one can know before it is hashed. */
+  readonly settle: (place: Place, said: Said<Blob>) => Promise<Blob>
   /** Answers the request, or throws before anything of an answer was sent. Gives where the bytes came from. */
   readonly send: (transfer: Transfer) => Promise<'cache' | 'upstream'>
 }
@@ -25,13 +30,17 @@ export type Blobs = {
 export function openBlobs(store: Store): Blobs {
   const fills = new Map<string, Promise<Fill | undefined>>()
 
-  /** One fetch for all who ask at once. undefined: it is not to be kept. */
+  /**
+   * One fetch for all who ask one repository at once; who asks another one must not wait for a registry that is not theirs,
+   * nor be refused for a size that somebody else gave. undefined: it is not to be kept.
+   */
   function fillFor(place: Place, blob: Blob): Promise<Fill | undefined> {
-    const known = fills.get(blob.digest)
+    const key = [place.ref.registry, place.ref.repository, blob.digest, blob.size].join(' ')
+    const known = fills.get(key)
     if (known !== undefined) return known
     const started = start(store, place, blob)
-    fills.set(blob.digest, started)
-    const forget = () => fills.delete(blob.digest)
+    fills.set(key, started)
+    const forget = () => fills.delete(key)
     started.then((fill) => (fill === undefined ? forget() : void fill.finished.then(forget, forget)), forget)
     return started
   }
@@ -50,6 +59,16 @@ export function openBlobs(store: Store): Blobs {
   }
 
   return {
+    async settle(place, said) {
+      const [first, ...others] = said
+      if (others.length === 0) return first
+      for (const blob of said) {
+        const found = await store.open(blob.digest, blob.size)
+        await found?.handle.close()
+        if (found !== undefined) return blob
+      }
+      return await askedFor(place, first, others)
+    },
     async send({ place, blob, range: header, response }) {
       const range = readRange(header, blob.size)
       const found = await store.open(blob.digest, blob.size)
@@ -62,6 +81,19 @@ export function openBlobs(store: Store): Blobs {
       return whole === undefined ? await sendPast(place, blob, response) : await kept(response, blob, whole, range)
     },
   }
+}
+
+/** The registry is believed in this as far as it could refuse the blob anyway. */
+async function askedFor({ registry, ref }: Place, first: Blob, others: readonly Blob[]): Promise<Blob> {
+  try {
+    await registry.exists(ref, 'blob', first)
+  } catch (error) {
+    const isOther = isRegistryError(error) && error.code === 'SIZE_MISMATCH'
+    const right = isOther ? others.find(({ size }) => size === error.detail.got) : undefined
+    if (right === undefined) throw error
+    return right
+  }
+  return first // what it does not have, it says when it is asked for it
 }
 
 /** A disk that is full or gone must not keep a signed image from whoever needs it. */

@@ -9,6 +9,7 @@ import { openAdmission } from './admission.ts'
 import type { Ask } from './admission.ts'
 import { openBridge } from './bridge.ts'
 import { openBlobs, writeHead } from './blobs.ts'
+import type { Said } from './blobs.ts'
 import type { Clients } from './clients.ts'
 import { GatewayError, isGatewayError } from './errors.ts'
 import { openManifests } from './manifests.ts'
@@ -130,7 +131,7 @@ export function openGateway(options: GatewayOptions): Gateway {
     return (await bridge?.attachment(ask, tag)) ?? (await admission.tag(ask, tag))
   }
 
-  async function blobFor(ask: Ask, digest: string): Promise<Part | Uint8Array> {
+  async function blobsFor(ask: Ask, digest: string): Promise<Said<Part> | Uint8Array> {
     const made = bridge?.part(ask, digest)
     if (made !== undefined) return made
     try {
@@ -142,18 +143,19 @@ export function openGateway(options: GatewayOptions): Gateway {
   }
 
   async function sendBlob({ request, response, isHead }: Exchange, ask: Ask, digest: string): Promise<void> {
-    const blob = await blobFor(ask, digest)
-    if (blob instanceof Uint8Array) {
-      writeHead(response, { digest, size: blob.length }, undefined)
-      response.end(isHead ? undefined : blob)
+    const said = await blobsFor(ask, digest)
+    if (said instanceof Uint8Array) {
+      writeHead(response, { digest, size: said.length }, undefined)
+      response.end(isHead ? undefined : said)
       return
     }
+    const place = await upstreams.placeOf(ask.rule, ask.repository)
+    const blob = await blobs.settle(place, said)
     if (isHead) {
       writeHead(response, blob, undefined)
       response.end()
       return
     }
-    const place = await upstreams.placeOf(ask.rule, ask.repository)
     const range = rangeOf(request, digest)
     metrics.sent(await blobs.send({ place, blob, range, response }), blob.size)
   }

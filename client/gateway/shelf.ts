@@ -1,10 +1,9 @@
 /** What leads where within one repository: from signed digests down to manifests, configs and layers. */
-import { RegistryError } from '../registry/errors.ts'
 import type { Descriptor } from '../registry/manifest.ts'
 import { isManifest } from '../registry/media-types.ts'
 import type { Opened } from './manifests.ts'
 
-/** One piece of content, and the digests at the top from which it is reached. */
+/** One piece of content as it is listed, and the digests at the top from which it is reached so. */
 export type Part = {
   readonly digest: string
   readonly size: number
@@ -17,29 +16,38 @@ export type Part = {
  * Digests never change what they name, so what is learnt here stays true; whether a top still counts is asked each time.
  */
 export type Shelf = {
-  readonly find: (digest: string) => Part | undefined
+  /** One for each size that it is said to have: nobody who lists it wrongly takes it from those who do not. */
+  readonly find: (digest: string) => readonly Part[]
   readonly size: () => number
   readonly parts: () => Iterable<Part>
   /** A digest that may be asked for by itself. */
   readonly addTop: (digest: string, size: number) => void
-  /** What a manifest names, for every top that leads to it. Throws SIZE_MISMATCH where two say two things of one digest. */
+  /** What a manifest names, for every top that leads to it. */
   readonly learn: (manifest: Opened) => void
   readonly knows: (digest: string) => boolean
 }
 
 export function openShelf(): Shelf {
-  const parts = new Map<string, Part>()
+  const parts = new Map<string, Part[]>()
+  let count = 0
   const children = new Map<string, readonly Descriptor[]>()
 
   function claim(digest: string, size: number, as: 'manifest' | 'blob' | 'either', tops: Iterable<string>): void {
-    const part = parts.get(digest) ?? { digest, size, manifest: false, blob: false, tops: new Set() }
-    if (part.size !== size) throw new RegistryError('SIZE_MISMATCH', { what: digest, expected: part.size, got: size })
-    parts.set(digest, part)
+    const known = parts.get(digest) ?? []
+    parts.set(digest, known)
+    const part = known.find((one) => one.size === size) ?? add(known, digest, size)
     part.manifest ||= as !== 'blob'
     part.blob ||= as !== 'manifest'
     const news = [...tops].filter((top) => !part.tops.has(top))
     for (const top of news) part.tops.add(top)
     if (news.length > 0) claimChildren(digest, news)
+  }
+
+  function add(known: Part[], digest: string, size: number): Part {
+    const part = { digest, size, manifest: false, blob: false, tops: new Set<string>() }
+    known.push(part)
+    count += 1
+    return part
   }
 
   function claimChildren(digest: string, tops: readonly string[]): void {
@@ -54,9 +62,9 @@ export function openShelf(): Shelf {
 
   const indexes = new Set<string>()
   return {
-    find: (digest) => parts.get(digest),
-    size: () => parts.size,
-    parts: () => parts.values(),
+    find: (digest) => parts.get(digest) ?? [],
+    size: () => count,
+    parts: () => [...parts.values()].flat(),
     knows: (digest) => children.has(digest),
     addTop: (digest, size) => claim(digest, size, 'manifest', [digest]),
     learn(manifest) {
@@ -64,7 +72,10 @@ export function openShelf(): Shelf {
       if (children.has(digest)) return
       if (manifest.kind === 'index') indexes.add(digest)
       children.set(digest, manifest.children)
-      claimChildren(digest, [...(parts.get(digest)?.tops ?? [])])
+      claimChildren(
+        digest,
+        (parts.get(digest) ?? []).flatMap(({ tops }) => [...tops]),
+      )
     },
   }
 }

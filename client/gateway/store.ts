@@ -85,7 +85,7 @@ export async function openStore(folder: string, limit: number): Promise<Store> {
     bytes: () => total,
     async open(digest, size) {
       const entry = entries.get(digest)
-      if (entry === undefined) return undefined
+      if (entry === undefined || entry.size !== size) return undefined // whoever says another size may be wrong
       entries.delete(digest) // and put back behind the others: a Map remembers the order
       entries.set(digest, entry)
       const handle = await openIfThere(pathOf(folder, digest))
@@ -107,7 +107,7 @@ export async function openStore(folder: string, limit: number): Promise<Store> {
           const final = pathOf(folder, digest)
           await mkdir(join(final, '..'), { recursive: true, mode: MODE })
           await rename(path, final)
-          if (!entries.has(digest)) total += size
+          total += size - (entries.get(digest)?.size ?? 0)
           entries.set(digest, { size, checked: (await stampOf(handle)).text })
           state = 'committed'
         },
