@@ -82,6 +82,8 @@ function resolve(name: string, query: URLSearchParams, { registries, defaultRegi
 function allowed(host: string, registries: ReadonlySet<string>): string {
   const lower = host.toLowerCase()
   const registry = DOCKER_HUB.has(lower) ? 'docker.io' : lower
+  // The Kelvin sign is a k in lower case, and nothing that a header can repeat.
+  if (!/^[\x21-\x7e]+$/.test(host)) throw new GatewayError('REGISTRY_NOT_ALLOWED', { registry: host })
   if (registries.has(registry)) return registry
   throw new GatewayError('REGISTRY_NOT_ALLOWED', { registry: host })
 }

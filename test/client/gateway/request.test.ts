@@ -73,6 +73,10 @@ const REFUSED: Record<string, { target: string; code: string }> = {
   'this machine as namespace': { target: '/v2/x/manifests/1?ns=127.0.0.1:22', code: 'REGISTRY_NOT_ALLOWED' },
   'a namespace with a path in it': { target: '/v2/x/manifests/1?ns=a.io/y', code: 'REGISTRY_NOT_ALLOWED' },
   'a namespace with a login in it': { target: '/v2/x/manifests/1?ns=u:p@a.io', code: 'REGISTRY_NOT_ALLOWED' },
+  'a namespace in letters of another script': {
+    target: '/v2/x/manifests/1?ns=doc%E2%84%AAer.io',
+    code: 'REGISTRY_NOT_ALLOWED',
+  },
   'an empty namespace': { target: '/v2/x/manifests/1?ns=', code: 'REGISTRY_NOT_ALLOWED' },
   'two namespaces': { target: '/v2/x/manifests/1?ns=a.io&ns=b.io', code: 'NAME_INVALID' },
   'a path that climbs': { target: '/v2/a.io/../b/manifests/1', code: 'NAME_INVALID' },
