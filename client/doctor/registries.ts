@@ -1,6 +1,6 @@
 /** `registries.conf` and what lies beside it: where podman, CRI-O and skopeo look for the images of a registry. */
 import type { Machine } from './machine.ts'
-import { at, isTrue, readToml, textAt, textsIn } from './spot.ts'
+import { at, Broken, isTrue, readToml, textAt, textsIn } from './spot.ts'
 import type { Spot } from './spot.ts'
 
 export type Registries = {
@@ -35,13 +35,25 @@ export function readRegistries(machine: Machine, folder: string): Registries {
     const text = machine.text(file)
     return text === undefined ? [] : [readToml(text, file)]
   })
-  const entries = parts.flatMap((part) => at(part, 'registry')?.items ?? []).map(readEntry)
+  const entries = parts.flatMap((part) => entriesIn(part))
   return {
     entries: new Map(entries.map((entry) => [entry.prefix, entry])),
     search: textsIn(parts.flatMap((part) => at(part, 'unqualified-search-registries') ?? []).at(-1)),
     shortNames: parts.flatMap((part) => at(part, 'short-name-mode') ?? []).at(-1),
     old: parts.flatMap((part) => at(part, 'registries') ?? []),
   }
+}
+
+/** Of two files the later one counts; within one file it is the first for some engines, the last for none. Throws Broken. */
+function entriesIn(part: Spot): readonly Entry[] {
+  const entries = (at(part, 'registry')?.items ?? []).map(readEntry)
+  const seen = new Set<string>()
+  for (const { prefix, spot } of entries) {
+    if (seen.has(prefix))
+      throw new Broken(spot.file, spot.line, `there is a [[registry]] for ${prefix} before this one`)
+    seen.add(prefix)
+  }
+  return entries
 }
 
 function readEntry(spot: Spot): Entry {

@@ -50,7 +50,14 @@ export function textsIn(spot: Spot | undefined): readonly { readonly text: strin
   )
 }
 
+/** Which of the two an engine takes depends on the engine, and for some on chance. */
+function twice(name: string, other: string, file: string, line: number): Broken {
+  return new Broken(file, line, `${name} stands here beside ${other}, and engines take the one or the other`)
+}
+
 type Draft = {
+  /** As it is spelled where it stands first. */
+  name: string
   file: string
   line: number
   value: Spot['value']
@@ -58,8 +65,8 @@ type Draft = {
   items: Draft[]
 }
 
-function draft(file: string, line: number): Draft {
-  return { file, line, value: undefined, members: new Map(), items: [] }
+function draft(file: string, line: number, name = ''): Draft {
+  return { name, file, line, value: undefined, members: new Map(), items: [] }
 }
 
 /** Throws Broken. */
@@ -94,7 +101,8 @@ function reach(from: Draft, path: readonly (string | number)[], line: number, fi
 
 function memberOf(here: Draft, name: string, line: number, file: string): Draft {
   const key = name.toLowerCase()
-  const known = here.members.get(key) ?? draft(file, line)
+  const known = here.members.get(key) ?? draft(file, line, name)
+  if (known.name !== name) throw twice(name, known.name, file, line)
   here.members.set(key, known)
   return known
 }
@@ -159,6 +167,7 @@ function fromNode(node: Node | null, file: string, line: number, lineAt: (offset
   for (const { key, value } of node.items) {
     const keyLine = key.range === undefined || key.range === null ? here : lineAt(key.range[0])
     const name = isScalar(key) ? String(key.value) : ''
+    if (spot.members.has(name.toLowerCase())) throw twice(name, name.toLowerCase(), file, keyLine)
     spot.members.set(name.toLowerCase(), { ...fromNode(value, file, keyLine, lineAt), line: keyLine })
   }
   return spot

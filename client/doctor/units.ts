@@ -41,8 +41,10 @@ function unitFiles(machine: Machine, name: string): readonly string[] {
   const dropIns = FOLDERS.flatMap((folder) => [`${folder}/${ALL_SERVICES}`, `${folder}/${name}.d`])
     .flatMap((folder) => machine.list(folder).map((file) => ({ file, path: `${folder}/${file}` })))
     .filter(({ file }) => file.endsWith('.conf'))
-    .toSorted((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0))
-  return [...(unit === undefined ? [] : [unit]), ...dropIns.map(({ path }) => path)]
+  // One of the same name in a folder that goes before takes the place of the other, also where it is empty.
+  const counted = new Map(dropIns.map(({ file, path }) => [file, path]))
+  const inOrder = [...counted].toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+  return [...(unit === undefined ? [] : [unit]), ...inOrder.map(([, path]) => path)]
 }
 
 function environmentOf(machine: Machine, lines: readonly Line[]): ReadonlyMap<string, Line> {
@@ -51,13 +53,31 @@ function environmentOf(machine: Machine, lines: readonly Line[]): ReadonlyMap<st
     const [, setting, value = ''] = /^(Environment|EnvironmentFile)=(.*)$/.exec(text) ?? []
     if (setting === 'Environment' && value === '') environment.clear()
     if (setting === 'Environment') for (const word of wordsOf(value)) take(environment, word, where)
-    if (setting !== 'EnvironmentFile') continue
-    for (const line of linesOf(machine, value.replace(/^-/, ''))) take(environment, assignmentIn(line.text), line.where)
   }
-  // Whatever the order of the lines, these come last.
+  // Whatever the order of the lines, files go before what stands in units, and what is unset comes last.
+  for (const file of filesOfVariables(lines).flatMap((name) => matching(machine, name)))
+    for (const line of linesOf(machine, file)) take(environment, assignmentIn(line.text), line.where)
   const unset = lines.flatMap(({ text }) => /^UnsetEnvironment=(.*)$/.exec(text)?.[1] ?? [])
   for (const word of unset.flatMap(wordsOf)) environment.delete(word.split('=', 1).join('').toUpperCase())
   return environment
+}
+
+function filesOfVariables(lines: readonly Line[]): readonly string[] {
+  const values = lines.flatMap(({ text }) => /^EnvironmentFile=(.*)$/.exec(text)?.[1] ?? [])
+  return values.slice(values.lastIndexOf('') + 1).map((value) => unquoted(value).replace(/^-/, ''))
+}
+
+/** The files that a name with `*` or `?` in it stands for. */
+function matching(machine: Machine, name: string): readonly string[] {
+  const at = name.lastIndexOf('/')
+  const [folder, pattern] = [name.slice(0, at), name.slice(at + 1)]
+  if (!/[*?]/.test(pattern)) return [name]
+  const source = pattern
+    .replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.')
+  const fits = new RegExp(`^${source}$`)
+  return machine.list(folder).flatMap((file) => (fits.test(file) ? [`${folder}/${file}`] : []))
 }
 
 /** A line that ends with a backslash goes on in the next one. */

@@ -504,6 +504,36 @@ const HOLES: Record<string, Case> = {
     code: 'MIRRORS_FALL_BACK',
     where: `${DAEMON}:3`,
   },
+  'a file of variables, which goes before the variables of every unit': {
+    engine: 'docker',
+    edits: [
+      {
+        file: '/lib/systemd/system/docker.service',
+        to: '[Service]\nEnvironmentFile=-/etc/sysconfig/docker\nExecStart=/usr/bin/dockerd\n',
+      },
+      { file: '/etc/sysconfig/docker', to: '# the proxy of the house\nNO_PROXY=registry.example.com\n' },
+    ],
+    code: 'NO_PROXY',
+    where: '/etc/sysconfig/docker:2',
+  },
+  'files of variables that are named by a pattern': {
+    engine: 'docker',
+    edits: [
+      {
+        file: '/lib/systemd/system/docker.service',
+        to: '[Service]\nEnvironmentFile=-/etc/docker/*.env\nExecStart=/usr/bin/dockerd\n',
+      },
+      { file: '/etc/docker/house.env', to: 'NO_PROXY=*\n' },
+    ],
+    code: 'NO_PROXY',
+    where: '/etc/docker/house.env:1',
+  },
+  'an empty file of the same name in a folder that goes before': {
+    engine: 'docker',
+    edits: [{ file: '/etc/systemd/system.control/docker.service.d/zz-tagseal.conf', to: '' }],
+    code: 'MIRRORS_FALL_BACK',
+    where: `${DAEMON}:3`,
+  },
   'a file for all units that takes the proxy back': {
     engine: 'docker',
     edits: [{ file: '/etc/systemd/system/service.d/zzz.conf', to: '[Service]\nEnvironment=HTTPS_PROXY=\n' }],
@@ -714,6 +744,27 @@ const UNKNOWN: Record<string, { engine: EngineName; edits: readonly Edit[]; code
   'a broken config.toml': {
     engine: 'containerd',
     edits: [{ file: CONFIG, to: 'version = \n' }],
+    code: 'CONFIG_BROKEN',
+  },
+  'a second entry for the same prefix in one file, of which the first counts': {
+    engine: 'podman',
+    edits: [
+      {
+        file: REGISTRIES,
+        from: '[[registry]]',
+        to: '[[registry]]\nprefix = "docker.io"\nlocation = "docker.io"\n\n[[registry]]',
+      },
+    ],
+    code: 'CONFIG_BROKEN',
+  },
+  'a location in two spellings, of which chance takes one': {
+    engine: 'podman',
+    edits: [{ file: REGISTRIES, from: 'location =', to: 'Location = "docker.io"\nlocation =' }],
+    code: 'CONFIG_BROKEN',
+  },
+  'a member of daemon.json in two spellings': {
+    engine: 'docker',
+    edits: [{ file: DAEMON, from: '{', to: '{"Registry-Mirrors": [],' }],
     code: 'CONFIG_BROKEN',
   },
   'a broken registries.conf': {
