@@ -182,6 +182,7 @@ async function decide(context: Context, incident: Incident, decisions: Decisions
     `${role} of ${repository} got its keys at ${new Date(at).toISOString()} already, and none now; if one of these leaked as well, name it with --stolen`,
   )
   sayUndecided(terminal, after)
+  const stillSigning = decisions.given ? await sayStillSigning(context, repository, incident.stolen) : []
   const [open, was] = [undecided(after).length, undecided(incident).length]
   return {
     lines: [`${role} of ${repository}: ${was - open} decided, ${open} undecided`],
@@ -190,6 +191,7 @@ async function decide(context: Context, incident: Incident, decisions: Decisions
       role,
       keys: incident.keys,
       rotated: false,
+      stillSigning,
       undecided: open,
       changed: after.doubts.map(doubtDocument),
     },
@@ -211,9 +213,7 @@ async function rotate(context: Context, rotation: Rotation, decisions: Decisions
   const holdsTags = topRole(role) === undefined || role === TARGETS
   if (compromised && rotation.since === undefined && holdsTags) sayWhatToLookAt(context, repository, role)
   const replaced = leaving(before, after).map(({ id }) => id)
-  const stillSigning = replaced.length === 0 ? [] : await rolesStillUnder(context, repository, replaced)
-  for (const name of stillSigning)
-    terminal.warn(`the old key still signs for ${name}: tagseal rotate ${repository} ${name}`)
+  const stillSigning = await sayStillSigning(context, repository, replaced)
   const impact = compromised ? await impactOn(context, rotation, rotated, seen) : undefined
   if (impact !== undefined) sayImpact(terminal, impact, incident)
   const keyids = after.keys.map(({ id }) => id)
@@ -337,13 +337,17 @@ function sinceOf(given: string | undefined, compromised: boolean, role: RoleName
 }
 
 /** A key that leaves one role may be listed by another: whoever stole it still has that one. */
-async function rolesStillUnder(
+async function sayStillSigning(
   context: Context,
   repository: string,
   replaced: readonly string[],
 ): Promise<readonly RoleName[]> {
+  if (replaced.length === 0) return []
   const standing = await (await context.repository(repository)).refreshToPublish(context.signal)
-  return await rolesListing(standing, new Set(replaced))
+  const roles = await rolesListing(standing, new Set(replaced))
+  for (const name of roles)
+    context.terminal.warn(`the old key still signs for ${name}: tagseal rotate ${repository} ${name}`)
+  return roles
 }
 
 /** A pin on key ids that left the root would go on accepting what they sign from somebody who never saw this root. */

@@ -47,6 +47,10 @@ await t.test('keeps one of two stolen keys in a role that is under nothing else'
   t.match(changed, [{ delegation: 'evil', before: null }])
   t.equal(await verdictOn(await lab.consumer(), 'n'), 'TAG_NOT_SIGNED')
   await t.rejects(thief.sign({ n: 'evil' }, { role: roleName('evil') }), { code: 'TAG_OUT_OF_SCOPE' })
+  const keep = ['rotate', REPOSITORY, 'targets', '--compromised', '--keep', 'delegation:evil', '--json']
+  const kept = await lab.owner.run(keep)
+  t.match(JSON.parse(kept.stdout), { rotated: false, stillSigning: ['evil'] })
+  t.match(kept.stderr, 'warning: the old key still signs for evil', 'whoever keeps it is told what that means')
 })
 
 await t.test('delegates everything to hash bins of their own', async (t) => {
