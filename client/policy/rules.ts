@@ -1,5 +1,7 @@
 /** What a policy file says, member by member. */
 import { keyId } from '../../tuf/index.ts'
+import { isRegistryError } from '../registry/errors.ts'
+import { parseRepo } from '../registry/reference.ts'
 import { baseUrl } from '../trust/fetch.ts'
 import { isClientError } from '../trust/errors.ts'
 import { parsePattern } from '../trust/pattern.ts'
@@ -122,13 +124,41 @@ function readRule(place: Place): WrittenRule {
 }
 
 function readPattern(place: Place): Pattern {
-  const pattern = parsePattern(place.text())
+  const text = place.text()
+  const digest = text.indexOf('@')
+  if (digest >= 0) place.refuse(`a pattern names repositories, not digests: leave ${text.slice(digest)} out`)
+  const pattern = parsePattern(text)
   if (pattern === undefined) return place.refuse('it is no pattern: one * a segment, or /** at the end')
   const [host = ''] = pattern.text.split('/')
   if (pattern.text !== '**' && !/[.:*]/.test(host) && host !== 'localhost') {
     place.refuse(`it begins with no registry: write docker.io/${pattern.text} for Docker Hub`)
   }
+  refuseUnmatched(pattern, place)
   return pattern
+}
+
+/** A rule that no name can ever match looks like one that holds. */
+function refuseUnmatched({ text, literal }: Pattern, place: Place): void {
+  const [host = '', ...path] = text.split('/')
+  if (path.length === 0 && text !== '**') place.refuse(`it names a registry and no repository: write ${host}/**`)
+  const [, tag] = /(:.*)$/.exec(path.at(-1) ?? '') ?? []
+  if (tag !== undefined) place.refuse(`a pattern names repositories, not tags: leave ${tag} out`)
+  if (text !== text.toLowerCase()) place.refuse(`names of repositories are in lower case: write ${text.toLowerCase()}`)
+  if (host === 'index.docker.io')
+    place.refuse(`Docker Hub is called docker.io: write ${['docker.io', ...path].join('/')}`)
+  if (path.some((segment) => /[:[\]]/.test(segment)))
+    place.refuse('no name of a repository has : [ or ] behind its registry')
+  if (literal) refuseOtherName(text, place)
+}
+
+function refuseOtherName(text: string, place: Place): void {
+  try {
+    const { name } = parseRepo(text)
+    if (name !== text) place.refuse(`that repository is called ${name}`)
+  } catch (error) {
+    if (!isRegistryError(error)) throw error
+    place.refuse(error.message)
+  }
 }
 
 function readPin(place: Place): WrittenPin {

@@ -174,6 +174,46 @@ const MISTAKES: Record<string, { text: string; at: string; why: RegExp }> = {
     why: /docker\.io\/library\/alpine/,
   },
   'a pattern that is none': { text: 'version: 1\nrules:\n  - pattern: a.io/**/b\n', at: '3:14', why: /no pattern/ },
+  'a pattern with a tag': {
+    text: 'version: 1\nrules:\n  - { pattern: "a.io/team/app:unsigned", refuse: true }\n',
+    at: '3:16',
+    why: /not tags: leave :unsigned out/,
+  },
+  'a pattern with some tags': {
+    text: 'version: 1\nrules:\n  - { pattern: "a.io/team/*:v1", refuse: true }\n',
+    at: '3:16',
+    why: /not tags: leave :v1 out/,
+  },
+  'a pattern with a digest': {
+    text: `version: 1\nrules:\n  - { pattern: "a.io/app@sha256:${KEY}", refuse: true }\n`,
+    at: '3:16',
+    why: /not digests: leave @sha256/,
+  },
+  'a pattern in upper case': {
+    text: 'version: 1\nrules:\n  - { pattern: a.io/Team/**, refuse: true }\n',
+    at: '3:16',
+    why: /write a\.io\/team\/\*\*/,
+  },
+  'a repository that docker calls otherwise': {
+    text: 'version: 1\nrules:\n  - { pattern: docker.io/alpine, refuse: true }\n',
+    at: '3:16',
+    why: /called docker\.io\/library\/alpine/,
+  },
+  'Docker Hub by its other name': {
+    text: 'version: 1\nrules:\n  - { pattern: index.docker.io/library/*, refuse: true }\n',
+    at: '3:16',
+    why: /write docker\.io\/library\/\*/,
+  },
+  'a pattern that only a registry has': {
+    text: 'version: 1\nrules:\n  - { pattern: a.io, refuse: true }\n',
+    at: '3:16',
+    why: /write a\.io\/\*\*/,
+  },
+  'a port that is written as no name has it': {
+    text: 'version: 1\nrules:\n  - { pattern: "a.io:080/x", refuse: true }\n',
+    at: '3:16',
+    why: /no port/,
+  },
   'the same pattern twice': {
     text: 'version: 1\nrules:\n  - { pattern: a.io/x, unsigned: true }\n  - { pattern: a.io/x, refuse: true }\n',
     at: '4:5',
