@@ -149,7 +149,8 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
   )
   const upstream = async ({ registry: host, ca, plainHttp, login }: Upstream) => {
     const { loginOf } = await import('./policy/login.ts')
-    const plain = plainHttp && host !== undefined ? [host] : settings.plainHttp
+    const named = typeof settings.plainHttp === 'boolean' ? [] : settings.plainHttp
+    const plain = plainHttp && host !== undefined ? [host, ...named] : settings.plainHttp
     const credentials = login.kind === 'docker' ? await logins() : loginOf(login)
     return await openRegistryBy(
       { credentials, plainHttp: plain, maxSockets: SERVING_SOCKETS },

@@ -18,7 +18,7 @@ export async function openChannel(
   const bare = { base: new URL(`http://${host}/`), plainHosts }
   const allowed = mayBePlain(plainHosts, bare.base)
   if (plain === true && !allowed) throw new RegistryError('PLAIN_HTTP_REFUSED', { host })
-  if (plain === true || (allowed && !isLoopback(bare.base.hostname)) || plainHosts.has(host)) return bare
+  if (plain === true || (allowed && !isLoopback(bare.base.hostname)) || plainHosts.has(bare.base.host)) return bare
   if (!isLoopback(bare.base.hostname)) return https
   return (await speaksTls(https, http, deadline)) ? https : bare
 }

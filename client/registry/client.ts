@@ -10,7 +10,7 @@ import type { RegistryLimits } from './limits.ts'
 import { lookupOutside } from './lookup.ts'
 import type { RepositoryName } from './reference.ts'
 import { type Patience, retrying, sleep } from './retry.ts'
-import type { RegistrySettings } from './settings.ts'
+import type { PlainHttp, RegistrySettings } from './settings.ts'
 import { share } from './share.ts'
 import { refuseStatus } from './status.ts'
 
@@ -44,9 +44,10 @@ export type Client = {
 type Standing = { readonly channel: Channel; readonly auth: Auth }
 
 export function openClient(settings: RegistrySettings, limits: RegistryLimits): Client {
-  const { userAgent = 'tagseal', plainHttp = false, credentials = NO_CREDENTIALS } = settings
+  const { userAgent = 'tagseal', credentials = NO_CREDENTIALS } = settings
+  const plainHttp = asUrlsSay(settings.plainHttp ?? false)
   const { monotonic = monotonicNow } = settings
-  const transport = settings.http ?? openTransport(settings, userAgent)
+  const transport = settings.http ?? openTransport({ ...settings, plainHttp }, userAgent)
   const http = useHttp(transport, limits)
   const patience: Patience = { limits, sleep: settings.sleep ?? sleep, random: settings.random ?? Math.random }
   const standings = new Map<string, Standing>()
@@ -121,6 +122,12 @@ async function errorBody(http: Http, response: Response, call: Call, deadline: D
     if (deadline.signal.aborted) throw error
     return new Uint8Array() // the status alone has to do
   }
+}
+
+/** A URL leaves port 80 out, and a list of hosts may well not. */
+function asUrlsSay(plain: PlainHttp): PlainHttp {
+  if (typeof plain === 'boolean') return plain
+  return plain.map((host) => (URL.canParse(`http://${host}/`) ? new URL(`http://${host}/`).host : host))
 }
 
 function openTransport({ ca, plainHttp, maxSockets }: RegistrySettings, userAgent: string): Transport {

@@ -390,6 +390,12 @@ await t.test('plain http', async (t) => {
     const named = { code: 'PLAIN_HTTP_REFUSED', hint: /--plain-http=registry.example:5000/ }
     await t.rejects(open(t, { plainHttp: true }).resolveTag(ref), named)
   })
+  await t.test('to a host that was named with port 80, which URLs leave out, is spoken', async (t) => {
+    const limits = { requestMs: 300, retries: 0 }
+    const registry = openRegistry({ plainHttp: ['192.0.2.1:80'], limits })
+    t.teardown(registry.close)
+    await t.rejects(registry.resolveTag(parseImage('192.0.2.1:80/app:1')), { code: /^(?:UNREACHABLE|TIMEOUT)$/ })
+  })
   await t.test('to a host that was named is spoken, and https to one that was not', async (t) => {
     const spoken: string[] = []
     const http = {
