@@ -39,8 +39,19 @@ export function withOutcomes(
   return doubts.map((doubt) => ({ ...doubt, outcome: doubt.outcome ?? decisionOn(doubt, decide, isTold) }))
 }
 
-/** A name that is misspelt must not pass for decided; nor may it keep a stolen key from being replaced. */
-export function warnUnknown({ warn }: Pick<Terminal, 'warn'>, { named }: Decisions, doubts: readonly Doubt[]): void {
+/** A name that is misspelt must not keep a stolen key from being replaced. */
+export function warnUnknown({ warn }: Pick<Terminal, 'warn'>, decisions: Decisions, doubts: readonly Doubt[]): void {
+  for (const label of unknownIn(decisions, doubts)) warn(`nothing is to be decided about ${label}`)
+}
+
+/** Nor may it pass for decided. Throws USAGE. */
+export function refuseUnknown(decisions: Decisions, doubts: readonly Doubt[]): void {
+  const unknown = unknownIn(decisions, doubts)
+  if (unknown.length === 0) return
+  throw usage(`nothing is to be decided about ${unknown.join(', ')}`, 'leave the decisions out to see what is')
+}
+
+function unknownIn({ named }: Decisions, doubts: readonly Doubt[]): readonly string[] {
   const labels = new Set(doubts.map(labelOf))
-  for (const label of named.filter((each) => !labels.has(each))) warn(`nothing is to be decided about ${label}`)
+  return named.filter((each) => !labels.has(each))
 }

@@ -1,5 +1,6 @@
 /** The impact of a theft, for people and for programs. */
 import type { Incident } from '../publish/incident.ts'
+import { isTooFew } from '../publish/impact.ts'
 import type { Impact } from '../publish/impact.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -11,7 +12,14 @@ export function sayImpact({ note }: Pick<Terminal, 'note'>, impact: Impact, inci
 }
 
 function linesOf(impact: Impact, incident: Incident | undefined): readonly string[] {
+  if (impact.root !== undefined && isTooFew(impact.root)) return [`impact: ${powerless(impact.root)}`]
   return [`impact: ${reach(impact)}`, ...touched(impact, incident), ...consumersOf(impact), over(impact)]
+}
+
+function powerless({ stolen, threshold }: NonNullable<Impact['root']>): string {
+  return stolen === 1
+    ? `the key is one of ${threshold} that root needs: alone it could do nothing`
+    : `the keys are ${stolen} of ${threshold} that root needs: they could do nothing`
 }
 
 function reach({ scope, tags }: Impact): string {
@@ -22,8 +30,8 @@ function reach({ scope, tags }: Impact): string {
   return `the key could have ${changed}${which}${tags === 0 ? '' : ', and made others'}`
 }
 
-function touched({ scope, since }: Impact, incident: Incident | undefined): readonly string[] {
-  if (scope.length === 0) return []
+function touched({ scope, since, root }: Impact, incident: Incident | undefined): readonly string[] {
+  if (scope.length === 0 || root !== undefined) return []
   if (since === undefined) return ['  which it did is not known: --since TIME says since when to look']
   const tags = incident?.doubts.filter(({ kind }) => kind === 'tag').length ?? 0
   return [`  changed since ${iso(since)}: ${tags === 1 ? '1 tag' : `${tags} tags`}, by the record of the server`]
@@ -46,9 +54,10 @@ function over({ safeFrom, overBy }: Impact): string {
   return `${reached}; one whom the thief cuts off from it is safe by ${iso(overBy.at)}, when ${overBy.because}`
 }
 
-export function impactDocument({ since, until, overBy, consumers, ...impact }: Impact): object {
+export function impactDocument({ since, until, overBy, consumers, root, ...impact }: Impact): object {
   return {
     ...impact,
+    root: root ?? null,
     since: since === undefined ? null : iso(since),
     until: iso(until),
     overBy: overBy === undefined ? null : { at: iso(overBy.at), because: overBy.because },

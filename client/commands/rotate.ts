@@ -5,7 +5,7 @@ import { failureOf } from '../exit.ts'
 import { failureDocument, tellFailure } from '../failure-text.ts'
 import { isPublishError, PublishError } from '../publish/errors.ts'
 import type { Pending } from '../proposals/propose.ts'
-import { impactOf, sightingsOf } from '../publish/impact.ts'
+import { impactOf, isTooFew, sightingsOf } from '../publish/impact.ts'
 import type { Impact } from '../publish/impact.ts'
 import { undecided } from '../publish/incident.ts'
 import type { Incident } from '../publish/incident.ts'
@@ -19,7 +19,7 @@ import { addPin } from '../trust/pins.ts'
 import { untilAborted } from '../until-aborted.ts'
 import type { Answer } from './declare.ts'
 import { any, count, defineCommand, flag, list, one, text } from './declare.ts'
-import { decisionsOf, warnUnknown } from './decisions.ts'
+import { decisionsOf, refuseUnknown, warnUnknown } from './decisions.ts'
 import type { Decisions } from './decisions.ts'
 import { CommandError, usage } from './errors.ts'
 import { impactDocument, sayImpact } from './impact-words.ts'
@@ -176,6 +176,7 @@ async function waiting(
 async function decide(context: Context, incident: Incident, decisions: Decisions): Promise<Answer> {
   const { terminal } = context
   const { repository, role, at } = incident
+  refuseUnknown(decisions, incident.doubts)
   warnUnknown(terminal, decisions, undecided(incident))
   const after = decisions.given ? await decideIncident(context, incident, decisions) : incident
   terminal.warn(
@@ -214,12 +215,13 @@ async function rotate(context: Context, rotation: Rotation, decisions: Decisions
   if (compromised && rotation.since === undefined && holdsTags) sayWhatToLookAt(context, repository, role)
   const replaced = leaving(before, after).map(({ id }) => id)
   const stillSigning = await sayStillSigning(context, repository, replaced)
-  const impact = compromised ? await impactOn(context, rotation, rotated, seen) : undefined
+  const counts =
+    role === ROOT ? { stolen: stolenCount(rotation, before, after), threshold: before.threshold } : undefined
+  const impact = compromised ? await impactOn(context, rotation, rotated, seen, counts) : undefined
   if (impact !== undefined) sayImpact(terminal, impact, incident)
   const keyids = after.keys.map(({ id }) => id)
   const command = role === ROOT ? [await newPin(context, repository, after)] : []
-  if (role === ROOT && compromised && stolenCount(rotation, before, after) >= before.threshold) {
-    const counts = { stolen: stolenCount(rotation, before, after), threshold: before.threshold }
+  if (compromised && counts !== undefined && !isTooFew(counts)) {
     return await lostRoot(context, repository, counts, after, impact)
   }
   return {
@@ -295,11 +297,12 @@ async function lostRoot(
 async function impactOn(
   context: Context,
   { repository, since }: Rotation,
-  { standing: before, roles }: Rotated,
+  { standing: before, roles }: Pick<Rotated, 'standing' | 'roles'>,
   seen: readonly Sighting[] | undefined,
+  root: Impact['root'],
 ): Promise<Impact> {
   const after = await (await context.repository(repository)).refreshToPublish(context.signal)
-  return await impactOf({ roles, before, after, seen, since, now: context.clock() })
+  return await impactOf({ roles, before, after, seen, since, root, now: context.clock() })
 }
 
 async function sayLeaving(context: Context, rotated: Rotated): Promise<void> {

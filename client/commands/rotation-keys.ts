@@ -126,7 +126,7 @@ async function ownKeys(context: Context, standing: Standing, rotation: Rotation,
   if (before.keys.length !== 1 && rotation.gone.length === 0) {
     throw usage(
       `${rotation.role} has ${before.keys.length} keys`,
-      `say which is stolen or lost, and the others stay: tagseal rotate ${rotation.repository} ${rotation.role} --stolen ID, or --lost ID; or name each key that it shall have from now on: --key ID --key ID`,
+      `say which is stolen or lost, and the others stay: tagseal rotate ${rotation.repository} ${rotation.role} --stolen ID, or --lost ID, for each of them; or name each key that it shall have from now on: --key ID --key ID${rotation.compromised ? ' --compromised' : ''}`,
     )
   }
   const count = Math.max(1, before.keys.length - kept.length)

@@ -25,6 +25,8 @@ export type Impact = {
   readonly safeFrom: number
   /** The last moment at which any honest client believes it, and what ends it; undefined where nothing but a new pin does. */
   readonly overBy: { readonly at: number; readonly because: string } | undefined
+  /** For root: how many of its keys were stolen, of how many that must sign. Fewer could sign nothing. */
+  readonly root: { readonly stolen: number; readonly threshold: number } | undefined
   /** The server's record of who was served what last; undefined where it keeps none, or does not show it. */
   readonly consumers:
     | { readonly behind: readonly Sighting[]; readonly moved: number; readonly before: number }
@@ -39,14 +41,18 @@ export type ImpactQuestion = {
   /** Asked for before anybody here looked at what is in force now: they come from some network as well. */
   readonly seen: readonly Sighting[] | undefined
   readonly since: number | undefined
+  readonly root: Impact['root']
   readonly now: number
 }
 
 export async function impactOf(question: ImpactQuestion): Promise<Impact> {
-  const { before, after, seen, since, now, roles } = question
-  const { scope, tags } = await reachOf(question)
+  const { before, after, seen, since, now, roles, root } = question
   const safeFrom = after.timestamp.version
-  return { scope, tags, since, until: now, safeFrom, overBy: overBy(before, roles), consumers: seen && sorted(seen) }
+  const always = { since, root, until: now, safeFrom, consumers: seen && sorted(seen) }
+  if (root !== undefined && isTooFew(root)) {
+    return { ...always, scope: [], tags: 0, overBy: { at: now, because: 'it could sign nothing' } }
+  }
+  return { ...always, ...(await reachOf(question)), overBy: overBy(before, roles) }
 
   /** Whoever was not there since the theft has seen nothing of it yet, and sees the new keys first. */
   function sorted(all: readonly Sighting[]) {
@@ -54,6 +60,10 @@ export async function impactOf(question: ImpactQuestion): Promise<Impact> {
     const moved = all.filter(({ version }) => version >= safeFrom).length
     return { behind, moved, before: all.length - moved - behind.length }
   }
+}
+
+export function isTooFew({ stolen, threshold }: NonNullable<Impact['root']>): boolean {
+  return stolen < threshold
 }
 
 async function reachOf({ before, roles }: ImpactQuestion): Promise<Pick<Impact, 'scope' | 'tags'>> {

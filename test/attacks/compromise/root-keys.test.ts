@@ -48,6 +48,11 @@ await t.test('one of three root keys is stolen, where two must sign', async (t) 
   await succeeds(owner, ['key', 'remove', id, '--yes'])
   const ran = await owner.run(['rotate', REPOSITORY, 'root', '--stolen', id, '--no-passphrase', '--json'])
   t.match([ran.code, JSON.parse(ran.stdout)], [0, { threshold: 2, replaced: [id] }], ran.stderr)
+  await t.test('the impact says that it could do nothing, and asks for no time', async (t) => {
+    t.match(JSON.parse(ran.stdout), { impact: { scope: [], tags: 0, root: { stolen: 1, threshold: 2 } } })
+    t.match(ran.stderr, /^impact: the key is one of 2 that root needs: alone it could do nothing$/m)
+    t.notMatch(ran.stderr, /--since|new pin;/)
+  })
   await t.test('the others stay, and it is gone', async (t) => {
     const { keys: now } = JSON.parse(ran.stdout) as { keys: string[] }
     t.equal(now.length, 3)
@@ -103,6 +108,8 @@ await t.test('as many root keys as the threshold are stolen', async (t) => {
     t.equal(await verdictOn(fooled, '1.0', { TAGSEAL_SERVER: between.url }), digestOf('evil'))
   })
   const fresh = await lab.consumer()
+  const unnamed = await owner.run(['rotate', REPOSITORY, 'root', '--compromised'])
+  t.match(unnamed, { code: 2, stderr: /--stolen ID, or --lost ID, for each of them;.* --key ID --compromised/ })
   const stolen = ['--stolen', 'alice', '--stolen', 'bob']
   const ran = await owner.run(['rotate', REPOSITORY, 'root', ...stolen, '--no-passphrase'])
   await t.test('the owner is told what is lost, and what to type', async (t) => {
