@@ -1,9 +1,10 @@
 /** What installs the webhook in a cluster. */
-import { basename, dirname, resolve } from 'node:path'
+import { basename } from 'node:path'
 import { stringify } from 'yaml'
 import { usage } from '../commands/errors.ts'
 import { readUserFile } from '../files.ts'
 import type { FilePolicy } from '../policy/policy.ts'
+import { POLICY_FOLDER, refuseStranded, secretsOf, SECRETS, SECRETS_FOLDER } from './in-cluster.ts'
 import { EPHEMERAL, VERSION, WORKLOADS } from './workloads.ts'
 
 export type ManifestWish = {
@@ -17,6 +18,7 @@ export type ManifestWish = {
 export type Manifest = { readonly apiVersion: string; readonly kind: string; readonly [member: string]: unknown }
 
 const NAME = 'tagseal-admission'
+const POLICY_FILE = 'policy.yaml'
 const PORT = 8443
 /** Of a configuration map, by Kubernetes. */
 const MOST_BYTES = 1024 * 1024
@@ -24,6 +26,7 @@ const LABELS = { 'app.kubernetes.io/name': NAME }
 
 export async function manifestsFor(wish: ManifestWish): Promise<readonly Manifest[]> {
   const { namespace } = wish
+  refuseStranded(wish.policy, namespace)
   const metadata = { name: NAME, namespace, labels: LABELS }
   return [
     { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels: RESTRICTED } },
@@ -58,31 +61,31 @@ const NETWORK = {
   ingress: [{ ports: [{ protocol: 'TCP', port: PORT }] }],
 }
 
-/** Together with the files it names, which have to lie beside it: in a pod there is one folder for all. */
+/** Together with the roots it names, which lie beside it: in a pod there is one folder for all. */
 async function policyFiles({ path, files }: FilePolicy): Promise<Readonly<Record<string, string>>> {
-  const folder = dirname(resolve(path))
   const read = new Map<string, string>()
   for (const file of new Set(files)) {
-    if (dirname(resolve(file)) !== folder)
-      throw usage(`${file} does not lie beside the policy`, 'put it there, or name keys in its place')
-    const text = Buffer.from(await readUserFile(file, MOST_BYTES)).toString('utf8')
-    read.set(file === path ? 'policy.yaml' : basename(file), text)
+    const name = file === path ? POLICY_FILE : basename(file)
+    if (read.has(name))
+      throw usage(`in the cluster the policy is ${POLICY_FILE}, and a root has that name`, 'rename it')
+    read.set(name, Buffer.from(await readUserFile(file, MOST_BYTES)).toString('utf8'))
   }
   const size = [...read.values()].reduce((sum, text) => sum + Buffer.byteLength(text), 0)
   if (size > MOST_BYTES) throw usage(`the policy and what it names have more than ${MOST_BYTES} bytes`)
   return Object.fromEntries(read)
 }
 
-function deployment({ image }: ManifestWish): object {
+function deployment(wish: ManifestWish): object {
   return {
     replicas: 2,
     selector,
     strategy: { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
-    template: { metadata: { labels: LABELS }, spec: pod(image) },
+    template: { metadata: { labels: LABELS }, spec: pod(wish) },
   }
 }
 
-function pod(image: string): object {
+function pod({ image, policy }: ManifestWish): object {
+  const hasSecrets = secretsOf(policy).length > 0
   const probe = (path: string) => ({ httpGet: { path, port: PORT, scheme: 'HTTPS' }, periodSeconds: 5 })
   return {
     serviceAccountName: NAME,
@@ -102,7 +105,7 @@ function pod(image: string): object {
       {
         name: 'admission',
         image,
-        args: ['admission', '--policy', '/etc/tagseal/policy.yaml', '--listen', `0.0.0.0:${PORT}`, ...TLS],
+        args: ['admission', '--policy', `${POLICY_FOLDER}/${POLICY_FILE}`, '--listen', `0.0.0.0:${PORT}`, ...TLS],
         env: [{ name: 'TAGSEAL_HOME', value: '/var/lib/tagseal' }],
         ports: [{ containerPort: PORT }],
         readinessProbe: probe('/readyz'),
@@ -116,8 +119,9 @@ function pod(image: string): object {
           capabilities: { drop: ['ALL'] },
         },
         volumeMounts: [
-          { name: 'policy', mountPath: '/etc/tagseal', readOnly: true },
+          { name: 'policy', mountPath: POLICY_FOLDER, readOnly: true },
           { name: 'tls', mountPath: '/etc/tagseal-tls', readOnly: true },
+          ...(hasSecrets ? [{ name: 'secrets', mountPath: SECRETS_FOLDER, readOnly: true }] : []),
           { name: 'state', mountPath: '/var/lib/tagseal' },
         ],
       },
@@ -125,6 +129,7 @@ function pod(image: string): object {
     volumes: [
       { name: 'policy', configMap: { name: NAME } },
       { name: 'tls', secret: { secretName: `${NAME}-tls` } },
+      ...(hasSecrets ? [{ name: 'secrets', secret: { secretName: SECRETS } }] : []),
       { name: 'state', emptyDir: {} },
     ],
   }

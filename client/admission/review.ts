@@ -27,7 +27,7 @@ export type Review = {
 }
 
 const OPERATIONS = ['CREATE', 'UPDATE', 'DELETE', 'CONNECT'] as const
-const LONGEST_NAME = 253
+export const LONGEST_NAME = 253
 const LONGEST_USER = 1024
 
 /** Throws REVIEW_MALFORMED. */

@@ -7,7 +7,7 @@ import { decide } from './decide.ts'
 import type { Decision, Task } from './decide.ts'
 import type { AdmissionMetrics } from './metrics.ts'
 import type { Namespaces } from './namespaces.ts'
-import { parseReview, readReview, uidOf } from './review.ts'
+import { LONGEST_NAME, metadataOf, parseReview, readReview, uidOf } from './review.ts'
 import type { Review } from './review.ts'
 
 export type WebhookOptions = {
@@ -142,8 +142,24 @@ export function openWebhook({ namespaces, metrics, monotonic, patience, log }: W
   }
 }
 
-function shown({ operation, resource, subresource, namespace, name, user, dryRun }: Review): object {
-  return { operation, resource, ...(subresource && { subresource }), namespace, name, user, ...(dryRun && { dryRun }) }
+function shown({ operation, resource, subresource, namespace, name, user, dryRun, object }: Review): object {
+  const called = { name: name || nameIn(object).slice(0, LONGEST_NAME) }
+  return {
+    operation,
+    resource,
+    ...(subresource && { subresource }),
+    namespace,
+    ...called,
+    user,
+    ...(dryRun && { dryRun }),
+  }
+}
+
+/** Before something is stored, the request itself may be without its name; one that is yet to be made up ends with `*`. */
+function nameIn(object: Review['object']): string {
+  if (object === undefined) return ''
+  const prefix = metadataOf(object, 'generateName')
+  return metadataOf(object, 'name') ?? (prefix === undefined ? '' : `${prefix}*`)
 }
 
 /** `10s`, as API servers write it. */

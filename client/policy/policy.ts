@@ -22,6 +22,8 @@ export type PolicyRule = Rule & {
 export type FilePolicy = {
   readonly path: string
   readonly rules: number
+  /** As they stand in the file. */
+  readonly written: readonly WrittenRule[]
   readonly ruleFor: (repository: string) => PolicyRule
   /** Every rule that matches, the one that decides first. */
   readonly matching: (repository: string) => readonly { readonly pattern: string; readonly where: string }[]
@@ -57,6 +59,7 @@ export function loadPolicy(path: string, pins: readonly PinRule[]): FilePolicy {
   const common = {
     path,
     rules: written.rules.length,
+    written: written.rules,
     files,
     registries: new Set([...written.registries, ...written.rules.flatMap(hostOf)]),
     defaultRegistry: written.defaultRegistry,

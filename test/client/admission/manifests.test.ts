@@ -204,12 +204,58 @@ for (const [name, args] of Object.entries(WRONG)) {
   })
 }
 
+const STRANDED: Record<string, { from: string; to: string; says: RegExp }> = {
+  'a rule without a pin': { from: '    pin: { root: root.json }\n', to: '', says: /policy\.yaml:4:5: it has no pin/ },
+  'a rule without a trust server': { from: '    server: https://trust.example.com\n', to: '', says: /no trust server/ },
+  'a root that is named from the root of this machine': {
+    from: 'root.json',
+    to: 'FOLDER/root.json',
+    says: /leads elsewhere in the cluster/,
+  },
+  'a root whose name a configuration map cannot have': {
+    from: 'root.json',
+    to: '"root json"',
+    says: /cannot be a name/,
+  },
+  'a token in the folder of the policy': {
+    from: 'server:',
+    to: 'tokenFile: token\n    server:',
+    says: /is a secret.*\n.*kubectl create secret generic tagseal-admission-secrets --namespace tagseal --from-file=token=FILE/,
+  },
+}
+for (const [name, { from, to, says }] of Object.entries(STRANDED)) {
+  await t.test(`prints nothing for a policy that cannot be followed in a cluster: ${name}`, { skip }, async (t) => {
+    const { print, all, policy, folder } = await openFolder(t)
+    await writeFile(join(folder, 'root json'), '{}')
+    const before = await readFile(policy, 'utf8')
+    await writeFile(policy, before.replace(from, to.replace('FOLDER', folder)))
+    const { code, stdout, stderr } = await print(...all)
+    t.same([code, stdout], [2, ''])
+    t.match(stderr, says)
+  })
+}
+
+await t.test('a token is mounted from a secret, and is in no configuration map', { skip }, async (t) => {
+  const { print, all, policy } = await openFolder(t)
+  const before = await readFile(policy, 'utf8')
+  await writeFile(policy, `${before}    tokenFile: /etc/tagseal-secrets/token\n`)
+  const { code, stdout, stderr } = await print(...all)
+  t.equal(code, 0, stderr)
+  const { containers, volumes } = readAll(stdout).get('Deployment')?.spec.template.spec ?? {
+    containers: [],
+    volumes: [],
+  }
+  t.match(containers[0]?.volumeMounts, [{}, {}, { name: 'secrets', mountPath: '/etc/tagseal-secrets' }, {}])
+  t.match(volumes[2], { name: 'secrets', secret: { secretName: 'tagseal-admission-secrets' } })
+  t.same(Object.keys(readAll(stdout).get('ConfigMap')?.data ?? {}), ['policy.yaml', 'root.json'])
+})
+
 await t.test('a root that lies elsewhere cannot come along', { skip }, async (t) => {
   const { print, all, policy } = await openFolder(t)
   await writeFile(policy, (await readFile(policy, 'utf8')).replace('root.json', 'elsewhere/root.json'))
   const { code, stderr } = await print(...all)
   t.equal(code, 2)
-  t.match(stderr, /does not lie beside the policy/)
+  t.match(stderr, /leads elsewhere in the cluster/)
 })
 
 const CALLS: Record<string, readonly string[]> = {

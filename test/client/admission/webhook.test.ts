@@ -125,3 +125,19 @@ await t.test('rules of a namespace', async (t) => {
     t.equal(await ask('registry.example.com/lab/x:1', 'team'), 'ADMITTED')
   })
 })
+
+const NAMES: Record<string, { metadata: object; name?: string; logged: string }> = {
+  'what is not stored yet by its own name': { metadata: { name: 'app' }, logged: 'app' },
+  'what gets its name later by how it begins': { metadata: { generateName: 'app-' }, logged: 'app-*' },
+  'what has both by its name': { metadata: { name: 'app', generateName: 'b-' }, name: 'app', logged: 'app' },
+  'what has no name by none': { metadata: {}, logged: '' },
+  'what has an endless name by its beginning': { metadata: { name: 'a'.repeat(9999) }, logged: 'a'.repeat(253) },
+}
+for (const [sentence, { metadata, name = '', logged }] of Object.entries(NAMES)) {
+  await t.test(`the log names ${sentence}`, async (t) => {
+    const lab = await openSigned(t)
+    const { spec } = pod(SIGNED)
+    await lab.ask('mutate', reviewOf({ apiVersion: 'v1', kind: 'Pod', metadata, spec }, { name }))
+    t.match(lab.log.at(-1), { name: logged })
+  })
+}
