@@ -111,6 +111,7 @@ const KEY = {
   SIGNER_TIMEOUT: 3,
   SIGNATURE_WRONG: 1,
   PIN_MISSING: 2,
+  PIN_UNUSABLE: 2,
   PIN_WRONG: 1,
   PIN_LOCKED: 1,
   KEYSTORE_IO: 3,
@@ -342,12 +343,15 @@ function keyHint(error: Error, code: string): string | undefined {
     SHARES_MIXED: 'look at the lines "key:" and "set:" of each, and bring shares in which both are the same',
     SHARES_TOO_FEW: 'ask more holders; each share says how many there are',
     SHARES_WRONG: 'nothing was stored; try again without one of them and with that of another holder',
-    SIGNER_MALFORMED: 'write ssh:SHA256:FINGERPRINT, pkcs11:token=T;object=O, or exec:/path/to/program',
+    SIGNER_MALFORMED:
+      'write ssh:SHA256:FINGERPRINT, pkcs11:token=T;object=O, or exec:/path/to/program; a PIN goes into a file: ' +
+      '--pin-file FILE, or ?pin-source=file:/PATH',
     SIGNER_UNFIT: 'use an ed25519 or ecdsa key',
     SIGNER_FAILED: 'nothing was published; run it again once the signer works',
     SIGNER_TIMEOUT: 'nothing was published; run it again, and touch or confirm when it is asked for',
     SIGNATURE_WRONG: 'nothing was published; find out what answers in the place of that key',
     PIN_MISSING: 'put it in a file and give --pin-file FILE, or TAGSEAL_PIN_FILE',
+    PIN_UNUSABLE: 'give another file with --pin-file FILE or TAGSEAL_PIN_FILE, or the one that pin-source names',
     PIN_WRONG: 'check it: a token locks itself after a few wrong ones',
     PIN_LOCKED: "log in once with the right PIN by the token's own tool, or have it unlocked",
     PASSPHRASE_MISSING: 'give --passphrase-file FILE, or set TAGSEAL_PASSPHRASE_FILE',
@@ -364,11 +368,21 @@ function keyHint(error: Error, code: string): string | undefined {
   }
   const detail = 'detail' in error ? error.detail : undefined
   if (code === 'KEY_PERMISSIONS' && isPermissions(detail)) return detail.mend
+  if (code === 'KEY_NOT_FOUND' && isElsewhere(detail)) return `tagseal key list ${quoted(detail.among)}`
   return new Map<string, string>(Object.entries(hints)).get(code)
 }
 
 function isPermissions(detail: unknown): detail is KeyFailures['KEY_PERMISSIONS'] {
   return typeof detail === 'object' && detail !== null && 'mend' in detail && typeof detail.mend === 'string'
+}
+
+function isElsewhere(detail: unknown): detail is { readonly among: string } {
+  return typeof detail === 'object' && detail !== null && 'among' in detail && typeof detail.among === 'string'
+}
+
+/** As a shell takes it: what separates the parts of a PKCS#11 URI ends a command. */
+function quoted(reference: string): string {
+  return /^[\w:./-]+$/.test(reference) ? reference : `'${reference.replaceAll("'", `'\\''`)}'`
 }
 
 /** A disk or a pipe that failed: nobody's bug. */

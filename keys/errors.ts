@@ -1,6 +1,7 @@
 /** What can go wrong with keys and passphrases, and the facts each refusal carries. Never a secret among them. */
 export type KeyFailures = {
-  readonly KEY_NOT_FOUND: { readonly wanted: string; readonly where: string }
+  /** `among`: a reference that fits everything that is there, where keys are kept elsewhere. */
+  readonly KEY_NOT_FOUND: { readonly wanted: string; readonly where: string; readonly among?: string }
   /** A prefix or name that fits several keys. */
   readonly KEY_AMBIGUOUS: { readonly wanted: string; readonly ids: readonly string[] }
   readonly KEY_EXISTS: { readonly id: string; readonly path: string }
@@ -34,6 +35,8 @@ export type KeyFailures = {
   /** What a signer answered is no signature of the key it is to sign with. */
   readonly SIGNATURE_WRONG: { readonly signer: string }
   readonly PIN_MISSING: { readonly token: string }
+  /** `source` is a file name. */
+  readonly PIN_UNUSABLE: { readonly source: string; readonly why: string }
   readonly PIN_WRONG: { readonly token: string }
   /** A token that takes no PIN, or whose last attempt nobody should spend unasked. */
   readonly PIN_LOCKED: { readonly token: string; readonly why: string }
@@ -57,13 +60,20 @@ export type KeyCode = keyof KeyFailures
 /** What the system says of a disk, for whoever knows its codes and for everybody else. */
 const WORDS: ReadonlyMap<string, string> = new Map([
   ['EACCES', 'permission denied (EACCES)'],
+  ['EISDIR', 'it is a folder (EISDIR)'],
+  ['ENOENT', 'there is no such file (ENOENT)'],
   ['ENOSPC', 'the disk is full (ENOSPC)'],
   ['ENOTDIR', 'a part of the path is no folder (ENOTDIR)'],
   ['EROFS', 'the file system is read-only (EROFS)'],
 ])
 
+export function inWords(why: string): string {
+  return WORDS.get(why) ?? why
+}
+
 const SENTENCE: { readonly [C in KeyCode]: (d: KeyFailures[C]) => string } = {
-  KEY_NOT_FOUND: (d) => `no key ${d.wanted} in ${d.where}`,
+  KEY_NOT_FOUND: (d) =>
+    d.among === undefined ? `no key ${d.wanted} in ${d.where}` : `${d.wanted} is not in ${d.where}`,
   KEY_AMBIGUOUS: (d) => `${d.wanted} fits ${d.ids.length} keys: ${d.ids.join(', ')}`,
   KEY_EXISTS: (d) => `the key ${d.id} is already there: ${d.path}`,
   KEY_PERMISSIONS: (d) => `${d.path} ${d.problem}; mend it with: ${d.mend}`,
@@ -84,9 +94,10 @@ const SENTENCE: { readonly [C in KeyCode]: (d: KeyFailures[C]) => string } = {
   SIGNER_TIMEOUT: (d) => `${d.signer} gave no answer within ${d.seconds} seconds`,
   SIGNATURE_WRONG: (d) => `what ${d.signer} answered is no signature of its key: it is not used`,
   PIN_MISSING: (d) => `${d.token} needs its PIN and there is no terminal to ask on`,
+  PIN_UNUSABLE: (d) => `the PIN from ${d.source} cannot be used: ${d.why}`,
   PIN_WRONG: (d) => `${d.token} refused the PIN; it was tried once and is not tried again`,
   PIN_LOCKED: (d) => `${d.token} takes no PIN: ${d.why}`,
-  KEYSTORE_IO: (d) => `cannot use ${d.path}: ${WORDS.get(d.why) ?? d.why}`,
+  KEYSTORE_IO: (d) => `cannot use ${d.path}: ${inWords(d.why)}`,
   PASSPHRASE_MISSING: (d) =>
     `${d.key} needs a passphrase and there is no terminal to ask on; give --passphrase-file FILE, TAGSEAL_PASSPHRASE_FILE or the systemd credential tagseal-passphrase`,
   PASSPHRASE_WRONG: (d) => `the passphrase does not open ${d.key}`,

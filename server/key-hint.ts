@@ -11,6 +11,7 @@ const HINT: { readonly [C in KeyCode]?: string } = {
   SIGNER_TIMEOUT: 'see that it works by itself, or give it longer: TAGSEAL_SERVER_SIGNER_TIMEOUT',
   SIGNATURE_WRONG: 'find out what answers in the place of that key',
   PIN_MISSING: 'put the PIN into a file and name it in the URI: pin-source=file:/PATH',
+  PIN_UNUSABLE: 'mend the file that pin-source names, or name another',
   PIN_WRONG: 'check the file that pin-source names: a token locks itself after a few wrong ones',
   PIN_LOCKED: "log in once with the right PIN by the token's own tool, or have it unlocked",
   KEK_MISSING: 'give it by --kek-file, the systemd credential tagseal-kek or TAGSEAL_SERVER_KEK',

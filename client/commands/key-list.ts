@@ -6,6 +6,8 @@ import type { OfferedKey } from '../../keys/signers/keystore.ts'
 import { kindOf } from '../../keys/signers/reference.ts'
 import type { SignerKind } from '../../keys/signers/reference.ts'
 import type { Context } from '../context.ts'
+import { failureOf } from '../exit.ts'
+import { failureDocument, tellFailure } from '../failure-text.ts'
 import { any, defineCommand } from './declare.ts'
 import type { Answer } from './declare.ts'
 import { keyDocument, shortId } from './key-document.ts'
@@ -24,8 +26,10 @@ export const keyListCommand = defineCommand({
 })
 
 async function ownKeys(context: Context): Promise<Answer> {
-  const keys = await (await context.keystore()).list()
-  if (keys.length === 0) context.terminal.note(`no keys in ${context.paths.keys}`)
+  const { keys, bad } = await (await context.keystore()).survey()
+  const failures = bad.map(failureOf)
+  for (const failure of failures) tellFailure(context.terminal, failure)
+  if (keys.length === 0 && bad.length === 0) context.terminal.note(`no keys in ${context.paths.keys}`)
   const rows = keys.map((key) => [
     key.id,
     key.algorithm,
@@ -34,7 +38,11 @@ async function ownKeys(context: Context): Promise<Answer> {
     key.name ?? '',
     ...(key.notary === undefined ? [] : [`notary ${shortId(notaryKeyId(key.public))}`]),
   ])
-  return { lines: tableOf(rows), document: { keys: keys.map(keyDocument) } }
+  return {
+    lines: tableOf(rows),
+    document: { keys: keys.map(keyDocument), ...(bad.length > 0 && { failed: failures.map(failureDocument) }) },
+    ...(bad.length > 0 && { exit: 1 }),
+  }
 }
 
 const KEEPERS: Readonly<Record<SignerKind, string>> = { ssh: 'ssh-agent', pkcs11: 'pkcs11', exec: 'program' }

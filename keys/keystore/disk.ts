@@ -3,7 +3,7 @@ import { chmod, link, open, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Stats } from 'node:fs'
 import { ensureFolder } from '../folder.ts'
-import { KeyError } from '../errors.ts'
+import { inWords, isKeyError, KeyError } from '../errors.ts'
 import { randomName } from '../random.ts'
 
 /**
@@ -76,6 +76,20 @@ export async function readSmallFile(
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined
     throw error instanceof KeyError ? error : failure(path, error)
+  }
+}
+
+/** The same of a file that somebody named for this run: what cannot be read is theirs to mend, and no fault of a disk. */
+export async function readGivenFile(
+  path: string,
+  limit: number,
+  unusable: (why: string, options?: ErrorOptions) => KeyError,
+): ReturnType<typeof readSmallFile> {
+  try {
+    return await readSmallFile(path, limit)
+  } catch (error) {
+    if (!isKeyError(error) || error.code !== 'KEYSTORE_IO') throw error
+    throw unusable(inWords(error.detail.why), { cause: error })
   }
 }
 

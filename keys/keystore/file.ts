@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { KeyError } from '../errors.ts'
+import { isKeyError, KeyError } from '../errors.ts'
 import { generateKey } from '../native/generate.ts'
 import { Secret } from '../native/secret.ts'
 import { writePem } from '../pem.ts'
@@ -36,7 +36,11 @@ export function openKeystore({ dir, passphrase, clock = Date.now }: FileKeystore
     },
     async list() {
       const files = await readAll()
-      return files.map((file) => file.info).toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1))
+      return oldestFirst(files.map((file) => file.info))
+    },
+    async survey() {
+      const { good, bad } = await sortedOut(await fileNames(), readOne)
+      return { keys: oldestFirst(good.map((file) => file.info)), bad }
     },
     async index() {
       const files = await Promise.all((await fileNames()).map(async (name) => ({ name, text: await readText(name) })))
@@ -164,6 +168,29 @@ async function protect(
   if (passphrase === 'none') return secret.lend((pkcs8) => pkcs8.slice())
   const chosen = await passphrase.choose(label, before)
   return secret.lend((pkcs8) => encryptPkcs8(pkcs8, chosen))
+}
+
+export function oldestFirst(keys: readonly KeyInfo[]): KeyInfo[] {
+  return keys.toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1))
+}
+
+/** Each file by itself, so that one that cannot be used hides no other. */
+export async function sortedOut<T>(
+  names: readonly string[],
+  read: (name: string) => Promise<T | undefined>,
+): Promise<{ readonly good: readonly T[]; readonly bad: readonly KeyError[] }> {
+  const good: T[] = []
+  const bad: KeyError[] = []
+  for (const name of names) {
+    try {
+      const found = await read(name)
+      if (found !== undefined) good.push(found)
+    } catch (error) {
+      if (!isKeyError(error)) throw error
+      bad.push(error)
+    }
+  }
+  return { good, bad }
 }
 
 /** Whether somebody who says `wanted` may mean this key. */

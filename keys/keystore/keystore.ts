@@ -1,3 +1,4 @@
+import type { KeyError } from '../errors.ts'
 import type { Algorithm, PublicMaterial, Signer } from '../signer.ts'
 import type { ForeignKey } from './foreign.ts'
 import type { PassphraseSource } from './passphrase.ts'
@@ -41,6 +42,9 @@ export type ImportedKey = Omit<NewKey, 'algorithm'> & {
   readonly passphrase?: PassphraseSource
 }
 
+/** `bad`: what `list` would have thrown, once for each key that cannot be used. */
+export type Survey = { readonly keys: readonly KeyInfo[]; readonly bad: readonly KeyError[] }
+
 /** Any `threshold` of `shares`; both from 2 to 255. */
 export type Splitting = { readonly threshold: number; readonly shares: number }
 
@@ -54,6 +58,8 @@ export type Keystore = {
   readonly generate: (key: NewKey) => Promise<KeyInfo>
   /** Oldest first, each of them checked. */
   readonly list: () => Promise<KeyInfo[]>
+  /** The same, with what is wrong with those that cannot be used in place of a refusal. */
+  readonly survey: () => Promise<Survey>
   /** In no order, and unchecked: one file that is damaged keeps nobody from using the others. */
   readonly index: () => Promise<readonly KeyEntry[]>
   readonly find: (wanted: string) => Promise<KeyInfo>

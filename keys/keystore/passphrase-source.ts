@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { sameBytes } from '../bytes.ts'
 import { isKeyError, KeyError } from '../errors.ts'
-import { readSmallFile } from './disk.ts'
+import { readGivenFile } from './disk.ts'
 import { inOrder, knownPassphrases, passphrasesFromEnvironment, passphrasesIn } from './known-passphrases.ts'
 import type { Passphrase, PassphraseSource } from './passphrase.ts'
 import { openTerminal, type Terminal } from './terminal.ts'
@@ -62,7 +62,7 @@ function fromFile(path: string, warn: (sentence: string) => void, otherwise?: Pa
   }
 
   async function open(): Promise<PassphraseSource> {
-    const found = await readSmallFile(path, MAX_PASSPHRASE)
+    const found = await readGivenFile(path, MAX_PASSPHRASE, (why, options) => unusable(path, why, options))
     if (found === undefined && otherwise !== undefined) return otherwise
     if (found === undefined) throw unusable(path, 'there is no such file')
     if (found.mode & 0o007) warn(`${path} holds a passphrase and everybody may read it: chmod 400 ${path}`)
@@ -154,6 +154,6 @@ function notEmpty(text: string | undefined): string | undefined {
   return text === '' ? undefined : text
 }
 
-function unusable(source: string, why: string): KeyError {
-  return new KeyError('PASSPHRASE_UNUSABLE', { source, why })
+function unusable(source: string, why: string, options?: ErrorOptions): KeyError {
+  return new KeyError('PASSPHRASE_UNUSABLE', { source, why }, options)
 }

@@ -1,5 +1,5 @@
 import { isKeyError, KeyError } from '../errors.ts'
-import { isMeant } from '../keystore/file.ts'
+import { isMeant, oldestFirst } from '../keystore/file.ts'
 import { keyInfo } from '../keystore/key-file.ts'
 import type { KeyInfo, Keystore } from '../keystore/keystore.ts'
 import { writePem } from '../pem.ts'
@@ -43,8 +43,11 @@ export function withSigners(files: Keystore, options: SigningOptions): SigningKe
   return {
     ...files,
     async list() {
-      const keys = [...(await files.list()), ...(await references.list())]
-      return keys.toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1))
+      return oldestFirst([...(await files.list()), ...(await references.list())])
+    },
+    async survey() {
+      const [stored, referenced] = [await files.survey(), await references.survey()]
+      return { keys: oldestFirst([...stored.keys, ...referenced.keys]), bad: [...stored.bad, ...referenced.bad] }
     },
     async index() {
       const [stored, referenced] = await Promise.all([files.index(), references.usable()])

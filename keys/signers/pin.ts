@@ -1,5 +1,5 @@
 import { KeyError } from '../errors.ts'
-import { readSmallFile } from '../keystore/disk.ts'
+import { readGivenFile } from '../keystore/disk.ts'
 import { openTerminal } from '../keystore/terminal.ts'
 import type { Surroundings } from './custodian.ts'
 
@@ -26,10 +26,11 @@ export async function askPin(
 }
 
 async function readPin(path: string, warn: Surroundings['warn']): Promise<Uint8Array> {
-  const found = await readSmallFile(path, MAX_PIN)
-  if (found === undefined) throw new KeyError('PASSPHRASE_UNUSABLE', { source: path, why: 'there is no such file' })
+  const unusable = (why: string, options?: ErrorOptions) => new KeyError('PIN_UNUSABLE', { source: path, why }, options)
+  const found = await readGivenFile(path, MAX_PIN, unusable)
+  if (found === undefined) throw unusable('there is no such file')
   if (found.mode & 0o007) warn(`${path} holds a PIN and everybody may read it: chmod 400 ${path}`)
   const end = found.bytes.findLastIndex((byte) => !NEWLINES.includes(byte)) + 1
-  if (end === 0) throw new KeyError('PASSPHRASE_UNUSABLE', { source: path, why: 'it is empty' })
+  if (end === 0) throw unusable('it is empty')
   return found.bytes.subarray(0, end)
 }

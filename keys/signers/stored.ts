@@ -3,8 +3,9 @@ import { fromBase64, toBase64 } from '../bytes.ts'
 import { isKeyError, KeyError } from '../errors.ts'
 import type { KeyCode } from '../errors.ts'
 import { namesIn, readPrivateFile, removeFile, usePrivateFolder, writeNewFile } from '../keystore/disk.ts'
+import { sortedOut } from '../keystore/file.ts'
 import { keyInfo } from '../keystore/key-file.ts'
-import type { KeyInfo } from '../keystore/keystore.ts'
+import type { KeyInfo, Survey } from '../keystore/keystore.ts'
 import { publicMaterial } from '../schemes/table.ts'
 import { kindOf } from './reference.ts'
 
@@ -16,6 +17,8 @@ import { kindOf } from './reference.ts'
 export type StoredReferences = {
   /** Each of them checked. */
   readonly list: () => Promise<readonly ReferencedKey[]>
+  /** Beside what is wrong with those that cannot be used. */
+  readonly survey: () => Promise<Survey>
   /** Without those that are damaged: one of them keeps nobody from using the others. */
   readonly usable: () => Promise<readonly ReferencedKey[]>
   /** Atomic and durable; never replaces another. Throws KEY_EXISTS. */
@@ -34,6 +37,10 @@ const FIRST_LINE = 'tagseal key reference, format 1'
 export function openReferences(dir: string): StoredReferences {
   return {
     list: () => readAll(readOne),
+    async survey() {
+      const { good, bad } = await sortedOut(await names(), readOne)
+      return { keys: good, bad }
+    },
     usable: () => readAll((name) => readOne(name).catch(nothingIfDamaged)),
     async store(key) {
       await usePrivateFolder(dir)
@@ -45,10 +52,13 @@ export function openReferences(dir: string): StoredReferences {
   }
 
   async function readAll(read: typeof readOne): Promise<readonly ReferencedKey[]> {
-    await usePrivateFolder(dir)
-    const names = (await namesIn(dir)).filter((name) => FILE_NAME.test(name))
-    const keys = await Promise.all(names.map((name) => read(name)))
+    const keys = await Promise.all((await names()).map((name) => read(name)))
     return keys.filter((key) => key !== undefined)
+  }
+
+  async function names(): Promise<readonly string[]> {
+    await usePrivateFolder(dir)
+    return (await namesIn(dir)).filter((name) => FILE_NAME.test(name))
   }
 
   async function readOne(name: string): Promise<ReferencedKey | undefined> {

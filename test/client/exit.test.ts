@@ -175,6 +175,30 @@ const ERRORS: Record<string, { error: unknown; code: string; exit: number; hint?
     exit: 2,
     hint: /--passphrase-file/,
   },
+  'a PIN file that is empty': {
+    error: new KeyError('PIN_UNUSABLE', { source: 'f', why: 'it is empty' }),
+    code: 'PIN_UNUSABLE',
+    exit: 2,
+    hint: /--pin-file/,
+  },
+  'a key that no file of ours has': {
+    error: new KeyError('KEY_NOT_FOUND', { wanted: 'nobody', where: '/keys' }),
+    code: 'KEY_NOT_FOUND',
+    exit: 2,
+    hint: /^tagseal key list$/,
+  },
+  'a key that an agent does not have': {
+    error: new KeyError('KEY_NOT_FOUND', { wanted: 'ssh:nobody', where: 'the ssh-agent', among: 'ssh:' }),
+    code: 'KEY_NOT_FOUND',
+    exit: 2,
+    hint: /^tagseal key list ssh:$/,
+  },
+  'a token that is not there, with what a shell must not split': {
+    error: new KeyError('KEY_NOT_FOUND', { wanted: 'the token "x"', where: 'm', among: 'pkcs11:token=a;object=b' }),
+    code: 'KEY_NOT_FOUND',
+    exit: 2,
+    hint: /^tagseal key list 'pkcs11:token=a;object=b'$/,
+  },
   'a key file that others can read, with the command that mends it': {
     error: new KeyError('KEY_PERMISSIONS', { path: '/k', problem: 'can be read', mend: 'chmod 400 /k' }),
     code: 'KEY_PERMISSIONS',

@@ -36,7 +36,8 @@ export function privateKey(token: Token, { id, label }: Pick<PublicObject, 'id' 
   const wanted = id.length > 0 ? { id } : { object: label }
   const [handle, ...more] = objects(token, [{ type: CKA.class, value: CKO.privateKey }, ...filterOf(wanted)])
   const name = `the private key "${label}"`
-  if (handle === undefined) throw new KeyError('KEY_NOT_FOUND', { wanted: name, where: token.name })
+  if (handle === undefined)
+    throw new KeyError('KEY_NOT_FOUND', { wanted: name, where: token.name, among: token.reference })
   if (more.length > 0) throw new KeyError('KEY_AMBIGUOUS', { wanted: name, ids: [handle, ...more].map(() => label) })
   return { handle, always: attribute(token, handle, CKA.alwaysAuthenticate)?.[0] === 1 }
 }
@@ -75,8 +76,9 @@ export function generatePair(token: Token, label: string, algorithm: Algorithm):
 /** Throws KEY_NOT_FOUND, KEY_AMBIGUOUS and, for a key of another kind, SIGNER_UNFIT. */
 export function onlyPublic(token: Token, wanted: Wanted): PublicObject {
   const [found, ...more] = publicObjects(token, wanted)
-  const name = wanted.object === undefined ? 'a key' : `the key "${wanted.object}"`
-  if (found === undefined) throw new KeyError('KEY_NOT_FOUND', { wanted: name, where: token.name })
+  const name = wanted.object === undefined ? 'such a key' : `the key "${wanted.object}"`
+  if (found === undefined)
+    throw new KeyError('KEY_NOT_FOUND', { wanted: name, where: token.name, among: token.reference })
   if (more.length > 0) {
     throw new KeyError('KEY_AMBIGUOUS', { wanted: name, ids: [found, ...more].map(({ label }) => label) })
   }

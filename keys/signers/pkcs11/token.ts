@@ -6,6 +6,7 @@ import { askPin } from '../pin.ts'
 import { abandonThread } from './abandon.ts'
 import { CKF, CKU } from './constants.ts'
 import { reasonOf } from './module.ts'
+import { formatUri } from './uri.ts'
 import type { Pkcs11Uri } from './uri.ts'
 
 /** The largest signature there is (RSA, 8192 bits), and some. */
@@ -19,6 +20,8 @@ export type Token = {
   /** For people: `token "release"`. */
   readonly name: string
   readonly label: string
+  /** Fits every key on it. */
+  readonly reference: string
   readonly session: Handle
   readonly cryptoki: PKCS11
   readonly login: (pinSource: string | undefined) => Promise<void>
@@ -45,6 +48,7 @@ export function openToken(cryptoki: PKCS11, uri: Pkcs11Uri, surroundings: Surrou
   return {
     name,
     label,
+    reference: wholeToken(label, uri),
     session,
     cryptoki,
     login: (pinSource) =>
@@ -133,9 +137,10 @@ function findSlot(cryptoki: PKCS11, uri: Pkcs11Uri): Slot {
   const there = slots.flatMap((slot) => infoOf(cryptoki, slot))
   const fits = there.filter(({ info }) => isMeant(info, uri))
   const [found, ...more] = fits
-  const wanted = uri.token === undefined ? 'a token' : `the token "${uri.token}"`
+  const wanted = uri.token === undefined ? 'such a token' : `the token "${uri.token}"`
   if (found === undefined) {
-    throw new KeyError('KEY_NOT_FOUND', { wanted, where: `the PKCS#11 module, which has ${namesOf(there)}` })
+    const where = `the PKCS#11 module, which has ${namesOf(there)}`
+    throw new KeyError('KEY_NOT_FOUND', { wanted, where, among: wholeToken(labelsOf(there)[0], uri) })
   }
   if (more.length > 0)
     throw new KeyError('KEY_AMBIGUOUS', { wanted, ids: fits.map(({ info }) => info.label.trimEnd()) })
@@ -162,8 +167,16 @@ function isMeant(info: TokenInfo, { token, manufacturer, serial, model }: Pkcs11
 }
 
 function namesOf(slots: readonly Slot[]): string {
-  const labels = slots.map(({ info }) => info.label.trimEnd()).filter((label) => label !== '')
+  const labels = labelsOf(slots)
   return labels.length === 0 ? 'none' : labels.map((label) => `"${label}"`).join(', ')
+}
+
+function labelsOf(slots: readonly Slot[]): readonly string[] {
+  return slots.map(({ info }) => info.label.trimEnd()).filter((label) => label !== '')
+}
+
+function wholeToken(token: string | undefined, { modulePath }: Pkcs11Uri): string {
+  return formatUri({ ...(token !== undefined && { token }), ...(modulePath !== undefined && { modulePath }) })
 }
 
 function openSession(cryptoki: PKCS11, slot: Handle, name: string): Handle {

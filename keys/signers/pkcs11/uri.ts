@@ -19,6 +19,10 @@ const SCHEME = 'pkcs11:'
 
 /** Throws SIGNER_MALFORMED. */
 export function parseUri(reference: string): Pkcs11Uri {
+  if (/\bpin-value\s*=/i.test(reference)) {
+    // Without the reference: what is printed ends up in the logs of pipelines.
+    throw malformed(SCHEME, 'a PIN in an argument is there for everybody to see; write pin-source=file:/path')
+  }
   const [path = '', query, ...more] = reference.slice(SCHEME.length).split('?')
   if (more.length > 0) throw malformed(reference, 'it has two question marks')
   const attributes = fieldsOf(path, ';', reference)
@@ -63,9 +67,6 @@ function pathOf(fields: Map<string, Uint8Array>, reference: string): Pkcs11Uri {
 }
 
 function queryOf(fields: Map<string, Uint8Array>, reference: string): Pkcs11Uri {
-  if (fields.has('pin-value')) {
-    throw malformed(SCHEME, 'a PIN in an argument is there for everybody to see; write pin-source=file:/path')
-  }
   const modulePath = takeText(fields, 'module-path', reference)
   const source = takeText(fields, 'pin-source', reference)
   const pinSource = source?.replace(/^file:(?:\/\/(?=\/))?/, '')

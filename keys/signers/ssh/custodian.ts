@@ -21,7 +21,7 @@ export function openSshAgent(surroundings: Surroundings): Custodian {
       const wanted = wantedOf(reference)
       if (wanted === '') throw malformed(reference, 'it says neither a fingerprint nor a comment')
       const [key, ...more] = await fitting(wanted)
-      if (key === undefined) throw new KeyError('KEY_NOT_FOUND', { wanted: reference, where: AGENT })
+      if (key === undefined) throw new KeyError('KEY_NOT_FOUND', { wanted: reference, where: AGENT, among: 'ssh:' })
       if (more.length > 0) throw new KeyError('KEY_AMBIGUOUS', { wanted: reference, ids: [key, ...more].map(printOf) })
       return fit(key)
     },

@@ -66,7 +66,7 @@ const FILES: Record<string, { content: string; gives?: string; refused?: string 
   'that is empty': { content: '', refused: 'PASSPHRASE_UNUSABLE' },
   'that is a newline': { content: '\n', refused: 'PASSPHRASE_UNUSABLE' },
   'of 4096 bytes': { content: 'x'.repeat(4096), gives: 'x'.repeat(4096) },
-  'of 4097 bytes': { content: 'x'.repeat(4097), refused: 'KEYSTORE_IO' },
+  'of 4097 bytes': { content: 'x'.repeat(4097), refused: 'PASSPHRASE_UNUSABLE' },
 }
 for (const [name, { content, gives, refused }] of Object.entries(FILES)) {
   await t.test(`${refused ? 'refuses' : 'reads'} a file ${name}`, async (t) => {
@@ -81,7 +81,10 @@ await t.test('a file that is not there, or cannot be read, is refused with its n
   const dir = privateFolder(t)
   const file = join(dir, 'none')
   await t.rejects(read({ file, env: {}, terminal: nobody }), { code: 'PASSPHRASE_UNUSABLE', detail: { source: file } })
-  await t.rejects(read({ file: dir, env: {} }), { code: 'KEYSTORE_IO', detail: { path: dir } })
+  await t.rejects(read({ file: dir, env: {} }), {
+    code: 'PASSPHRASE_UNUSABLE',
+    detail: { source: dir, why: 'it is a folder (EISDIR)' },
+  })
 })
 
 await t.test('warns of a file that everybody may read, and of no other', async (t) => {

@@ -45,6 +45,19 @@ for (const [name, { uri, parsed, written = uri }] of Object.entries(GOOD)) {
   })
 }
 
+const PINS: Record<string, string> = {
+  'among the settings': 'pkcs11:token=a?pin-value=4321',
+  'among what the token is known by': 'pkcs11:token=a;pin-value=4321',
+  'given twice': 'pkcs11:token=a?pin-value=4321&pin-value=4321',
+  'in capitals': 'pkcs11:token=a?PIN-VALUE=4321',
+  'beside another mistake': 'pkcs11:tokn=a;;?pin-value=4321?x',
+}
+for (const [name, uri] of Object.entries(PINS)) {
+  await t.test(`a PIN that is in an argument is not repeated: ${name}`, async (t) => {
+    t.throws(() => parseUri(uri), { code: 'SIGNER_MALFORMED', message: /^(?!.*4321).*pin-source/s })
+  })
+}
+
 const BAD: Record<string, string> = {
   'a PIN for everybody to see': 'pkcs11:token=a?pin-value=1234',
   'a program that prints the PIN': 'pkcs11:token=a?pin-source=%7C/bin/pin',

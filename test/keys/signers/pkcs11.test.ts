@@ -92,12 +92,12 @@ await t.test('a PIN is tried once', { skip }, async (t) => {
     const signer = await keys.open(`pkcs11:token=release;object=k?pin-source=file:${encodeURI(pinFile)}`)
     t.ok(isSignedBy(signer.public, PAYLOAD, await signer.sign(PAYLOAD)))
   })
-  await t.test('and from no file that is not there or empty', async (t) => {
+  await t.test('and from no file that is not there, is empty or is a folder', async (t) => {
     const empty = join(privateFolder(t), 'pin')
     writeFileSync(empty, '\n', { mode: 0o400 })
-    for (const file of [empty, '/nowhere/pin']) {
+    for (const file of [empty, '/nowhere/pin', '/tmp']) {
       const opening = openSigning(t, { module, pinFile: file }).open('pkcs11:token=release;object=k')
-      await t.rejects(opening, { code: 'PASSPHRASE_UNUSABLE' })
+      await t.rejects(opening, { code: 'PIN_UNUSABLE', detail: { source: file } })
     }
   })
 })
@@ -112,8 +112,16 @@ await t.test('what is not there, or is not one, is refused with words', { skip }
   chmodSync(loose, 0o777)
   const at = (path: string) => `pkcs11:token=release;object=k?module-path=${encodeURI(path)}`
   const CASES: Record<string, { reference: string; code: string; message?: RegExp }> = {
-    'a token': { reference: 'pkcs11:token=gone;object=k', code: 'KEY_NOT_FOUND', message: /has .*"release"/ },
-    'an object': { reference: 'pkcs11:token=release;object=gone', code: 'KEY_NOT_FOUND' },
+    'a token': {
+      reference: 'pkcs11:token=gone;object=k',
+      code: 'KEY_NOT_FOUND',
+      message: /^the token "gone" is not in .* has .*"release"/,
+    },
+    'an object': {
+      reference: 'pkcs11:token=release;object=gone',
+      code: 'KEY_NOT_FOUND',
+      message: /^the key "gone" is not in token/,
+    },
     'one token of two': { reference: 'pkcs11:object=k', code: 'KEY_AMBIGUOUS' },
     'a key, where only a token is named': { reference: 'pkcs11:token=release', code: 'SIGNER_MALFORMED' },
     'a module': { reference: at('/nowhere/m.so'), code: 'SIGNER_UNAVAILABLE' },
