@@ -27,8 +27,19 @@ export type Blobs = {
   readonly send: (transfer: Transfer) => Promise<'cache' | 'upstream'>
 }
 
+/** What the buffers of all answers take together, until each has the smallest; what reads the disk well, and what still does. */
+const MOST_BUFFERED = 16 * 1024 * 1024
+const SMALLEST_PIECE = 16 * 1024
+
 export function openBlobs(store: Store): Blobs {
   const fills = new Map<string, Promise<Fill | undefined>>()
+  let answers = 0
+
+  /** For one more answer: whoever opens a thousand connections and reads from none gets a thousand small ones. */
+  function pieceSize(): number {
+    const share = Math.floor(MOST_BUFFERED / (2 * answers))
+    return Math.min(Math.max(share, SMALLEST_PIECE), PIECE)
+  }
 
   /**
    * One fetch for all who ask one repository at once; who asks another one must not wait for a registry that is not theirs,
@@ -50,7 +61,8 @@ export function openBlobs(store: Store): Blobs {
     try {
       writeHead(response, blob, range)
       const read = async (buffer: Buffer, at: number) => (await handle.read(buffer, 0, buffer.length, at)).bytesRead
-      await pour(response, read, range?.start ?? 0, range === undefined ? size : range.end + 1)
+      const [start, end] = [range?.start ?? 0, range === undefined ? size : range.end + 1]
+      await pour(response, read, { start, end, piece: pieceSize() })
       response.end()
     } finally {
       await handle.close()
@@ -69,17 +81,26 @@ export function openBlobs(store: Store): Blobs {
       }
       return await askedFor(place, first, others)
     },
-    async send({ place, blob, range: header, response }) {
-      const range = readRange(header, blob.size)
-      const found = await store.open(blob.digest, blob.size)
-      if (found !== undefined) return await kept(response, blob, found, range)
-      const fill = await fillFor(place, blob)
-      if (fill === undefined) return await sendPast(place, blob, response)
-      if (range === undefined && blob.size > 0) return await sendAlong(fill, blob, response)
-      await fill.finished // a part cannot be checked by itself
-      const whole = await store.open(blob.digest, blob.size)
-      return whole === undefined ? await sendPast(place, blob, response) : await kept(response, blob, whole, range)
+    async send(transfer) {
+      answers += 1
+      try {
+        return await sendOne(transfer)
+      } finally {
+        answers -= 1
+      }
     },
+  }
+
+  async function sendOne({ place, blob, range: header, response }: Transfer): Promise<'cache' | 'upstream'> {
+    const range = readRange(header, blob.size)
+    const found = await store.open(blob.digest, blob.size)
+    if (found !== undefined) return await kept(response, blob, found, range)
+    const fill = await fillFor(place, blob)
+    if (fill === undefined) return await sendPast(place, blob, response)
+    if (range === undefined && blob.size > 0) return await sendAlong(fill, blob, response, pieceSize())
+    await fill.finished // a part cannot be checked by itself
+    const whole = await store.open(blob.digest, blob.size)
+    return whole === undefined ? await sendPast(place, blob, response) : await kept(response, blob, whole, range)
   }
 }
 
@@ -109,7 +130,7 @@ async function start(store: Store, { registry, ref }: Place, blob: Blob): Promis
 }
 
 /** While it arrives. The last byte goes out once the hash is right; else the connection ends without it. */
-async function sendAlong(fill: Fill, blob: Blob, response: ServerResponse): Promise<'upstream'> {
+async function sendAlong(fill: Fill, blob: Blob, response: ServerResponse, piece: number): Promise<'upstream'> {
   fill.enter()
   try {
     await fill.more(0) // what upstream refuses is refused in words, before there is an answer
@@ -120,7 +141,7 @@ async function sendAlong(fill: Fill, blob: Blob, response: ServerResponse): Prom
       const held = fill.hold(at)
       at +=
         held === undefined
-          ? await sendRead(fill, at, response, (behind ??= Buffer.allocUnsafeSlow(PIECE)))
+          ? await sendRead(fill, at, response, (behind ??= Buffer.allocUnsafeSlow(piece)))
           : await sendHeld(held, response)
     }
     response.end()

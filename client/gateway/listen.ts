@@ -44,6 +44,8 @@ const LIMITS = { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeou
 const SILENCE_MS = 300_000
 const IDLE_LOOK_MS = 50
 
+/** Each of them may have an answer under way, and a file open for it. */
+const MOST_CONNECTIONS = 4096
 /** Requests of one connection that wait for the answers before them; engines send none ahead. */
 const MOST_AHEAD = 16
 
@@ -53,6 +55,7 @@ export async function listen({ host, port, tls, handle: handleOne }: ListenOptio
   const secure = tls === undefined ? undefined : createSecure(tls, handle)
   const server = secure ?? createServer(LIMITS, handle)
   server.setTimeout(SILENCE_MS)
+  server.maxConnections = MOST_CONNECTIONS
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
       reject(new CommandError('IO', { what: `${host}:${port}`, why: errnoOf(cause) ?? cause.message }, { cause }))

@@ -4,15 +4,17 @@ import type { ServerResponse } from 'node:http'
 /** Fills a buffer from one position on; gives how many bytes are in it now, and 0 only where there are no more. */
 export type ReadAt = (buffer: Buffer, position: number) => Promise<number>
 
-const PIECE = 256 * 1024
-
 /**
- * From `start` up to and not including `end`: a piece is read while the one before it goes out, into the same two buffers
+ * From `start` up to and not including `end`, in pieces of so many bytes: a piece is read while the one before it goes out, into the same two buffers
  * all along, so that what an answer costs in memory is the same for any size and any client. Throws where there is less,
  * and where the client leaves before it has everything.
  */
-export async function pour(response: ServerResponse, read: ReadAt, start: number, end: number): Promise<void> {
-  const size = Math.min(PIECE, end - start)
+export async function pour(
+  response: ServerResponse,
+  read: ReadAt,
+  { start, end, piece }: { readonly start: number; readonly end: number; readonly piece: number },
+): Promise<void> {
+  const size = Math.min(piece, end - start)
   let [reading, sending] = [Buffer.allocUnsafeSlow(size), Buffer.allocUnsafeSlow(size)]
   let sent: Promise<void> = Promise.resolve()
   for (let at = start; at < end; ) {

@@ -1,15 +1,15 @@
-/** Clients that write one request after the other and read no answer: each of them would be kept ready for them. */
+/** Clients that ask and ask and read no answer: each of them would be kept ready for them. */
 import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import { NAME, openGatewayLab } from '../../support/gateway-lab.ts'
+import { heldBytes } from '../../support/held-bytes.ts'
 import { buildImage, entry, json, stored } from '../../support/images.ts'
 
 const MIB = 1024 * 1024
+const CLIENTS = 200
 
 const lab = await openGatewayLab()
 t.teardown(lab.close)
@@ -25,22 +25,21 @@ const asking = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`
 
 const isServed = async (): Promise<boolean> => (await lab.get(path)).bytes.equals(layer.bytes)
 
-setFlagsFromString('--expose-gc')
-const collectGarbage = runInNewContext('gc') as () => void
-
-/** Bytes in buffers that somebody holds. */
-function held(): number {
-  collectGarbage()
-  return process.memoryUsage().arrayBuffers
-}
-
 async function hurry(text: string): Promise<Socket> {
   const socket = connect(Number(new URL(lab.url).port), '127.0.0.1')
   socket.on('error', () => undefined) // it is ended by the gateway, or by us
   socket.pause()
   await new Promise((resolve) => socket.write(text, resolve))
-  await delay(500)
   return socket
+}
+
+/** What more is held than before, once it grows no more. */
+async function heldSince(before: number): Promise<number> {
+  for (let more = -1; ; await delay(500)) {
+    const now = heldBytes().buffers - before
+    if (now <= more) return Math.max(now, more)
+    more = now
+  }
 }
 
 const AHEAD: Record<string, number> = {
@@ -51,9 +50,9 @@ for (const [name, requests] of Object.entries(AHEAD)) {
   await t.test(`${name} is held once`, async (t) => {
     t.ok(await isServed())
     await delay(100)
-    const before = held()
+    const before = heldBytes().buffers
     const socket = await hurry(asking(path).repeat(requests))
-    const more = held() - before
+    const more = await heldSince(before)
     t.ok(more < 2 * MIB, `${Math.round(more / MIB)} MiB for one client`)
     socket.destroy()
     t.ok(await isServed(), 'and others are served')
@@ -72,4 +71,16 @@ await t.test('a few requests ahead are answered, one after the other', async (t)
     `${tags}${tags}${asking(`/v2/${NAME}/manifests/none`)}GET /v2/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`,
   )
   t.same((await ended).match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 403', 'HTTP/1.1 200'])
+})
+
+await t.test(`${CLIENTS} clients that do not read are given small buffers`, async (t) => {
+  await delay(100)
+  const before = heldBytes().buffers
+  const sockets = await Promise.all(Array.from({ length: CLIENTS }, async () => await hurry(asking(path))))
+  await delay(1000)
+  const more = await heldSince(before)
+  t.ok(more > 10 * MIB, 'they are being answered')
+  t.ok(more < 60 * MIB, `${Math.round(more / MIB)} MiB for ${CLIENTS} clients`)
+  t.ok(await isServed(), 'and others are served')
+  for (const socket of sockets) socket.destroy()
 })

@@ -16,7 +16,7 @@ async function openPour(t: Test, read: ReadAt, start: number, end: number) {
   const { promise: poured, resolve } = Promise.withResolvers<unknown>()
   const pourInto = async (response: ServerResponse): Promise<unknown> => {
     try {
-      await pour(response, read, start, end)
+      await pour(response, read, { start, end, piece: 256 * 1024 })
       response.end()
       return 'all of it'
     } catch (error) {
