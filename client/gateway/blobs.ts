@@ -31,8 +31,12 @@ export type Blobs = {
 const MOST_BUFFERED = 16 * 1024 * 1024
 const SMALLEST_PIECE = 16 * 1024
 
-export function openBlobs(store: Store): Blobs {
+/** A disk that was full in the middle of a blob is not tried again for a while: whoever asks again gets it past the disk. */
+const DISK_AGAIN_MS = 30_000
+
+export function openBlobs(store: Store, monotonic: () => number): Blobs {
   const fills = new Map<string, Promise<Fill | undefined>>()
+  let diskAgain = Number.NEGATIVE_INFINITY
   let answers = 0
 
   /** For one more answer: whoever opens a thousand connections and reads from none gets a thousand small ones. */
@@ -49,10 +53,14 @@ export function openBlobs(store: Store): Blobs {
     const key = [place.ref.registry, place.ref.repository, blob.digest, blob.size].join(' ')
     const known = fills.get(key)
     if (known !== undefined) return known
+    if (monotonic() < diskAgain) return Promise.resolve(undefined)
     const started = start(store, place, blob)
     fills.set(key, started)
-    const forget = () => fills.delete(key)
-    started.then((fill) => (fill === undefined ? forget() : void fill.finished.then(forget, forget)), forget)
+    const forget = (error?: unknown) => {
+      fills.delete(key)
+      if (errnoOf(error) !== undefined) diskAgain = monotonic() + DISK_AGAIN_MS
+    }
+    started.then((fill) => (fill === undefined ? forget() : void fill.finished.then(() => forget(), forget)), forget)
     return started
   }
 

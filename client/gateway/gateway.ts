@@ -63,7 +63,7 @@ export function openGateway(options: GatewayOptions): Gateway {
   const upstreams = openUpstreams(options.upstream)
   const manifests = openManifests(store)
   const admission = openAdmission({ verdicts, manifests, upstreams, monotonic })
-  const blobs = openBlobs(store)
+  const blobs = openBlobs(store, monotonic)
   const bridge = options.bridge.length === 0 ? undefined : openBridge(options.bridge, admission)
 
   async function answer(exchange: Exchange): Promise<string> {
