@@ -26,7 +26,7 @@ const KEPT = 'the old one stays in force'
 
 /** Serves until the context's signal, and then gives what is under way ten seconds. */
 export async function serveAdmission(context: Context, settings: AdmissionSettings): Promise<void> {
-  const { terminal, clock, monotonic, signal, paths } = context
+  const { terminal, clock, age, monotonic, signal, paths } = context
   const { host, port, policy, reload } = settings
   const log = (entry: Readonly<Record<string, unknown>>) =>
     terminal.log({ time: new Date(clock()).toISOString(), ...entry })
@@ -52,6 +52,7 @@ export async function serveAdmission(context: Context, settings: AdmissionSettin
   const policies = watchFiles(policy, {
     load: reload,
     also: [paths.trust],
+    since: clock() - age(),
     adopted(next) {
       namespaces.adopt(next)
       metrics.good('policy', true)
@@ -66,6 +67,7 @@ export async function serveAdmission(context: Context, settings: AdmissionSettin
       return next
     },
     also: [],
+    since: clock() - age(),
     adopted(next) {
       metrics.good('certificate', true)
       log({ event: 'certificate', outcome: 'adopted', path: next.files[0] })

@@ -55,6 +55,7 @@ export async function serveGateway(context: Context, settings: GatewaySettings):
   const watch = watchFiles(policy, {
     load: settings.reload,
     also: [context.paths.trust],
+    since: context.clock() - context.age(),
     adopted(next) {
       gateway.adopt(next)
       metrics.policyGood(true)

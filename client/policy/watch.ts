@@ -12,6 +12,11 @@ export type WatchOptions<R extends Read> = {
   /** The new file is broken and the old one stays; told again every minute as long as that is so. */
   readonly broken: (error: unknown) => void
   readonly intervalMs?: number | undefined
+  /**
+   * When the program that read them began, in milliseconds since 1970: what changed since then may have been read before
+   * it did, and is read again.
+   */
+  readonly since?: number | undefined
 }
 
 const INTERVAL_MS = 1000
@@ -21,7 +26,8 @@ const REMIND_MS = 60_000
 export function watchFiles<R extends Read>(first: R, options: WatchOptions<R>): { readonly close: () => void } {
   const interval = options.intervalMs ?? INTERVAL_MS
   let read = first
-  let seen = stamp([...read.files, ...options.also])
+  const files = [...read.files, ...options.also]
+  let seen = files.some((path) => changedAt(path) >= (options.since ?? Number.POSITIVE_INFINITY)) ? '' : stamp(files)
   let failure: { readonly error: unknown; told: number } | undefined
   let busy = false
 
@@ -56,6 +62,15 @@ export function watchFiles<R extends Read>(first: R, options: WatchOptions<R>): 
 
 function stamp(files: readonly string[]): string {
   return files.map(stampOf).join('\n')
+}
+
+/** In milliseconds since 1970, as the kernel has it; never, for what is not there. */
+function changedAt(path: string): number {
+  try {
+    return statSync(path).ctimeMs
+  } catch {
+    return Number.NEGATIVE_INFINITY // each look says what is wrong with it
+  }
 }
 
 /** Another file under the name, or another content: an editor writes a new one, a configuration map swaps a link. */

@@ -15,7 +15,7 @@ export type AgentSettings = {
 
 /** Serves until the context's signal; what is under way is answered. */
 export async function serveAgent(context: Context, { path, policy, reload }: AgentSettings): Promise<void> {
-  const { terminal, clock, monotonic, signal, paths } = context
+  const { terminal, clock, age, monotonic, signal, paths } = context
   const log = (entry: Readonly<Record<string, unknown>>) =>
     terminal.log({ time: new Date(clock()).toISOString(), ...entry })
   const failed = (event: string, error: unknown, more: object) => {
@@ -29,6 +29,7 @@ export async function serveAgent(context: Context, { path, policy, reload }: Age
   const watch = watchFiles(policy, {
     load: reload,
     also: [paths.trust],
+    since: clock() - age(),
     adopted(next) {
       verdicts.adopt(next)
       log({ event: 'policy', outcome: 'adopted', path: next.path, rules: next.rules })

@@ -40,3 +40,25 @@ await t.test('a policy file is followed', async (t) => {
   await settled()
   t.equal(adopted.length, 3, 'the pins of this machine are part of it')
 })
+
+await t.test('what changed between the first look and the watch is read again', async (t) => {
+  const path = join(t.testdir({ 'policy.yaml': text('a.io/x') }), 'policy.yaml')
+  await delay(50)
+  const since = Date.now()
+  const first = loadPolicy(path, [])
+  await delay(50)
+  writeFileSync(path, text('a.io/y'))
+  const adopted: string[] = []
+  const watch = watchFiles(first, {
+    load: async () => loadPolicy(path, []),
+    also: [`${path}.pins`],
+    adopted: (policy) => adopted.push(policy.matching('a.io/y')[0]?.pattern ?? 'nothing'),
+    broken: (error) => t.error(error),
+    intervalMs: 10,
+    since,
+  })
+  for (let i = 0; i < 100 && adopted.length === 0; i++) await delay(50)
+  await delay(100)
+  watch.close()
+  t.same(adopted, ['a.io/y'], 'and once is enough')
+})
