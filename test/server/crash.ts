@@ -52,7 +52,8 @@ export async function crashCampaign(
   progress: (line: string) => void = () => {},
 ): Promise<CampaignReport> {
   const data = mkdtempSync(join(tmpdir(), 'tagseal-crash-'))
-  const env = { TAGSEAL_SERVER_TIMESTAMP_LIFETIME: '3', TAGSEAL_SERVER_SNAPSHOT_LIFETIME: '5' }
+  // Short enough for much to be signed anew, and longer than a busy machine takes to start a server.
+  const env = { TAGSEAL_SERVER_TIMESTAMP_LIFETIME: '6', TAGSEAL_SERVER_SNAPSHOT_LIFETIME: '10' }
   const args = ['--data', data, '--listen', '127.0.0.1:0', '--open']
   const subjects: Subject[] = []
   let reads = 0
