@@ -23,7 +23,7 @@ import { sha256 } from '../../support/images.ts'
 
 const MIB = 1024 * 1024
 /** After so many nothing more is to be remembered, and then so many more come. */
-const [BEFORE, MORE] = [5000, 10_000]
+const [BEFORE, MORE] = [5000, 14_000]
 
 const lab = await openLab({ unknown: new Map([[REPOSITORY_FIELD, NAME]]) }, NAME)
 const folder = await mkdtemp(join(tmpdir(), 'tagseal-names-'))
