@@ -18,7 +18,8 @@ import {
 } from '../publish/incident.ts'
 import type { Incident } from '../publish/incident.ts'
 import { lifetimeIn, lifetimeText } from '../publish/lifetime.ts'
-import { publish } from '../publish/publish.ts'
+import type { Pending } from '../proposals/propose.ts'
+import { publishOrPropose } from '../publish/publish-or-propose.ts'
 import type { Desk } from '../publish/publish.ts'
 import { keysInForce, leaving } from '../publish/rotating.ts'
 import type { NewKeys, Sift } from '../publish/rotating.ts'
@@ -40,17 +41,21 @@ export type IncidentLog = {
   readonly published: () => Promise<void>
 }
 
+/** `looking`: the keys of the role stay, for they were replaced before this. */
+export type LoggedKeys = { readonly before: NewKeys; readonly after: NewKeys; readonly looking?: boolean }
+
 export async function openIncidentLog(
   { paths: { state }, clock, terminal, repository: trusted, signal }: Context,
   { server }: Desk,
   { repository, role, since: said, decide }: Rotation,
-  { before, after }: { readonly before: NewKeys; readonly after: NewKeys },
+  { before, after, looking = false }: LoggedKeys,
 ): Promise<IncidentLog> {
   const known = readIncidents(state, repository, role)
   const thefts = known.filter((incident) => isPublished(incident, idsOf(before)))
   const [last] = thefts
   const open = last === undefined ? [] : undecided(last)
-  const since = said === undefined ? undefined : beforeTheft(thefts, said)
+  const due = last !== undefined && (looking || last.due) ? last.since : undefined
+  const since = earliest(said === undefined ? undefined : beforeTheft(thefts, said), due)
   const { fetchVersion } = await trusted(repository)
   let found: Doubts | undefined
   let written: readonly Incident[] = []
@@ -63,12 +68,13 @@ export async function openIncidentLog(
       role,
       at: clock(),
       since: since ?? last?.since,
-      stolen: leaving(before, after).map(({ id }) => id),
-      joined: leaving(after, before).map(({ id }) => id),
+      stolen: looking ? (last?.stolen ?? []) : leaving(before, after).map(({ id }) => id),
+      joined: looking ? (last?.joined ?? []) : leaving(after, before).map(({ id }) => id),
       keys: idsOf(after),
       published: false,
+      due: looking,
       doubts: [
-        ...withOutcomes(own, decide, false).filter((each) => !isOut(each, open)),
+        ...withOutcomes(looking ? withDropped(own, last) : own, decide, false).filter((each) => !isOut(each, open)),
         // They are out of every file by now: to decide on them is another publish.
         ...carriedInto(own, open).map((each) => ({ ...each, outcome: undefined })),
       ],
@@ -79,18 +85,22 @@ export async function openIncidentLog(
     async sift(standing, family) {
       const { codec, suite } = standing
       if (since === undefined) return (held) => sift(held, [], decide, { codec, suite })
-      if (since !== said) sayTheft(terminal, { repository, role, since })
+      if (said !== undefined && since < said) sayTheft(terminal, { repository, role, since })
       const signedBefore = openSignedBefore(standing, async (name, version) => fetchVersion(name, version, signal))
       const looked = await doubtsIn({ server, family, since, suite, signedBefore })
       if (looked.orders === undefined) sayUnknownOrder(terminal, repository, family)
       sayMembers(terminal, repository, family)
-      const doubts = looked.doubts.map((doubt) => withMeaningOf(doubt, open))
+      const doubts = looked.doubts
+        .filter((doubt) => !looking || !isSettled(doubt, after, last))
+        .map((doubt) => withMeaningOf(doubt, open))
+      if (looking) sayPassedOver(terminal, looked.doubts.length - doubts.length)
       found = { ...looked, doubts }
       return (held) => sift(held, doubts, decide, { codec, suite, orders: looked.orders })
     },
     recording: (plan) => async (standing) => {
       const edits = await plan(standing)
-      const noted = edits.length === 0 ? undefined : incident()
+      const isTold = edits.length === 0 && (!looking || written.length > 0)
+      const noted = isTold ? undefined : incident()
       if (noted !== undefined) {
         written = withNewIncident(known, noted, last)
         await writeIncidents(state, written)
@@ -102,7 +112,8 @@ export async function openIncidentLog(
       const [newest] = written
       if (newest === undefined) return
       try {
-        await writeIncidents(state, withPublished(written, newest, newest.at))
+        const [now, ...earlier] = withPublished(written, newest, newest.at)
+        if (now !== undefined) await writeIncidents(state, [{ ...now, due: false }, ...earlier])
       } catch (error) {
         if (!isClientError(error)) throw error
         terminal.detail(`it is published, and that was not noted: ${error.message}`) // the keys in force will tell it
@@ -126,6 +137,36 @@ function beforeTheft(thefts: readonly Incident[], said: number): number {
     if (theft.since !== undefined && theft.since < since && since < theft.at) since = theft.since
   }
   return since
+}
+
+function earliest(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b)
+}
+
+/**
+ * Whoever signs a tag with the keys of now has decided on it, and whoever kept something. What was restored was so at a
+ * moment that may have been too late. A delegation may only have followed the keys.
+ */
+function isSettled(doubt: Doubt, after: NewKeys, last: Incident | undefined): boolean {
+  const outcome = last?.doubts.find((each) => labelOf(each) === labelOf(doubt))?.outcome
+  if (outcome === 'keep' || outcome === 'signed') return true
+  const own = new Set(idsOf(after))
+  const isSigned = doubt.keyids.length > 0 && doubt.keyids.every((id) => own.has(id))
+  return doubt.kind === 'tag' && outcome !== 'restore' && isSigned
+}
+
+function sayPassedOver({ note }: Pick<Terminal, 'note'>, count: number): void {
+  if (count === 0) return
+  note(`${count} that were changed since are settled: kept before, or signed by the keys of now`)
+}
+
+/** What was looked at before, and stays out. */
+function withDropped(doubts: readonly Doubt[], last: Incident | undefined): Incident['doubts'] {
+  const dropped = new Set(last?.doubts.flatMap((doubt) => (doubt.outcome === 'drop' ? [labelOf(doubt)] : [])))
+  return doubts.map((doubt) => {
+    const isLeft = doubt.kind === 'tag' && doubt.now === undefined && dropped.has(labelOf(doubt))
+    return { ...doubt, outcome: isLeft ? 'drop' : undefined }
+  })
 }
 
 function sayTheft(
@@ -191,6 +232,30 @@ function digestsOf({ before }: TagDoubt): unknown {
   return before && [before.length, ...before.hashes]
 }
 
+/** Written down when others are to replace the keys: once they did, what was changed since is looked at here. */
+export async function recordProposed(
+  { paths: { state }, clock }: Context,
+  { repository, role, since }: Rotation,
+  { before, after }: LoggedKeys,
+): Promise<void> {
+  const known = readIncidents(state, repository, role)
+  const last = known.find((each) => isPublished(each, idsOf(before)))
+  const ids = (keys: NewKeys['keys']) => keys.map(({ id }) => id)
+  const due: Incident = {
+    repository,
+    role,
+    at: clock(),
+    since,
+    stolen: ids(leaving(before, after)),
+    joined: ids(leaving(after, before)),
+    keys: idsOf(after),
+    published: false,
+    due: true,
+    doubts: last?.doubts.filter(({ outcome }) => outcome === undefined) ?? [],
+  }
+  await writeIncidents(state, withNewIncident(known, due, last))
+}
+
 /** `isCurrent`: the role has the very keys that it got then. */
 export type OpenIncident = { readonly incident: Incident; readonly isCurrent: boolean }
 
@@ -211,8 +276,11 @@ export async function openIncident(
   return { incident: { ...incident, published: true }, isCurrent: isCurrent(incident, keyids) }
 }
 
+/** `pending`: others sign as well what is decided, and until they do nothing counts as decided. */
+export type Decided = { readonly after: Incident; readonly pending: Pending | undefined }
+
 /** Carries out what is decided of an incident, and rotates nothing. */
-export async function decideIncident(context: Context, incident: Incident, { decide }: Decisions): Promise<Incident> {
+export async function decideIncident(context: Context, incident: Incident, { decide }: Decisions): Promise<Decided> {
   const { paths, clock } = context
   const desk = await openDesk(context, incident.repository)
   let signed: ReadonlySet<string> = new Set()
@@ -221,7 +289,8 @@ export async function decideIncident(context: Context, incident: Incident, { dec
     const settled = (labels: ReadonlySet<string>) => {
       signed = labels
     }
-    await publish(desk, planDeciding({ doubts, decide, clock, settled }))
+    const { pending } = await publishOrPropose(desk, planDeciding({ doubts, decide, clock, settled }))
+    if (pending !== undefined) return { after: incident, pending }
   } finally {
     desk.close()
   }
@@ -235,5 +304,5 @@ export async function decideIncident(context: Context, incident: Incident, { dec
     paths.state,
     known.map((each) => (each.published && isCurrent(each, incident.keys) ? after : each)),
   )
-  return after
+  return { after, pending: undefined }
 }

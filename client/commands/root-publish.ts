@@ -5,10 +5,11 @@ import { pinOf } from '../ceremony/outlook.ts'
 import { publishProposal } from '../ceremony/publish.ts'
 import { vouchFor } from '../ceremony/vouch.ts'
 import type { Context } from '../context.ts'
-import { keySetOf, ROOT } from '../../tuf/index.ts'
+import { keySetOf, ROOT, TARGETS } from '../../tuf/index.ts'
 import { addPin, loadPins, patternOf, pinFor } from '../trust/pins.ts'
 import type { Pin } from '../trust/pins.ts'
 import { defineCommand, many } from './declare.ts'
+import { shortId } from './key-document.ts'
 import { readProposals } from './root-files.ts'
 import { sayUnsigned } from './say-unsigned.ts'
 
@@ -38,6 +39,7 @@ export const rootPublishCommand = defineCommand({
     const [root] = roleChangesOf(opened)
     if (root !== undefined && isChanged(root))
       terminal.note('whoever pins root keys by their ids pins them by this line from now on')
+    sayHowToLook(context, opened)
     const command = pinOf(opened, server)
     return {
       lines: [command],
@@ -45,6 +47,16 @@ export const rootPublishCommand = defineCommand({
     }
   },
 })
+
+/** A thief's tags went along as everything else did. */
+function sayHowToLook({ terminal }: Context, opened: Opened): void {
+  const targets = roleChangesOf(opened).find(({ role }) => role === TARGETS)
+  if (targets === undefined || targets.leaving.length === 0) return
+  const keys = [...targets.staying, ...targets.joining].map(({ id }) => `--key ${shortId(id)}`)
+  terminal.note(
+    `if somebody else had a key that left targets, look at what it signed, where the keys of now are: tagseal rotate ${opened.proposal.repository} targets ${keys.join(' ')} --compromised --since TIME`,
+  )
+}
 
 /**
  * Whoever published it trusts it as consumers do, refreshed under the pin that they get, before it is called done. A pin

@@ -272,7 +272,7 @@ async function leftOpen(
     const incident = isAsked ? (await openIncident(context, repository, name))?.incident : undefined
     if (incident?.stolen.some((id) => ids.has(id) || id.startsWith(gone)) !== true) continue
     const isDecided = decisions.given && undecided(incident).length > 0
-    left.set(name, undecided(isDecided ? await decideIncident(context, incident, decisions) : incident).length)
+    left.set(name, undecided(isDecided ? (await decideIncident(context, incident, decisions)).after : incident).length)
   }
   return left
 }

@@ -9,6 +9,7 @@ import { keysInForce } from '../publish/rotating.ts'
 import type { NewKeys } from '../publish/rotating.ts'
 import type { Answer } from './declare.ts'
 import { CommandError, usage } from './errors.ts'
+import { recordProposed } from './incident-log.ts'
 import { shortId } from './key-document.ts'
 import { writeProposal } from './root-files.ts'
 import { topRole, topRolesOf, wantedKeys } from './rotate-role.ts'
@@ -17,16 +18,11 @@ import type { Rotation } from './rotation-keys.ts'
 
 /** Writes the root that the rotation makes, with what goes with it, as a proposal. Nothing is signed or published. */
 export async function proposeRotation(context: Context, rotation: Rotation, path: string): Promise<Answer> {
-  const { repository, role, since, legacy } = rotation
+  const { repository, role, compromised, legacy } = rotation
   if (topRole(role) === undefined)
     throw usage(
       `${role} is not listed by the root`,
       `leave --propose out: whoever delegates to ${role} signs that alone`,
-    )
-  if (since !== undefined)
-    throw usage(
-      '--since and --propose exclude each other',
-      'propose it without, and look at the tags once it is published',
     )
   if (legacy > 0)
     throw usage('--legacy and --propose exclude each other', 'whoever has an older key names it: root sign --key ID')
@@ -37,10 +33,17 @@ export async function proposeRotation(context: Context, rotation: Rotation, path
   const edits = await editsFor(standing, Object.fromEntries(wanted), new Map(), context)
   const roots = await linksTo(context, repository, standing)
   const made = await proposalOf(standing, edits, { repository, roots })
+  const targets = compromised ? wanted.get('targets') : undefined
+  if (targets !== undefined) await recordProposed(context, rotation, { before, after: targets })
   await writeProposal(path, made)
   const root = wanted.get('root')
   if (role === ROOT && root !== undefined) await warnOfGathering(context, standing.codec, repository, root)
   context.terminal.note(`${path} is for each holder: tagseal root review ${path}, then tagseal root sign ${path}`)
+  if (targets !== undefined) {
+    context.terminal.note(
+      `what the old key signed goes with it as it is; once it is published, look at it from here: tagseal rotate ${repository} targets --compromised${rotation.since === undefined ? ' --since TIME' : ''}`,
+    )
+  }
   const { words } = made.proposal
   return {
     lines: [`proposal ${made.fingerprint}`, ...words],

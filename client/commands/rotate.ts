@@ -24,12 +24,14 @@ import type { Decisions } from './decisions.ts'
 import { CommandError, usage } from './errors.ts'
 import { impactDocument, sayImpact } from './impact-words.ts'
 import { decideIncident, openIncident } from './incident-log.ts'
+import type { OpenIncident } from './incident-log.ts'
 import { shortId } from './key-document.ts'
 import { withPending } from './pending.ts'
 import { pinCommand } from './pin-command.ts'
 import { givenDelegation } from './role-names.ts'
 import { repinning } from './root-lost.ts'
 import { rotateEverywhere } from './rotate-everywhere.ts'
+import { isToLook, lookAgain } from './rotate-look.ts'
 import { proposeRotation } from './rotate-propose.ts'
 import { rotateRole, topRole } from './rotate-role.ts'
 import type { Rotated } from './rotate-role.ts'
@@ -83,7 +85,8 @@ export const rotateCommand = defineCommand({
     'is named, and the same command goes on with it; with --keep, --restore or --drop it decides in all of them.',
     'Where a role has several keys, say which leaves with --stolen or --lost, or name each that it shall have with --key;',
     'the threshold stays.',
-    'With --propose, "tagseal root sign FILE" and "tagseal root publish FILE" do the rest, wherever the root keys are.',
+    'With --propose, "tagseal root sign FILE" and "tagseal root publish FILE" do the rest, wherever the root keys are. Then',
+    'the same command without --propose looks at what was changed, and rotates nothing; so does an earlier --since.',
   ].join('\n'),
   drains: true,
   async run(context, input) {
@@ -122,6 +125,8 @@ export const rotateCommand = defineCommand({
     const { name: repository } = parseRepo(input.one('REPO'))
     if (role === undefined) throw usage('no role is named', `tagseal rotate ${repository} targets`)
     const rotation = { ...common, repository, role, gone: [...stolen, ...lost] }
+    if (proposal !== undefined && decisions.given)
+      throw usage('--propose decides nothing', 'decide once it is published, by the same command without --propose')
     const work =
       proposal === undefined ? rotateHere(context, rotation, decisions) : proposeRotation(context, rotation, proposal)
     return await untilAborted(work, context.signal)
@@ -130,8 +135,10 @@ export const rotateCommand = defineCommand({
 
 async function rotateHere(context: Context, rotation: Rotation, decisions: Decisions): Promise<Answer> {
   const { repository, role, compromised } = rotation
-  const open = await waiting(context, rotation, decisions)
-  if (open !== undefined) return await decide(context, open, decisions)
+  const known = compromised ? await openIncident(context, repository, role) : undefined
+  if (await isToLook(context, rotation, known)) return await rotate(context, rotation, decisions, lookAgain)
+  const open = waiting(rotation, decisions, known)
+  if (open !== undefined) return await decide(context, open, decisions, rotation.since)
   if (decisions.given && rotation.since === undefined)
     throw usage(`nothing of ${role} waits for a decision`, 'say since when its key was stolen: --since TIME')
   try {
@@ -158,14 +165,12 @@ function typedPattern(text: string): Pattern {
  * The incident that this run is to settle instead of rotating again: one that was dealt with, and left something open or
  * is decided on now. Whoever names a stolen key, or keys to have, means another one.
  */
-async function waiting(
-  context: Context,
-  { repository, role, compromised, keys, gone, since }: Rotation,
+function waiting(
+  { keys, gone, since }: Rotation,
   decisions: Decisions,
-): Promise<Incident | undefined> {
-  if (!compromised || keys.length > 0 || gone.length > 0) return undefined
-  const open = await openIncident(context, repository, role)
-  if (open === undefined) return undefined
+  open: OpenIncident | undefined,
+): Incident | undefined {
+  if (open === undefined || keys.length > 0 || gone.length > 0) return undefined
   const { incident, isCurrent } = open
   const isOpen = undecided(incident).length > 0
   // The keys of today may be others, and these may have leaked as well: then what is open is taken along.
@@ -173,19 +178,28 @@ async function waiting(
   return isMeant ? incident : undefined
 }
 
-async function decide(context: Context, incident: Incident, decisions: Decisions): Promise<Answer> {
+async function decide(
+  context: Context,
+  incident: Incident,
+  decisions: Decisions,
+  since: number | undefined,
+): Promise<Answer> {
   const { terminal } = context
   const { repository, role, at } = incident
+  if (since !== undefined && incident.since !== undefined && since > incident.since)
+    terminal.warn(`this goes on as it began: with --since ${new Date(incident.since).toISOString()}`)
   refuseUnknown(decisions, incident.doubts)
   warnUnknown(terminal, decisions, undecided(incident))
-  const after = decisions.given ? await decideIncident(context, incident, decisions) : incident
+  const { after, pending } = decisions.given
+    ? await decideIncident(context, incident, decisions)
+    : { after: incident, pending: undefined }
   terminal.warn(
     `${role} of ${repository} got its keys at ${new Date(at).toISOString()} already, and none now; if one of these leaked as well, name it with --stolen`,
   )
-  sayUndecided(terminal, after)
+  if (pending === undefined) sayUndecided(terminal, after)
   const stillSigning = decisions.given ? await sayStillSigning(context, repository, incident.stolen) : []
   const [open, was] = [undecided(after).length, undecided(incident).length]
-  return {
+  const answer = {
     lines: [`${role} of ${repository}: ${was - open} decided, ${open} undecided`],
     document: {
       repository,
@@ -197,12 +211,17 @@ async function decide(context: Context, incident: Incident, decisions: Decisions
       changed: after.doubts.map(doubtDocument),
     },
   }
+  if (pending === undefined) return answer
+  terminal.note('nothing counts as decided until the others signed it; then give the same command again')
+  return withPending(context, false, [{ repository, pending }], answer)
 }
 
-async function rotate(context: Context, rotation: Rotation, decisions: Decisions): Promise<Answer> {
+/** `work` may also keep the keys, and look at what was changed. */
+async function rotate(context: Context, rotation: Rotation, decisions: Decisions, work = rotateRole): Promise<Answer> {
   const { repository, role, compromised } = rotation
   const { terminal } = context
-  const rotated = await rotateRole(context, rotation)
+  const rotated = await work(context, rotation)
+  const isLook = work === lookAgain
   const { before, after, incident } = rotated
   if (incident !== undefined) {
     warnUnknown(terminal, decisions, incident.doubts)
@@ -212,27 +231,29 @@ async function rotate(context: Context, rotation: Rotation, decisions: Decisions
   const seen = compromised ? await sightingsOf(await context.api(repository)) : undefined
   await sayLeaving(context, rotated)
   const holdsTags = topRole(role) === undefined || role === TARGETS
-  if (compromised && rotation.since === undefined && holdsTags) sayWhatToLookAt(context, repository, role)
+  if (compromised && !isLook && rotation.since === undefined && holdsTags) sayWhatToLookAt(context, repository, role)
   const replaced = leaving(before, after).map(({ id }) => id)
-  const stillSigning = await sayStillSigning(context, repository, replaced)
+  const stillSigning = await sayStillSigning(context, repository, isLook ? (incident?.stolen ?? []) : replaced)
+  const since = isLook ? incident?.since : rotation.since
   const counts =
     role === ROOT ? { stolen: stolenCount(rotation, before, after), threshold: before.threshold } : undefined
-  const impact = compromised ? await impactOn(context, rotation, rotated, seen, counts) : undefined
+  const impact = compromised ? await impactOn(context, { repository, since }, rotated, seen, counts) : undefined
   if (impact !== undefined) sayImpact(terminal, impact, incident)
   const keyids = after.keys.map(({ id }) => id)
   const command = role === ROOT ? [await newPin(context, repository, after)] : []
   if (compromised && counts !== undefined && !isTooFew(counts)) {
     return await lostRoot(context, repository, counts, after, impact)
   }
+  const told = isLook ? 'was looked at, and stays' : 'is'
   return {
-    lines: [`${rotated.roles.join(' and ')} of ${repository} is signed by ${keyids.join(', ')}`, ...command],
+    lines: [`${rotated.roles.join(' and ')} of ${repository} ${told} signed by ${keyids.join(', ')}`, ...command],
     document: {
       repository,
       role,
       roles: rotated.roles,
       keys: keyids,
       threshold: after.threshold,
-      rotated: true,
+      rotated: !isLook,
       replaced,
       stillSigning,
       removed: incident === undefined ? [] : removedTags(incident),
@@ -296,7 +317,7 @@ async function lostRoot(
 
 async function impactOn(
   context: Context,
-  { repository, since }: Rotation,
+  { repository, since }: Pick<Rotation, 'repository' | 'since'>,
   { standing: before, roles }: Pick<Rotated, 'standing' | 'roles'>,
   seen: readonly Sighting[] | undefined,
   root: Impact['root'],

@@ -28,6 +28,8 @@ export type Incident = {
   readonly keys: readonly string[]
   /** It is known that these keys came into force. It is written down before they do, and some never will. */
   readonly published: boolean
+  /** What was changed since then is still to be looked at, once these keys are in force. */
+  readonly due: boolean
   readonly doubts: readonly (Doubt & { readonly outcome: Outcome | undefined })[]
 }
 
@@ -88,14 +90,18 @@ export function withNewIncident(
 ): readonly Incident[] {
   const place = inForce === undefined ? incidents.length : incidents.indexOf(inForce)
   const waiting = incidents.slice(0, place).filter((other) => !isCurrent(other, added.keys))
-  const seen = inForce === undefined ? [] : [{ ...inForce, published: true }]
+  const isOver = inForce === undefined || isCurrent(inForce, added.keys)
+  const seen = isOver ? [] : [{ ...inForce, published: true }]
   return [added, ...waiting.slice(0, MOST_WAITING), ...seen, ...incidents.slice(place + 1)]
 }
 
 /** It came into force: whatever was begun before is over, and what that left undecided was taken over. */
 export function withPublished(incidents: readonly Incident[], incident: Incident, at: number): readonly Incident[] {
   const older = incidents.slice(incidents.indexOf(incident) + 1).filter(({ published }) => published)
-  return [{ ...incident, published: true, at }, ...older.slice(0, MOST_OLD).map((each) => ({ ...each, doubts: [] }))]
+  return [
+    { ...incident, published: true, at },
+    ...older.slice(0, MOST_OLD).map((each) => ({ ...each, due: false, doubts: [] })),
+  ]
 }
 
 function pathOf(state: string, repository: string, role: RoleName): string {
@@ -137,6 +143,7 @@ function decodeIncident(value: JsonObject): Incident | undefined {
   const [stolen, keys] = [textsOf(member(value, 'stolen')), textsOf(member(value, 'keys'))]
   if (known.length < read.length || stolen === undefined || keys === undefined) return undefined
   const [joined, published] = [textsOf(member(value, 'joined')) ?? [], member(value, 'published') === true]
+  const due = member(value, 'due') === true
   return {
     repository,
     role: roleName(role),
@@ -146,6 +153,7 @@ function decodeIncident(value: JsonObject): Incident | undefined {
     joined,
     keys,
     published,
+    due,
     doubts: known,
   }
 }

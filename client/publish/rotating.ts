@@ -1,4 +1,5 @@
 /** Replacing the keys of a role, as plans to publish. What the leaving keys signed is issued again in the same publish. */
+import { isDeepStrictEqual } from 'node:util'
 import {
   authorityOf,
   binNames,
@@ -112,6 +113,42 @@ export async function reissued(standing: Standing, next: Root, making: Making): 
     for (const name of change.delegations ? namesUnder(change.delegations, after.keys) : []) following.add(name)
     return [editOf({ ...role, authority }, change, { codec: standing.codec, clock: making.clock })]
   })
+}
+
+/** What is sifted of a role that keeps its keys, and of those that follow it; nothing of what stays as it is. */
+export function planSifting(repository: string, role: RoleName, making: Making): Plan {
+  return async (standing) => {
+    const changed = new Set<RoleName>()
+    const sift: Making['sift'] = async (at, family) => noting(await making.sift(at, family), changed)
+    const edits =
+      role === TARGETS
+        ? await reissued(standing, standing.root, { ...making, sift })
+        : await sifted(standing, repository, role, { ...making, sift })
+    return edits.filter((edit) => changed.has(edit.role))
+  }
+}
+
+function noting(sift: Sift, changed: Set<RoleName>): Sift {
+  return (role) => {
+    const made = sift(role)
+    const { targets, delegations } = role.file ?? {}
+    const isLess = [...made.remove].some((tag) => targets?.has(tag) === true)
+    if (isLess || made.set.size > 0 || !isDeepStrictEqual(made.delegations, delegations)) changed.add(role.name)
+    return made
+  }
+}
+
+async function sifted(
+  standing: Standing,
+  repository: string,
+  role: RoleName,
+  making: Making,
+): Promise<readonly Edit[]> {
+  const held = (await allRoles(standing)).find(({ name }) => name === role)
+  if (held === undefined) throw new PublishError('UNKNOWN_ROLE', { repository, role })
+  if (held.file === undefined) return []
+  const sift = await making.sift(standing, [held])
+  return [editOf(held, changeOf(held, sift(held)), { codec: standing.codec, clock: making.clock })]
 }
 
 /** The roles with files whose keys follow those of targets; whoever delegates comes before the role it delegates to. */

@@ -51,6 +51,20 @@ await t.test('one of two keys of a team is replaced, and the other one stays', a
   t.equal(await verdictOn(await lab.consumer(), 'later'), GOOD)
 })
 
+await t.test('what is decided for a team of which several sign waits for them as well', async (t) => {
+  const { lab, owner, other, since } = await twoOfTwo(t)
+  const rotate = ['rotate', REPOSITORY, 'team', '--no-passphrase', '--json']
+  const begun = await owner.run([...rotate, '--stolen', 'member', '--since', since])
+  await succeeds(other, ['approve', REPOSITORY, proposalIn(begun.stdout), '--yes', '--without-registry'])
+  t.equal(await verdictOn(await lab.consumer(), 'moved'), 'TAG_NOT_SIGNED')
+  const decide = [...rotate, '--compromised', '--restore', 'moved', '--drop', 'made']
+  const decided = await owner.run(decide)
+  t.match([decided.code, JSON.parse(decided.stdout)], [1, { undecided: 2, error: { code: 'APPROVAL_PENDING' } }])
+  await succeeds(other, ['approve', REPOSITORY, proposalIn(decided.stdout), '--yes', '--without-registry'])
+  t.equal(await verdictOn(await lab.consumer(), 'moved'), GOOD)
+  t.match(JSON.parse(await succeeds(owner, decide)), { undecided: 0 }, 'then it counts')
+})
+
 await t.test('in many repositories, what waits for others is not done', async (t) => {
   const { owner, bob, team } = await town(t, ['member'])
   const rotate = ['rotate', REPOSITORY, '--all-with-key', team.id, '--compromised', '--no-passphrase', '--json']
@@ -91,6 +105,23 @@ async function town(t: Test, members: readonly string[]) {
   clock.now += 60_000
   await thief.sign({ moved: 'evil', made: 'evil' }, { role: TEAM })
   return { lab, owner, bob, team: { thief, id, other }, since }
+}
+
+/** Two of two sign as the team: the owner has the key `member`, which is stolen, and somebody else has the other. */
+async function twoOfTwo(t: Test) {
+  const lab = await founded(t)
+  const { owner, clock } = lab
+  for (const name of ['member', 'other']) await succeeds(owner, ['key', 'generate', '--no-passphrase', '--name', name])
+  const add = ['delegation', 'add', REPOSITORY, 'team', '--threshold', '2', '--key', 'member', '--key', 'other']
+  await succeeds(owner, add)
+  await owner.sign({ moved: 'good' }, { role: TEAM })
+  clock.now += 60_000
+  const since = new Date(clock.now).toISOString()
+  clock.now += 60_000
+  await owner.sign({ moved: 'evil', made: 'evil' }, { role: TEAM })
+  const { thief: other } = await steal(lab, owner, 'other')
+  await succeeds(owner, ['key', 'remove', 'other', '--yes'])
+  return { lab, owner, other, since }
 }
 
 function proposalIn(stdout: string): string {
