@@ -2,6 +2,13 @@
 import { expand, malformed, TEMPLATE } from './named.ts'
 import type { Named, Place, Values } from './named.ts'
 
+/** What another one does nobody here knows; it may bring an image along. */
+const KNOWN: ReadonlySet<string> = new Set(
+  'ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL MAINTAINER RUN SHELL STOPSIGNAL USER VOLUME WORKDIR'.split(
+    ' ',
+  ),
+)
+
 /** An instruction on one line, however many it was written on. */
 type Instruction = {
   readonly name: string
@@ -14,6 +21,7 @@ type Word = { readonly text: string; readonly start: number; readonly end: numbe
 export function imagesInDockerfile(text: string, file: string, given: Values): readonly Named[] {
   const { instructions, syntax } = readInstructions(text, file)
   const found: Named[] = syntax === undefined ? [] : [{ ...syntax.at, file, image: syntax.image }]
+  if (!instructions.some(({ name }) => name === 'FROM')) throw malformed(file, 1, 'it has no FROM')
   const stages = new Set<string>()
   const defaults = new Map<string, { readonly value: string; readonly place: Place }>()
   let bases = 0
@@ -114,6 +122,8 @@ function readInstructions(
     const words = parts.flatMap(wordsOf)
     const [verb, ...rest] = words[0]?.text.toUpperCase() === 'ONBUILD' ? words.slice(1) : words
     const name = verb?.text.toUpperCase() ?? ''
+    if (!KNOWN.has(name))
+      throw malformed(file, first.line, `${verb?.text ?? 'ONBUILD'} is no instruction of a Dockerfile`)
     instructions.push({ name, words: rest, line: first.line })
     if (!['RUN', 'COPY', 'ADD'].includes(name)) continue
     const end = afterHeredocs(lines, i, rest)

@@ -31,7 +31,8 @@ const SENTENCE: { readonly [C in LockCode]: (d: LockFailures[C]) => string } = {
 const HINT: { readonly [C in LockCode]: string } = {
   LOCK_MISSING: 'tagseal pin FILE... writes it',
   LOCK_EDITED: 'tagseal pin FILE... writes it anew; look at what changes',
-  LOCK_INCOMPLETE: 'tagseal pin FILE... writes it anew',
+  LOCK_INCOMPLETE:
+    'name all files that the lock is for; tagseal pin FILE... writes it anew, for the files that it is given',
   LOCK_STALE: 'tagseal pin FILE... takes what is signed now',
   LOCK_AHEAD: 'somebody shows old metadata; do not use the images',
   STATE_MOVED: 'run it again',

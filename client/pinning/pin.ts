@@ -38,6 +38,8 @@ export async function pinFiles(context: Context, settings: PinSettings): Promise
   const sources: Source[] = []
   for (const path of new Set(files)) sources.push(await readSource(path, values))
   refuseUnnamed(sources)
+  for (const { path } of sources.filter(({ images }) => images.length === 0))
+    context.terminal.warn(`no image in ${path}`)
   const named = sources.flatMap(({ images }) => images)
   const before = await readLock(settings.lock, settings.check)
   const resolution = await resolveAll(verdicts, named, settings.write)

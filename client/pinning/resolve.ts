@@ -75,10 +75,16 @@ async function resolveGroup(verdicts: Verdicts, group: Group, anew: boolean): Pr
     try {
       answers.push({ named, image, locked: await resolveOne(verdicts, image, anew, states) })
     } catch (error) {
-      answers.push({ named, failure: failureOf(error) })
+      answers.push({ named, failure: withWay(failureOf(error)) })
     }
   }
   return { states, answers }
+}
+
+/** A digest in a file is most often one that was signed when it was written there. */
+function withWay(failure: Failure): Failure {
+  if (failure.code !== 'DIGEST_DIFFERS') return failure
+  return { ...failure, hint: 'tagseal pin --write FILE... takes what is signed now; look at what changes' }
 }
 
 async function resolveOne(

@@ -222,3 +222,31 @@ await t.test('wrong calls', async (t) => {
     t.match(await pin(...args), { exit: 2, stderr: /\(USAGE\)/ })
   t.match(await pin('/nonexistent/Dockerfile'), { exit: 2, stderr: /\(FILE_UNREADABLE\)/ })
 })
+
+await t.test('a tag that moved after its digest was written says how it is followed', async (t) => {
+  const { pin, read } = await openFolder(t, FILES)
+  t.equal((await pin('--write', ...ALL)).exit, 0)
+  lab.sign({ '1.0': next, '2.0': two })
+  lab.pass(2000)
+  for (const args of [[], ['--check']]) {
+    const { exit, stderr } = await pin(...args, ...ALL)
+    t.equal(exit, 1)
+    t.match(stderr, /\(DIGEST_DIFFERS\)\nhint: tagseal pin --write FILE\.\.\. takes what is signed now/)
+  }
+  t.equal((await pin('--write', ...ALL)).exit, 0)
+  t.match(await read('Dockerfile'), `${NAME}:1.0@${next.digest}`)
+  t.match(await pin('--check', ...ALL), { exit: 0 })
+})
+
+await t.test('a file in which no image was found is told of', async (t) => {
+  const text = 'apiVersion: apps/v1\nkind: Deployment\nspec: {template: {spec: {container: [{image: a:1}]}}}\n'
+  const { pin } = await openFolder(t, { 'deploy.yaml': text })
+  t.match(await pin('deploy.yaml'), { exit: 0, stderr: /^warning: no image in .*deploy\.yaml$/m })
+})
+
+await t.test('a lock for more files says so, before it is written over with fewer', async (t) => {
+  const { pin } = await openFolder(t, FILES)
+  t.equal((await pin(...ALL)).exit, 0)
+  const { stderr } = await pin('--check', 'Dockerfile')
+  t.match(stderr, /\(LOCK_INCOMPLETE\)\nhint: name all files that the lock is for/)
+})
