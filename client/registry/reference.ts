@@ -80,6 +80,7 @@ function cutTag(text: string): { rest: string; tag?: string } {
 
 function normalName(text: string, name: string): RepositoryName {
   if (name === '') throw invalid(text, 'the name is missing')
+  if (/\s/.test(name)) throw invalid(text, 'there is white space in the name')
   if (/^[a-f0-9]{64}$/.test(name)) throw invalid(text, '64 hexadecimal digits are an image id, not a name')
   const { registry, repository } = splitRegistry(name)
   refuseBadHost(text, registry)

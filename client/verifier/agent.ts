@@ -1,10 +1,12 @@
 /** Answers the verifiers of this machine from memory, so that a pull does not wait for a refresh. */
-import { chmod, lstat, unlink } from 'node:fs/promises'
+import { chmod, lstat, stat, unlink } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'
+import { dirname } from 'node:path'
 import { CommandError } from '../commands/errors.ts'
 import { errnoOf } from '../trust/atomic.ts'
 import { printImage } from '../registry/reference.ts'
+import { isOpenToOthers } from './ask.ts'
 import type { Decide, Decision } from './decide.ts'
 import { refusal } from './decide.ts'
 import { VerifierError } from './errors.ts'
@@ -60,6 +62,7 @@ export async function openAgent({ path, decide, monotonic, log }: AgentOptions):
     })
   }
 
+  await refuseFolder(dirname(path))
   await removeDead(path)
   await listen(server, path)
   return {
@@ -89,6 +92,17 @@ async function listen(server: Server, path: string): Promise<void> {
     server.listen({ path, backlog: BACKLOG }, resolve)
   })
   await chmod(path, OWNER_ONLY)
+}
+
+/** Where verifiers would take no answer from anyway. */
+async function refuseFolder(folder: string): Promise<void> {
+  const found = await stat(folder).catch(() => undefined)
+  if (found?.isDirectory() !== true) throw new CommandError('IO', { what: folder, why: 'there is no such folder' })
+  if (!isOpenToOthers(found)) return
+  throw new CommandError('IO', {
+    what: folder,
+    why: `others may write to it, and no verifier asks there; chmod go-w ${folder}`,
+  })
 }
 
 /** A socket that nobody listens at is what an agent leaves that was killed. Nothing else is ever removed. */

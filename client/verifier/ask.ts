@@ -1,4 +1,5 @@
 import { lstat, stat } from 'node:fs/promises'
+import type { Stats } from 'node:fs'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { dirname } from 'node:path'
@@ -37,11 +38,15 @@ export async function askAgent(path: string, question: Question): Promise<Decisi
 /** Who can put a socket there decides what is admitted: while no agent runs also where a folder is sticky, as /tmp. */
 async function refuseOpenFolder(path: string): Promise<void> {
   const folder = await stat(dirname(path))
-  if ((folder.mode & OTHERS_MAY_WRITE) !== 0) {
+  if (isOpenToOthers(folder)) {
     throw new VerifierError('AGENT_UNUSABLE', { path, why: 'others may write to its folder' })
   }
   const found = await lstat(path)
   if (!found.isSocket()) throw new VerifierError('AGENT_UNUSABLE', { path, why: 'it is no socket' })
+}
+
+export function isOpenToOthers({ mode }: Pick<Stats, 'mode'>): boolean {
+  return (mode & OTHERS_MAY_WRITE) !== 0
 }
 
 function connected(path: string): Promise<Socket> {

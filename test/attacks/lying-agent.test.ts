@@ -1,6 +1,6 @@
 /** Something else than an agent listens where verifiers ask: whatever it says that is not exactly a yes is a no. */
 import { once } from 'node:events'
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -9,6 +9,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { openAgent } from '../../client/verifier/agent.ts'
 import { askAgent } from '../../client/verifier/ask.ts'
+import { refusal } from '../../client/verifier/decide.ts'
 import { LONGEST_LINE, parseDecision, printQuestion } from '../../client/verifier/protocol.ts'
 import { readQuestion } from '../../client/verifier/question.ts'
 
@@ -85,6 +86,24 @@ const QUESTIONS: Record<string, string> = {
   'a size below nothing': printQuestion(QUESTION).replace('"size":5', '"size":-5'),
   'more than any question is': `${'x'.repeat(LONGEST_LINE * 2)}\n`,
 }
+await t.test('no agent starts where verifiers would not ask it, or where there is no folder', async (t) => {
+  const open = async (name: string) =>
+    await openAgent({
+      path: join(folder, name, 'agent.sock'),
+      decide: async () => await Promise.resolve(refusal(new Error('never asked'))),
+      monotonic: () => performance.now(),
+      log: () => undefined,
+    })
+  await t.rejects(open('none'), { code: 'IO', message: /there is no such folder/ })
+  for (const mode of [0o777, 0o1777, 0o775]) {
+    const name = mode.toString(8)
+    await mkdir(join(folder, name))
+    await chmod(join(folder, name), mode)
+    await t.rejects(open(name), { code: 'IO', message: /others may write to it/ })
+    t.same(await readdir(join(folder, name)), [], 'and nothing is there then')
+  }
+})
+
 await t.test('an agent says no to what is no question, and goes on', async (t) => {
   const decide = async () => ({ exit: 0, code: 'ADMITTED', reason: 'r' }) as const
   const agent = await openAgent({ path, decide, monotonic: () => performance.now(), log: () => undefined })

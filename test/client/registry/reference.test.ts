@@ -177,3 +177,8 @@ await t.test('any text is either read or refused by its code, and what is read p
   )
   t.pass()
 })
+
+await t.test('white space is called that, and no letter', (t) => {
+  t.throws(() => parseImage('registry.example.com /App:1'), { code: 'REFERENCE_INVALID', message: /white space/ })
+  t.end()
+})
