@@ -1,8 +1,11 @@
+import { stat } from 'node:fs/promises'
+import { isAbsolute, resolve } from 'node:path'
 import { readPemBlocks, writePem } from '../../keys/pem.ts'
 import { publicMaterial } from '../../keys/schemes/table.ts'
 import type { Context } from '../context.ts'
 import type { Diagnosis } from '../doctor/doctor.ts'
 import { readUserFile } from '../files.ts'
+import { RegistryError } from '../registry/errors.ts'
 import { parseImage } from '../registry/reference.ts'
 import { defineCommand, flag, list, text } from './declare.ts'
 import type { Answer } from './declare.ts'
@@ -35,6 +38,7 @@ export const doctorCommand = defineCommand({
       'with --write podman: the public key that "tagseal gateway --print-bridge-key" printed, to check signatures by',
     ),
     agent: text('SOCKET', 'with --write verifier: the agent to ask'),
+    program: text('FILE', 'with --write verifier: where tagseal is on that machine; this one where nothing is said'),
     policy: POLICY_OPTION,
     yes: flag('with --write: write it, after showing what changes'),
   },
@@ -45,20 +49,21 @@ export const doctorCommand = defineCommand({
   notes:
     'Exits with 0 where every engine found here enforces, 1 where an unsigned or moved image could get in, 3 where that could not be found out.',
   async run(context, input) {
+    const write = input.text('write')
+    refuseIdle(input, write)
     const doctor = await import('../doctor/main.ts')
     const gateway = doctor.gatewayAt(input.text('gateway') ?? GATEWAY)
     const root = input.text('root') ?? '/'
-    const write = input.text('write')
+    await refuseNoFolder(root, write !== undefined)
     if (write !== undefined) {
       if (!doctor.isPlanable(write)) throw usage(`${write} is none of docker, containerd, podman, verifier`)
-      const asked = {
-        policy: input.text('policy'),
-        named: input.list('registry'),
-        agent: input.text('agent'),
-        bridge: input.text('bridge-key'),
+      const wish = {
+        registries:
+          write === 'podman' ? await registriesFor(context, input.list('registry'), input.text('policy')) : [],
+        bridge: await optionally(input.text('bridge-key'), bridgeKeyIn),
+        verifier: write === 'verifier' ? verifierFor(context, input, root) : [],
       }
-      const plan = { what: write, root, gateway, ...(await wishOf(context, write, asked)), yes: input.flag('yes') }
-      return await doctor.writeConfiguration(context, plan)
+      return await doctor.writeConfiguration(context, { what: write, root, gateway, ...wish, yes: input.flag('yes') })
     }
     const named = input.list('try')
     const engines =
@@ -77,29 +82,82 @@ function engineOf<T extends string>(isEngine: (text: string) => text is T): (tex
   }
 }
 
-type Asked = {
-  readonly policy: string | undefined
-  readonly named: readonly string[]
-  readonly agent: string | undefined
-  readonly bridge: string | undefined
+type Said = {
+  readonly text: (name: 'policy' | 'bridge-key' | 'agent' | 'program' | 'canary') => string | undefined
+  readonly list: (name: 'registry' | 'try') => readonly string[]
+  readonly flag: (name: 'yes' | 'config-only') => boolean
 }
 
-async function wishOf(context: Context, write: string, { policy, named, agent, bridge }: Asked) {
-  const registries =
-    named.length > 0 || write !== 'podman' ? named : [...((await context.policy(policy))?.registries ?? [])]
-  if (write === 'podman' && registries.length === 0)
-    throw usage('which registries may be pulled from?', '--registry docker.io')
-  const home = context.settings.home
-  const verifier = [
-    process.execPath,
-    process.argv[1] ?? 'tagseal',
-    ...(home === undefined ? [] : ['--home', home]),
+/** What would be passed over without a word. */
+function refuseIdle(input: Said, write: string | undefined): void {
+  const said = {
+    registry: input.list('registry').length > 0,
+    'bridge-key': input.text('bridge-key') !== undefined,
+    agent: input.text('agent') !== undefined,
+    program: input.text('program') !== undefined,
+  }
+  const OF = { registry: 'podman', 'bridge-key': 'podman', agent: 'verifier', program: 'verifier' } as const
+  for (const name of ['registry', 'bridge-key', 'agent', 'program'] as const)
+    if (said[name] && write !== OF[name]) throw usage(`--${name} is for ${OF[name]}`, `--write ${OF[name]}`)
+  if (input.flag('yes') && write === undefined) throw usage('--yes goes with --write')
+  if (write === undefined) return
+  const isTried = input.list('try').length > 0 || input.text('canary') !== undefined || input.flag('config-only')
+  if (isTried) throw usage('--canary, --try and --config-only do not go with --write', 'run it again without --write')
+}
+
+/** Of a folder that is misspelt, "not found" would be said of every engine. What is written may be the first in it. */
+async function refuseNoFolder(root: string, isWritten: boolean): Promise<void> {
+  const found = await stat(root).catch(() => undefined)
+  if (found?.isDirectory() === true || (found === undefined && isWritten)) return
+  throw usage(`there is no folder ${root}`, '--root DIR')
+}
+
+async function registriesFor(context: Context, named: readonly string[], policy: string | undefined) {
+  const registries = named.length > 0 ? named : [...((await context.policy(policy))?.registries ?? [])]
+  if (registries.length === 0) throw usage('which registries may be pulled from?', '--registry docker.io')
+  for (const registry of registries) {
+    if (!isRegistry(registry))
+      throw usage(`${registry} is no registry: a host, with its port if it has one`, '--registry docker.io')
+  }
+  return registries
+}
+
+/** As it stands in front of names of images. */
+function isRegistry(text: string): boolean {
+  try {
+    return !/[/@]/.test(text) && parseImage(`${text}/a/b`).registry === text
+  } catch (error) {
+    if (error instanceof RegistryError) return false
+    throw error
+  }
+}
+
+/** Called from wherever containerd runs, on the machine below `root`: of this one nothing counts there but its own paths. */
+function verifierFor({ settings }: Context, input: Said, root: string): readonly string[] {
+  const isHere = root === '/'
+  const there = (option: string, path: string) => {
+    if (isHere) return resolve(path)
+    if (isAbsolute(path)) return path
+    throw usage(`${option} ${path} is a path of that machine, and has to begin with /`, `${option} /etc/tagseal/...`)
+  }
+  const [policy, agent, program] = [input.text('policy'), input.text('agent'), input.text('program')]
+  if (policy === undefined) throw usage('which policy is it to go by?', '--policy /etc/tagseal/policy.yaml')
+  if (program === undefined && !isHere)
+    throw usage('where is tagseal on that machine?', '--program /usr/local/bin/tagseal')
+  const own =
+    program === undefined ? [process.execPath, resolve(process.argv[1] ?? 'tagseal')] : [there('--program', program)]
+  return [
+    ...own,
+    ...(settings.home === undefined ? [] : ['--home', there('--home', settings.home)]),
     'verifier',
-    ...(policy === undefined ? [] : ['--policy', policy]),
-    ...(agent === undefined ? [] : ['--agent', agent]),
+    '--policy',
+    there('--policy', policy),
+    ...(agent === undefined ? [] : ['--agent', there('--agent', agent)]),
   ]
-  if (bridge !== undefined && write !== 'podman') throw usage('--bridge-key is for podman', '--write podman')
-  return { registries, verifier, bridge: bridge === undefined ? undefined : await bridgeKeyIn(bridge) }
+}
+
+async function optionally<T>(file: string | undefined, read: (file: string) => Promise<T>): Promise<T | undefined> {
+  return file === undefined ? undefined : await read(file)
 }
 
 /** Of a private key nothing is written anywhere. */
@@ -131,5 +189,7 @@ function answerOf({ engines, trials }: Diagnosis, exit: 0 | 1 | 3): Answer {
 
 function summary(levels: readonly string[]): string {
   if (levels.includes('hole')) return 'an unsigned or moved image can get in'
-  return levels.includes('unknown') ? 'it could not be found out' : 'nothing gets past the gateway by its configuration'
+  if (levels.includes('unknown')) return 'it could not be found out'
+  const closed = 'nothing gets past the gateway by its configuration'
+  return levels.includes('warning') ? `${closed}, but for what the warnings say` : closed
 }

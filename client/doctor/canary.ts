@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import type { Context } from '../context.ts'
 import { failureOf } from '../exit.ts'
 import { printable } from '../registry/errors.ts'
+import { ACCEPT } from '../registry/media-types.ts'
 import type { ImageReference } from '../registry/reference.ts'
 import { printImage } from '../registry/reference.ts'
 import { withoutOurs } from '../settings.ts'
@@ -17,6 +18,7 @@ export type Trial = {
 
 const MOST_BODY = 64 * 1024
 const MOST_WORDS = 300
+const PERHAPS_SIGNED = 'if it is signed, name another one with --canary'
 const PULL_MS = 60_000
 const ENGINES = ['docker', 'podman', 'containerd'] as const
 export type TriedEngine = (typeof ENGINES)[number]
@@ -34,10 +36,11 @@ export async function tryGateway(context: Context, gateway: Gateway, canary: Ima
   url.searchParams.set('ns', registry)
   try {
     const http = await context.http()
-    const response = await http.send({ url, headers: { accept: '*/*' }, signal: context.signal })
+    const response = await http.send({ url, headers: { accept: `${ACCEPT}, */*` }, signal: context.signal })
     const body = await readCapped(response.body)
+    if (response.status >= 200 && response.status < 300)
+      return { by, outcome: 'admitted', words: `${printImage(canary)} is given out; ${PERHAPS_SIGNED}` }
     const words = printable(wordsIn(body) ?? `status ${response.status}`, MOST_WORDS)
-    if (response.status >= 200 && response.status < 300) return { by, outcome: 'admitted', words }
     // Only ours says why in its own code: a registry that knows nothing of us refuses for its own reasons.
     const isOurs = /"detail":\{"reason":"[A-Z_]+"\}/.test(body)
     return { by, outcome: response.status === 403 && isOurs ? 'refused' : 'unknown', words }
@@ -83,7 +86,7 @@ export async function tryEngine(
   const { code, words } = await run(pull)
   if (code === 0) {
     await run(remove)
-    return { by: engine, outcome: 'admitted', words: `${image} was pulled` }
+    return { by: engine, outcome: 'admitted', words: `${image} was pulled; ${PERHAPS_SIGNED}` }
   }
   return { by: engine, outcome: isRefusal(words) ? 'refused' : 'unknown', words: printable(words, MOST_WORDS) }
 }

@@ -18,28 +18,37 @@ export function changeOf(machine: Machine, path: string, after: string, mode = 0
 }
 
 const CONTEXT = 2
+const NO_END = '\\ No newline at end of file'
 
-/** What is the same at the beginning and at the end is left out, but for two lines. */
+/** As `diff -U2` writes it, in one hunk, for people and for `patch -p1`. */
 export function diffOf({ path, before, after }: Change): readonly string[] {
-  const [old, next] = [before === undefined ? [] : linesOf(before), linesOf(after)]
+  const [old, next] = [linesOf(before ?? ''), linesOf(after)]
   let start = 0
   while (start < Math.min(old.length, next.length) && old[start] === next[start]) start++
   let end = 0
   while (end < Math.min(old.length, next.length) - start && old.at(-1 - end) === next.at(-1 - end)) end++
-  const around = (from: number, to: number) => next.slice(Math.max(from, 0), to).map((line) => ` ${line}`)
+  const first = Math.max(start - CONTEXT, 0)
+  const behind = Math.min(end, CONTEXT)
+  const range = (lines: readonly string[]) => {
+    const count = lines.length - end + behind - first
+    return `${count === 0 ? first : first + 1},${count}`
+  }
+  const marked = (sign: string, lines: readonly string[]) =>
+    lines.flatMap((line) => (line.endsWith('\n') ? [`${sign}${line.slice(0, -1)}`] : [`${sign}${line}`, NO_END]))
   return [
     `--- ${before === undefined ? '/dev/null' : path}`,
     `+++ ${path}`,
-    `@@ -${start + 1},${old.length - end - start} +${start + 1},${next.length - end - start} @@`,
-    ...around(start - CONTEXT, start),
-    ...old.slice(start, old.length - end).map((line) => `-${line}`),
-    ...next.slice(start, next.length - end).map((line) => `+${line}`),
-    ...around(next.length - end, next.length - end + CONTEXT),
+    `@@ -${range(old)} +${range(next)} @@`,
+    ...marked(' ', next.slice(first, start)),
+    ...marked('-', old.slice(start, old.length - end)),
+    ...marked('+', next.slice(start, next.length - end)),
+    ...marked(' ', next.slice(next.length - end, next.length - end + behind)),
   ]
 }
 
+/** Each with its end; the last one may be without. */
 function linesOf(text: string): readonly string[] {
-  return text.replace(/\n$/, '').split('\n')
+  return text.match(/[^\n]*\n|[^\n]+$/g) ?? []
 }
 
 /** Each file whole or not at all; what was there lies beside it afterwards. Gives the names of those copies. */

@@ -4,7 +4,7 @@
  * by `certs.d`.
  */
 import type { Finding } from './finding.ts'
-import { isOpenToOthers, isOwnHost, namesGateway } from './gateway.ts'
+import { hostAndPort, isOpenToOthers, isOwnHost, namesGateway } from './gateway.ts'
 import type { Gateway } from './gateway.ts'
 import { checkHostsFolder } from './hosts-file.ts'
 import type { Machine } from './machine.ts'
@@ -64,9 +64,13 @@ function checkReach(machine: Machine, gateway: Gateway, { file, daemon, units }:
   const secure = own('https-proxy') ?? environment.get('HTTPS_PROXY')
   const except = own('no-proxy') ?? environment.get('NO_PROXY')
   const closed = [plain, secure].every((line) => line !== undefined && isNobody(line.text, gateway))
-  if (closed) return checkExceptions(except, gateway)
-  const store = at(daemon, 'features', 'containerd-snapshotter')
-  if (isTrue(store)) return checkHostsFolder(machine, gateway, CERTS)
+  const isStoreOfContainerd = isTrue(at(daemon, 'features', 'containerd-snapshotter'))
+  const byHosts = isStoreOfContainerd ? checkHostsFolder(machine, gateway, CERTS) : undefined
+  if (closed) {
+    const isOwnClosed = byHosts !== undefined && byHosts.length === 0
+    return [...checkExceptions(except, gateway), ...(isOwnClosed ? [] : [loopbackTold(plain?.where ?? file)])]
+  }
+  if (byHosts !== undefined) return byHosts
   const other = [plain, secure].find((line) => line !== undefined && !isNobody(line.text, gateway))
   if (plain !== undefined && secure !== undefined && other !== undefined) {
     const message = `whether ${other.text} lets anybody through but the gateway is not known here`
@@ -83,18 +87,28 @@ function checkReach(machine: Machine, gateway: Gateway, { file, daemon, units }:
 
 const MEND = `tagseal doctor --write docker: HTTP_PROXY and HTTPS_PROXY as ${NOBODY}, with NO_PROXY for the gateway alone`
 
+/** Go's own rule, which nothing that can be written changes. */
+function loopbackTold(where: string): Told {
+  const message = 'registries on this machine itself (127.0.0.1, ::1, localhost) are asked past every proxy'
+  const mend = 'have no registry run here, or, with the containerd store of docker 29, lead every name by certs.d'
+  return { level: 'warning', code: 'LOOPBACK', where, message, mend }
+}
+
 function isNobody(text: string, gateway: Gateway): boolean {
   return text.replace(/\/$/, '') === NOBODY || namesGateway(gateway, text)
 }
 
-/** Loopback is never asked through a proxy, whatever is written. */
+/** Loopback is told of apart. Of the gateway's host the gateway's port alone may be an exception. */
 function checkExceptions(except: Line | undefined, gateway: Gateway): readonly Told[] {
   const hosts = (except?.text ?? '').split(',').map((host) => host.trim())
   return hosts.flatMap((host) => {
     const isFine = host === '' || isOwnHost(host) || host === '::1' || host === '127.0.0.0/8'
-    if (except === undefined || isFine || namesGateway(gateway, host) || host === gateway.url.hostname) return []
-    const message = `${host} is reached without the proxy, and so past the gateway`
-    return [{ level: 'hole', code: 'NO_PROXY', where: except.where, message, mend: `leave ${host} out` } as const]
+    if (except === undefined || isFine || (namesGateway(gateway, host) && /:[0-9]+$/.test(host))) return []
+    const isWide = host === gateway.url.hostname
+    const who = isWide ? `every port of ${host}` : host
+    const message = `${who} is reached without the proxy, and so past the gateway`
+    const mend = isWide ? `write ${hostAndPort(gateway)}` : `leave ${host} out`
+    return [{ level: 'hole', code: 'NO_PROXY', where: except.where, message, mend } as const]
   })
 }
 

@@ -19,6 +19,11 @@ export function gatewayAt(text: string): Gateway {
   return { url, host: url.host, isPlain: url.protocol === 'http:', isLoopback: isLoopback(url.hostname) }
 }
 
+/** With its port, also where that is the usual one: of a host alone every port is meant. */
+export function hostAndPort({ url }: Gateway): string {
+  return `${url.hostname}:${url.port || (url.protocol === 'http:' ? '80' : '443')}`
+}
+
 /** A host as configurations name it: with or without scheme, with or without a path behind. Of another scheme no port is asked. */
 export function namesGateway({ url }: Gateway, text: string): boolean {
   const named = readHost(text, url.protocol)

@@ -36,8 +36,10 @@ export async function writeConfiguration({ terminal, clock }: Context, options: 
   const copies = await writeChanges(machine, changes, clock())
   for (const copy of copies) terminal.note(`what was there is in ${copy}`)
   for (const step of steps) terminal.note(`it counts after: ${step}`)
-  const open = stillOpen(machine, options)
-  for (const { where, message, mend } of open) terminal.warn(`still open: ${where}: ${message}; instead: ${mend}`)
+  const found = foundAfter(machine, options)
+  const open = found.filter(({ level }) => level === 'hole')
+  for (const { level, where, message, mend } of found)
+    terminal.warn(`${level === 'hole' ? 'still open: ' : ''}${where}: ${message}; instead: ${mend}`)
   const document = { changes: shown, written: true, copies, open }
   return { lines, document, exit: open.length === 0 ? 0 : 1 }
 }
@@ -51,9 +53,9 @@ function planned(machine: Machine, options: WriteOptions): Planned {
   }
 }
 
-/** Lines of others that were not touched, and that let images in all the same. */
-function stillOpen(machine: Machine, { what, gateway }: WriteOptions) {
+/** Lines of others that were not touched, and that let images in all the same; and what no line closes. */
+function foundAfter(machine: Machine, { what, gateway }: WriteOptions) {
   if (what === 'verifier') return []
   const found = checkMachine(machine, gateway).find(({ engine }) => engine === what)?.findings ?? []
-  return found.filter(({ level }) => level === 'hole')
+  return found.filter(({ level }) => level !== 'unknown')
 }

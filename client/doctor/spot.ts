@@ -140,17 +140,23 @@ export function readJson(text: string, file: string): Spot {
   const lineAt = (offset: number) => Math.max(lines.linePos(offset).line, 1)
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, schema: 'json', uniqueKeys: true })
   const [mistake] = [...document.errors, ...document.warnings]
-  if (mistake !== undefined) throw new Broken(file, lineAt(mistake.pos[0]), mistake.message.split('\n', 1).join(''))
-  refuseNoJson(text, file)
+  if (mistake !== undefined) {
+    const why = mistake.code === 'DUPLICATE_KEY' ? 'a name stands here twice' : NO_JSON
+    throw new Broken(file, lineAt(mistake.pos[0]), why, { cause: mistake })
+  }
+  parseJson(text, file) // what YAML takes beyond JSON, the engines do not
   return fromNode(document.contents, file, 1, lineAt)
 }
 
-/** What YAML takes beyond JSON, the engines do not. */
-function refuseNoJson(text: string, file: string): void {
+const NO_JSON = 'it is no JSON from here on'
+
+/** Throws Broken. */
+export function parseJson(text: string, file: string): unknown {
   try {
-    JSON.parse(text)
+    return JSON.parse(text)
   } catch (cause) {
-    throw new Broken(file, 1, cause instanceof Error ? cause.message : String(cause), { cause })
+    const [, line = 1] = /\bline (\d+)/.exec(String(cause)) ?? []
+    throw new Broken(file, Number(line), NO_JSON, { cause })
   }
 }
 

@@ -1,16 +1,16 @@
 /** The configuration of each engine by which nothing gets past the gateway. */
-import { CommandError, usage } from '../commands/errors.ts'
+import { usage } from '../commands/errors.ts'
 import { changeOf } from './changes.ts'
 import type { Change } from './changes.ts'
 import { CERTS, certsFolders, configFile, criParts, isCriOff, readConfig, VERIFIERS } from './containerd.ts'
 import { DAEMON, DROP_IN, NOBODY } from './docker.ts'
-import { isOwnHost } from './gateway.ts'
+import { hostAndPort, isOwnHost } from './gateway.ts'
 import type { Gateway } from './gateway.ts'
 import { hostsFileFor } from './hosts-file.ts'
 import type { Machine } from './machine.ts'
 import { ATTACHMENTS, attachmentsFile, BRIDGE_KEY, nameThrough, signedScopes } from './own-check.ts'
 import { POLICY, REGISTRIES } from './podman.ts'
-import { at, Broken, readToml, whereOf } from './spot.ts'
+import { at, Broken, parseJson, readToml, whereOf } from './spot.ts'
 
 export type Wish = {
   readonly gateway: Gateway
@@ -54,10 +54,10 @@ function planDocker(machine: Machine, { gateway }: Wish): Planned {
     'registry-mirrors': [gateway.url.origin],
     ...(insecure.length === 0 ? {} : { 'insecure-registries': insecure }),
   }
-  const dropIn = `# Written by "${BY} docker". The daemon reaches the gateway and nobody else: what the
-# gateway refuses cannot be asked of Docker Hub. Nobody listens at ${NOBODY}.
+  const dropIn = `# Written by "${BY} docker". The daemon reaches the gateway and nobody else, but for registries
+# on this machine itself: what the gateway refuses cannot be asked of Docker Hub. Nobody listens at ${NOBODY}.
 [Service]
-Environment="HTTP_PROXY=${NOBODY}" "HTTPS_PROXY=${NOBODY}" "NO_PROXY=${gateway.url.hostname}"
+Environment="HTTP_PROXY=${NOBODY}" "HTTPS_PROXY=${NOBODY}" "NO_PROXY=${hostAndPort(gateway)}"
 `
   return {
     changes: [...changeOf(machine, DAEMON, printed(next)), ...changeOf(machine, DROP_IN, dropIn)],
@@ -77,6 +77,14 @@ prefix = "${registry}"
 location = "${nameThrough(gateway, registry)}"
 ${gateway.isPlain ? 'insecure = true\n' : ''}`,
   )
+  // Names that lead through the gateway already are not rewritten, and have to be asked as plainly.
+  const own = `
+[[registry]]
+prefix = "${gateway.host}"
+location = "${gateway.host}"
+insecure = true
+`
+  if (gateway.isPlain) entries.push(own)
   const conf = `# Written by "${BY} podman". A location has no way back; a mirror has one.\n${entries.join('')}`
   const policy = objectIn(machine, POLICY)
   const { transports, ...rest } = policy
@@ -137,8 +145,8 @@ function refuseMirrors(config: ReturnType<typeof readConfig>): void {
   for (const part of criParts(config)) {
     const mirrors = at(part, 'registry', 'mirrors')
     if (mirrors === undefined || mirrors.members.size === 0) continue
-    const why = 'registry.mirrors and config_path exclude each other; take the mirrors out first'
-    throw new CommandError('FILE_MALFORMED', { path: whereOf(mirrors), why })
+    const why = 'registry.mirrors stands in the way: containerd starts with it or with config_path, not with both'
+    throw usage(`${whereOf(mirrors)}: ${why}`, 'take it out, and write again')
   }
 }
 
@@ -170,12 +178,8 @@ exec ${words} "$@" 2>&1
 function objectIn(machine: Machine, path: string): Readonly<Record<string, unknown>> {
   const text = machine.text(path)
   if (text === undefined || text.trim() === '') return {}
-  try {
-    const value: unknown = JSON.parse(text)
-    if (isObject(value)) return value
-  } catch (cause) {
-    throw new Broken(path, 1, cause instanceof Error ? cause.message : String(cause), { cause })
-  }
+  const value = parseJson(text, path)
+  if (isObject(value)) return value
   throw new Broken(path, 1, 'it is no object')
 }
 

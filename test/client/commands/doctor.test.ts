@@ -1,9 +1,10 @@
+import { spawnSync } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -96,16 +97,52 @@ await t.test('lines of others that stay open are named', async (t) => {
 
 await t.test('the verifier of containerd 2 is a program that can be run', async (t) => {
   const root = await rootWith(t)
-  t.equal(
-    (await doctor(root, '--write', 'verifier', '--policy', "/etc/it's.yaml", '--agent', '/run/a.sock', '--yes')).exit,
-    0,
-  )
+  const paths = ['--policy', "/etc/it's.yaml", '--agent', '/run/a.sock', '--program', '/usr/bin/tagseal']
+  t.equal((await doctor(root, '--write', 'verifier', ...paths, '--yes')).exit, 0)
   const file = join(root, 'opt/containerd/image-verifier/bin/tagseal')
   t.equal((await stat(file)).mode & 0o777, 0o755)
   t.match(
     await readFile(file, 'utf8'),
-    /'verifier' '--policy' '\/etc\/it'\\''s\.yaml' '--agent' '\/run\/a\.sock' "\$@" 2>&1\n$/,
+    /^exec '\/usr\/bin\/tagseal' 'verifier' '--policy' '\/etc\/it'\\''s\.yaml' '--agent' '\/run\/a\.sock' "\$@" 2>&1\n$/m,
   )
+})
+
+await t.test('the verifier of this machine is named in full, from wherever it is written', async (t) => {
+  const args = ['--write', 'verifier', '--policy', 'policy.yaml', '--agent', 'run/agent.sock']
+  const { stdout, stderr } = await runInside(['doctor', ...args])
+  t.match(stdout, `'verifier' '--policy' '${resolve('policy.yaml')}' '--agent' '${resolve('run/agent.sock')}'`, stderr)
+  t.match(stdout, `exec '${process.execPath}' '/`)
+})
+
+const whyNoPatch = spawnSync('patch', ['--version']).status === 0 ? false : 'patch is not installed'
+const CHANGED: Record<string, { before?: string }> = {
+  'a file that is new': {},
+  'a file with more in it': { before: '{\n  "a": 1,\n  "b": 2,\n  "c": 3,\n  "debug": true\n}\n' },
+  'a file whose last line has no end': { before: '{"debug": true}' },
+  'an empty file': { before: '' },
+  'a file whose end alone changes': { before: '{\n  "registry-mirrors": [\n    "https://gateway.example.com"\n  ]\n}' },
+}
+for (const [name, { before }] of Object.entries(CHANGED)) {
+  await t.test(`patch makes of what is shown what would be written: ${name}`, { skip: whyNoPatch }, async (t) => {
+    const files: Record<string, string> = before === undefined ? {} : { 'etc/docker/daemon.json': before }
+    const [shown, written] = [await rootWith(t, files), await rootWith(t, files)]
+    const { stdout } = await doctor(shown, '--write', 'docker')
+    const patched = spawnSync('patch', ['-p1', '--directory', shown], { input: stdout, encoding: 'utf8' })
+    t.equal(patched.status, 0, patched.stdout)
+    t.notMatch(patched.stdout, /fuzz|offset/)
+    t.equal((await doctor(written, '--write', 'docker', '--yes')).exit, 0)
+    for (const path of ['etc/docker/daemon.json', 'etc/systemd/system/docker.service.d/zz-tagseal.conf'])
+      t.equal(await readFile(join(shown, path), 'utf8'), await readFile(join(written, path), 'utf8'))
+  })
+}
+
+await t.test('a gateway that speaks no TLS is asked so by names through it as well', async (t) => {
+  const root = await rootWith(t)
+  const args = ['--root', root, '--gateway', 'http://127.0.0.1:5080', '--write', 'podman', '--registry', 'docker.io']
+  t.equal((await runInside(['doctor', ...args, '--yes'])).exit, 0)
+  const written = await readFile(join(root, 'etc/containers/registries.conf.d/999-tagseal.conf'), 'utf8')
+  t.match(written, 'prefix = "127.0.0.1:5080"\nlocation = "127.0.0.1:5080"\ninsecure = true\n')
+  t.match(written, 'location = "127.0.0.1:5080/docker.io"\ninsecure = true\n')
 })
 
 const WRONG: Record<
@@ -136,6 +173,46 @@ const WRONG: Record<
     exit: 2,
     code: 'USAGE',
   },
+  'a registry with a scheme': {
+    args: ['--write', 'podman', '--registry', 'https://docker.io'],
+    exit: 2,
+    code: 'USAGE',
+  },
+  'a registry that is a repository': {
+    args: ['--write', 'podman', '--registry', 'docker.io/library'],
+    exit: 2,
+    code: 'USAGE',
+  },
+  'registries for another engine': {
+    args: ['--write', 'docker', '--registry', 'docker.io'],
+    exit: 2,
+    code: 'USAGE',
+  },
+  'registries without something to write': { args: ['--registry', 'docker.io'], exit: 2, code: 'USAGE' },
+  'a yes without something to write': { args: ['--yes'], exit: 2, code: 'USAGE' },
+  'a canary beside something to write': { args: ['--write', 'docker', '--canary', 'a:1'], exit: 2, code: 'USAGE' },
+  'an agent for another engine': { args: ['--write', 'docker', '--agent', '/run/a.sock'], exit: 2, code: 'USAGE' },
+  'a verifier without a policy': {
+    args: ['--write', 'verifier', '--program', '/usr/bin/tagseal'],
+    exit: 2,
+    code: 'USAGE',
+  },
+  'a verifier of another machine without its program': {
+    args: ['--write', 'verifier', '--policy', '/etc/tagseal/policy.yaml'],
+    exit: 2,
+    code: 'USAGE',
+  },
+  'a verifier of another machine whose policy is beside us': {
+    args: ['--write', 'verifier', '--policy', 'policy.yaml', '--program', '/usr/bin/tagseal'],
+    exit: 2,
+    code: 'USAGE',
+  },
+  'a machine that is not there': { args: ['--root', '/nonexistent/machine', '--config-only'], exit: 2, code: 'USAGE' },
+  'a machine that is a file': {
+    args: ['--root', fileURLToPath(import.meta.url), '--write', 'docker'],
+    exit: 2,
+    code: 'USAGE',
+  },
   'a configuration that cannot be read': {
     args: ['--write', 'docker'],
     files: { 'etc/docker/daemon.json': '{' },
@@ -148,7 +225,7 @@ const WRONG: Record<
       'etc/containerd/config.toml': 'plugins."io.containerd.grpc.v1.cri".registry.mirrors.a.endpoint = ["b"]\n',
     },
     exit: 2,
-    code: 'FILE_MALFORMED',
+    code: 'USAGE',
   },
 }
 for (const [name, { args, files, exit, code }] of Object.entries(WRONG)) {
@@ -156,6 +233,7 @@ for (const [name, { args, files, exit, code }] of Object.entries(WRONG)) {
     const root = await rootWith(t, files)
     const gateway = args.includes('--gateway') ? [] : ['--gateway', GATEWAY]
     const ran = await runInside(['doctor', '--root', root, ...gateway, ...args])
+    t.equal(ran.stdout, '')
     t.equal(ran.exit, exit)
     t.match(ran.stderr, `(${code})`)
   })
@@ -182,13 +260,27 @@ await t.test('the canary', async (t) => {
     const { stdout } = await runInside(['doctor', ...written, '--canary', `${NAME}:unsigned`, '--json'])
     t.match(JSON.parse(stdout), {
       enforced: true,
-      engines: [{ engine: 'docker', findings: [] }],
+      engines: [{ engine: 'docker', findings: [{ level: 'warning', code: 'LOOPBACK' }] }],
       trials: [{ outcome: 'refused' }],
     })
   })
   await t.test('that passes is a hole', async (t) =>
-    t.match(await asked(`${NAME}:1.0`), { exit: 1, stdout: /: admitted: / }),
+    t.match(await asked(`${NAME}:1.0`), {
+      exit: 1,
+      stdout: /: admitted: .* is given out; if it is signed, name another one with --canary$/m,
+    }),
   )
+  await t.test('is asked for as engines ask: by every type that there is', async (t) => {
+    const only = createServer((request, response) => {
+      const isAsked = request.headers.accept?.includes('application/vnd.oci.image.index.v1+json') === true
+      response.writeHead(isAsked ? 200 : 404).end('{}')
+    })
+    only.listen(0, '127.0.0.1')
+    await once(only, 'listening')
+    t.teardown(() => only.close())
+    const url = `http://127.0.0.1:${(only.address() as AddressInfo).port}`
+    t.match(await asked(`${NAME}:1.0`, url), { exit: 1, stdout: /: admitted: / })
+  })
   await t.test('by a registry that is no gateway of ours proves nothing', async (t) => {
     const other = createServer((_request, response) => response.writeHead(403).end('{"errors":[{"message":"no"}]}'))
     other.listen(0, '127.0.0.1')

@@ -26,7 +26,8 @@ t.teardown(() => rm(folder, { recursive: true, force: true }))
 const closed = join(folder, 'closed')
 for (const engine of ['docker', 'containerd', 'podman']) {
   const args = ['doctor', '--write', engine, '--root', closed, '--gateway', GATEWAY.url.origin, '--yes']
-  const ran = await runInside([...args, '--registry', 'docker.io', '--registry', 'registry.example.com'])
+  const registries = ['--registry', 'docker.io', '--registry', 'registry.example.com']
+  const ran = await runInside([...args, ...(engine === 'podman' ? registries : [])])
   if (ran.exit !== 0) throw new Error(ran.stderr)
 }
 
@@ -54,9 +55,14 @@ async function machineWith(edits: readonly Edit[]) {
   return openMachine(root)
 }
 
-async function found(engine: EngineName, edits: readonly Edit[]): Promise<readonly Finding[]> {
+async function all(engine: EngineName, edits: readonly Edit[]): Promise<readonly Finding[]> {
   const machine = await machineWith(edits)
   return checkMachine(machine, GATEWAY).find((one) => one.engine === engine)?.findings ?? []
+}
+
+/** Without what is told of every docker that a proxy closes. */
+async function found(engine: EngineName, edits: readonly Edit[]): Promise<readonly Finding[]> {
+  return (await all(engine, edits)).filter(({ code }) => code !== 'LOOPBACK')
 }
 
 await t.test('none in what doctor writes itself', async (t) => {
@@ -241,7 +247,19 @@ const HOLES: Record<string, Case> = {
   },
   'a registry that is reached without the proxy': {
     engine: 'docker',
-    edits: [{ file: DROP_IN, from: 'NO_PROXY=gateway.example.com', to: 'NO_PROXY=gateway.example.com,.docker.io' }],
+    edits: [{ file: DROP_IN, from: 'NO_PROXY=', to: 'NO_PROXY=.docker.io,' }],
+    code: 'NO_PROXY',
+    where: `${DROP_IN}:4`,
+  },
+  'every port of the host of the gateway, reached without the proxy': {
+    engine: 'docker',
+    edits: [{ file: DROP_IN, from: 'NO_PROXY=gateway.example.com:443', to: 'NO_PROXY=gateway.example.com' }],
+    code: 'NO_PROXY',
+    where: `${DROP_IN}:4`,
+  },
+  'another port of the host of the gateway, reached without the proxy': {
+    engine: 'docker',
+    edits: [{ file: DROP_IN, from: 'gateway.example.com:443', to: 'gateway.example.com:5000' }],
     code: 'NO_PROXY',
     where: `${DROP_IN}:4`,
   },
@@ -820,6 +838,14 @@ const FINE: Record<string, { engine: EngineName; edits: readonly Edit[] }> = {
 for (const [name, { engine, edits }] of Object.entries(FINE)) {
   await t.test(`${engine}: no hole: ${name}`, async (t) => t.same(await found(engine, edits), []))
 }
+
+await t.test('a proxy closes no registry on the machine itself, and that is told', async (t) => {
+  t.match(await all('docker', []), [{ level: 'warning', code: 'LOOPBACK', where: `${DROP_IN}:4` }])
+  const store = { file: DAEMON, from: '{', to: '{"features": {"containerd-snapshotter": true},' }
+  t.match(await all('docker', [store]), [{ code: 'LOOPBACK' }], 'also with the store of containerd alone')
+  const hosts = { file: '/etc/docker/certs.d/_default/hosts.toml', to: await readFile(join(closed, HOSTS), 'utf8') }
+  t.same(await all('docker', [store, hosts]), [], 'and not where its hosts lead every name to the gateway')
+})
 
 await t.test('warnings are no holes', async (t) => {
   const foreign = { file: DAEMON, from: '{', to: '{"allow-nondistributable-artifacts": ["a.io"],' }
