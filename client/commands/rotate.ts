@@ -147,9 +147,17 @@ async function rotateHere(context: Context, rotation: Rotation, decisions: Decis
     if (!isPublishError(error) || error.code !== 'NO_SIGNING_KEY') throw error
     if (topRole(role) === undefined)
       throw new PublishError(error.code, { ...error.detail, repository, replacing: role })
+    if (role === TARGETS && compromised)
+      throw new PublishError(error.code, { ...error.detail, proposing: proposingTo(rotation) })
     if (role !== ROOT || !compromised) throw error
     return await lostRoot(context, repository, { stolen: error.detail.need, threshold: error.detail.need }, undefined)
   }
+}
+
+/** With what was said of the theft: whoever proposes without looks at nothing afterwards. */
+function proposingTo({ repository, since }: Rotation): string {
+  const time = since === undefined ? '' : ` --since ${new Date(since).toISOString()}`
+  return `tagseal rotate ${repository} targets --compromised${time} --propose FILE`
 }
 
 function typedPattern(text: string): Pattern {

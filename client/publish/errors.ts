@@ -12,6 +12,8 @@ export type PublishFailures = {
     readonly repository?: string
     /** The delegated role that was to get other keys. */
     readonly replacing?: string
+    /** The command that asks the holders of the other root keys. */
+    readonly proposing?: string
   }
   /** The key that was named signs nothing here. */
   readonly KEY_NOT_IN_ROLE: { readonly role: string; readonly key: string }
@@ -151,6 +153,7 @@ function lostHint({
   need,
   replacing,
   repository = 'REPO',
+  proposing = `tagseal rotate ${repository} ROLE --propose FILE`,
 }: PublishFailures['NO_SIGNING_KEY']): readonly string[] {
   if (replacing !== undefined && need > 1) {
     return [`whoever has one of them begins it, and the others approve: tagseal rotate ${repository} ${replacing}`]
@@ -158,7 +161,7 @@ function lostHint({
   const by = role === 'targets' ? 'with the root keys' : 'with the keys of whoever delegates to it'
   if (role !== 'root') return [`if it is lost: tagseal rotate ${repository} ${role}, ${by}`]
   return [
-    `where the others are elsewhere, propose it to them: tagseal rotate ${repository} ROLE --propose FILE`,
+    `where the others are elsewhere, propose it to them: ${proposing}`,
     `if one of several is lost: tagseal rotate ${repository} root --lost ID, where enough of the others are`,
   ]
 }

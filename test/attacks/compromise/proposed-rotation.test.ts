@@ -21,7 +21,7 @@ for (const [when, first, then] of [
       const file = join(owner.home, 'proposal.json')
       t.match(await owner.run([...ROTATE, '--compromised', ...timed(['--since'])]), {
         code: 1,
-        stderr: /--propose FILE/,
+        stderr: /targets --compromised --since \S+ --propose FILE/,
       })
       const proposed = await owner.run([...ROTATE, '--compromised', ...timed(first), '--propose', file])
       t.match(proposed, {
