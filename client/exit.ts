@@ -300,6 +300,8 @@ function hintOf(error: Error, code: string): string | undefined {
   const own = 'hint' in error && typeof error.hint === 'string' ? error.hint : undefined
   if (own !== undefined) return own
   if (error.name === 'KeyError') return keyHint(error, code)
+  if (error.name === 'TrustError' && code === 'EXPIRED')
+    return expiredHint('detail' in error ? error.detail : undefined)
   const hints: Readonly<Record<string, string>> | undefined = HINTS[error.name]
   return hints !== undefined && Object.hasOwn(hints, code) ? hints[code] : undefined
 }
@@ -309,8 +311,6 @@ const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   TrustError: {
     MALFORMED:
       'nothing of it is used; is it the server that was meant, and a repository of the kind that is known here?',
-    EXPIRED:
-      "is this machine's clock right? if it is, the server no longer re-signs, or somebody withholds its newer metadata",
     ROLLBACK:
       'the server answered with older metadata than this machine has already seen; do not use the image. If it was ' +
       'restored from a backup, its owner brings back what is missing: tagseal sign REPO:TAG, on a machine that saw it',
@@ -328,6 +328,16 @@ const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     NO_KNOWN_HASH: 'have it signed again by a current program',
     TOO_MANY_ROLES: 'have its owner delegate to fewer roles: tagseal delegation list REPO shows them',
   },
+}
+
+/** Only what the server signs is the server's to renew. */
+function expiredHint(detail: unknown): string {
+  const role = typeof detail === 'object' && detail !== null && 'role' in detail ? detail.role : undefined
+  const withheld = (why: string) =>
+    `is this machine's clock right? if it is, ${why}, or somebody withholds newer metadata`
+  if (role === 'timestamp' || role === 'snapshot') return withheld('the server no longer re-signs')
+  if (role === 'root') return withheld('its owner has not renewed the root in time (tagseal rotate REPO root --key ID)')
+  return withheld('whoever signs for that role has to sign again (tagseal sign REPO:TAG)')
 }
 
 function keyHint(error: Error, code: string): string | undefined {

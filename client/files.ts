@@ -36,7 +36,16 @@ const REASONS: ReadonlyMap<string, string> = new Map([
   ['EACCES', 'permission denied'],
   ['EISDIR', 'it is a folder'],
   ['ENOTDIR', 'a part of the path is no folder'],
+  ['ENOSPC', 'the disk is full'],
+  ['EROFS', 'the file system is read-only'],
 ])
+
+/** The same of a file that is to be made: it is its folder that is not there. */
+export function whyUnwritten(error: unknown): string {
+  const why =
+    error instanceof Error && 'code' in error && error.code === 'ENOENT' ? 'there is no such folder' : reasonOf(error)
+  return `it cannot be written: ${why}`
+}
 
 export function reasonOf(error: unknown): string {
   const code =

@@ -32,8 +32,19 @@ export function refusesCertificate(reason: string): boolean {
   return CERTIFICATE.test(reason)
 }
 
+const WORDS: ReadonlyMap<string, string> = new Map([
+  ['ECONNREFUSED', 'nothing listens there'],
+  ['ECONNRESET', 'the connection was cut'],
+  ['EAI_AGAIN', 'its name cannot be looked up now'],
+  ['EHOSTUNREACH', 'no way leads there'],
+  ['ENETUNREACH', 'no way leads there'],
+  ['ENOTFOUND', 'nobody knows that name'],
+  ['EPROTO', 'what answers there speaks no TLS'],
+  ['ETIMEDOUT', 'nothing answered'],
+])
+
 export function unreached({ url, reason }: HttpFailures['NETWORK']): string {
-  if (!refusesCertificate(reason)) return `${url} could not be reached (${reason})`
+  if (!refusesCertificate(reason)) return `${url} could not be reached: ${WORDS.get(reason) ?? 'it failed'} (${reason})`
   return `${originOf(url)} showed a certificate that this machine does not trust (${reason})`
 }
 

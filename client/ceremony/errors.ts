@@ -63,7 +63,7 @@ const HINT: { readonly [C in CeremonyCode]: (d: CeremonyFailures[C]) => string }
   PROPOSALS_DIFFER: () => 'tagseal root review FILE shows each; compare the fingerprint with the others',
   NOT_VOUCHED: () => 'compare "tagseal trust list" with the root keys that the owner of the repository published',
   OTHER_CHAIN: () => 'do not sign it, and ask whoever proposed it',
-  PROPOSAL_STALE: () => 'propose it anew on top of what is published: tagseal root propose REPO',
+  PROPOSAL_STALE: (d) => `propose it anew on top of what is published: tagseal root propose ${d.repository}`,
   FILES_STALE: (d) =>
     `tagseal root propose ${d.repository} --refresh FILE makes it anew and keeps the signatures on the root`,
   SIGNATURES_MISSING: () => 'tagseal root status FILE says who is missing; each of them runs tagseal root sign FILE',

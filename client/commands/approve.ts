@@ -47,14 +47,14 @@ export const approveCommand = defineCommand({
     const repo = parseRepo(input.one('REPO'))
     const [given, ...more] = input.many('PROPOSAL')
     const asked = (['yes', 'renew', 'withdraw'] as const).filter((option) => input.flag(option))
-    if (more.length > 0) throw usage('one proposal at a time', 'tagseal approve REPO PROPOSAL')
+    if (more.length > 0) throw usage('one proposal at a time', `tagseal approve ${repo.name} PROPOSAL`)
     if (asked.includes('withdraw') && asked.length > 1) throw usage('--withdraw goes with nothing else')
     if (given !== undefined && input.flag('list')) throw usage('--list goes without a proposal')
     if (given === undefined && asked.length > 0) throw usage(`--${asked[0]} needs the name of a proposal`)
     const desk = await openDesk(context, repo.name, { keys: input.list('key') })
     try {
       if (given === undefined) return await listPending(context.terminal, desk, repo.name, input.flag('list'))
-      const id = await fullName(desk, given)
+      const id = await fullName(desk, repo.name, given)
       if (input.flag('withdraw')) return await withdrawn(desk, repo.name, id)
       const yes = input.flag('yes')
       if (yes && given !== id) throw usage('--yes signs what is named whole', `look at it, and name it: ${id}`)
@@ -67,12 +67,13 @@ export const approveCommand = defineCommand({
   },
 })
 
-async function fullName({ server }: Desk, given: string): Promise<string> {
+async function fullName({ server }: Desk, repository: string, given: string): Promise<string> {
   if (isProposalId(given)) return given
-  if (!/^[0-9a-f]{4,31}$/.test(given)) throw usage(`${given} is no name of a proposal`, 'tagseal approve REPO --list')
+  if (!/^[0-9a-f]{4,31}$/.test(given))
+    throw usage(`${given} is no name of a proposal`, `tagseal approve ${repository} --list`)
   const found = (await server.proposals.list()).filter(({ id }) => id.startsWith(given))
   const [only] = found
-  if (only === undefined) throw usage(`no proposal begins with ${given}`, 'tagseal approve REPO --list')
+  if (only === undefined) throw usage(`no proposal begins with ${given}`, `tagseal approve ${repository} --list`)
   if (found.length > 1) throw usage(`${found.length} proposals begin with ${given}`, 'give more of its name')
   return only.id
 }

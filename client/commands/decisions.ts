@@ -18,7 +18,8 @@ export function decisionsOf(options: Readonly<Record<Decision, readonly string[]
   for (const decision of ['keep', 'restore', 'drop'] as const) {
     for (const label of options[decision]) {
       const other = decisions.get(label)
-      if (other !== undefined && other !== decision) throw usage(`--${other} and --${decision} both name ${label}`)
+      if (other !== undefined && other !== decision)
+        throw usage(`--${other} and --${decision} both name ${label}`, 'decide each thing once')
       decisions.set(label, decision)
     }
   }

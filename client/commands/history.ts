@@ -1,5 +1,5 @@
 import { count, defineCommand, one } from './declare.ts'
-import { parseTagged } from './images.ts'
+import { isUnsaid, parseTagged } from './images.ts'
 import { shortId } from './key-document.ts'
 import { tableOf } from './table-text.ts'
 
@@ -14,7 +14,9 @@ export const historyCommand = defineCommand({
     'This is the record of the server. What a tag means now is verified by "tagseal verify".',
   ].join('\n'),
   async run(context, input) {
-    const { name, tag } = parseTagged(input.one('IMAGE'))
+    const image = parseTagged(input.one('IMAGE'))
+    const { name, tag } = image
+    if (isUnsaid(image)) context.terminal.note(`${image.text} names no tag: ${name}:latest is shown`)
     const entries = await (await context.api(name)).history(tag, input.count('limit') ?? ENTRIES)
     if (entries.length === 0) context.terminal.note(`${name}:${tag} was never signed`)
     const lines = tableOf(

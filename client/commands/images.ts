@@ -21,12 +21,17 @@ export function parseTagged(text: string): TaggedImage {
 /** The same for what cannot be taken back by asking again. Throws USAGE where `latest` is only what was left unsaid. */
 export function parseSpelledOut(text: string): TaggedImage {
   const image = parseTagged(text)
-  const { name, tag } = image
-  if (tag !== 'latest' || /:latest(?:@|$)/.test(text)) return image
+  if (!isUnsaid(image)) return image
+  const { name } = image
   throw usage(
     `${text} names no tag`,
     `name it, also where it is latest: ${name}:latest; tagseal list ${name} shows the tags`,
   )
+}
+
+/** Whether `latest` is only docker's word for a tag that nobody named. */
+export function isUnsaid({ tag, text }: TaggedImage): boolean {
+  return tag === 'latest' && !/:latest(?:@|$)/.test(text)
 }
 
 /** The images of each repository, in the order in which they were named, each once. */

@@ -1,5 +1,5 @@
 import { lstat, open } from 'node:fs/promises'
-import { reasonOf } from '../files.ts'
+import { whyUnwritten } from '../files.ts'
 import { CommandError } from './errors.ts'
 
 /** Files that a command makes for people to take away: durable, for their owner alone, and never over another file. */
@@ -28,6 +28,6 @@ export async function inFile<T>(path: string, use: () => Promise<T>): Promise<T>
     if (cause instanceof Error && 'code' in cause && cause.code === 'EEXIST') {
       throw new CommandError('FILE_EXISTS', { path }, { cause })
     }
-    throw new CommandError('IO', { what: path, why: reasonOf(cause) }, { cause })
+    throw new CommandError('IO', { what: path, why: whyUnwritten(cause) }, { cause })
   }
 }

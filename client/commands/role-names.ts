@@ -5,7 +5,7 @@ import { usage } from './errors.ts'
 
 /** A name of a role as somebody typed it. Throws USAGE. */
 export function givenRole(text: string): RoleName {
-  return typed(() => roleName(text))
+  return typed(() => roleName(text), 'name it as "tagseal delegation list" shows it')
 }
 
 /** The same where the role is to be changed: that of a large repository's bins follow `targets`. */
@@ -16,11 +16,11 @@ export function givenDelegation(text: string): RoleName {
 }
 
 /** What somebody typed and the trust rules refuse was wrongly typed. */
-export function typed<T>(read: () => T): T {
+export function typed<T>(read: () => T, next?: string): T {
   try {
     return read()
   } catch (error) {
-    if (isTrustError(error)) throw usage(error.message)
+    if (isTrustError(error)) throw usage(error.message, next)
     throw error
   }
 }

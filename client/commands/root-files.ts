@@ -4,7 +4,7 @@ import { mergeProposals } from '../ceremony/merge.ts'
 import { openProposal } from '../ceremony/open.ts'
 import type { Opened } from '../ceremony/opened.ts'
 import { encodeProposal, MAX_PROPOSAL } from '../ceremony/proposal.ts'
-import { readUserFile, reasonOf } from '../files.ts'
+import { readUserFile, whyUnwritten } from '../files.ts'
 import { errnoOf, writeAtomically } from '../trust/atomic.ts'
 import { CommandError, usage } from './errors.ts'
 
@@ -23,7 +23,7 @@ export async function writeProposal(path: string, { proposal }: Opened): Promise
     await writeAtomically(await behindLinks(path), encodeProposal(proposal), 0o644)
   } catch (cause) {
     if (errnoOf(cause) === undefined) throw cause
-    throw new CommandError('IO', { what: `${path} cannot be written`, why: reasonOf(cause) }, { cause })
+    throw new CommandError('IO', { what: path, why: whyUnwritten(cause) }, { cause })
   }
 }
 

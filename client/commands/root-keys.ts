@@ -98,7 +98,8 @@ async function knownKey(context: Context, wish: RoleWish, place: Place, given: s
   const key = await unlessElsewhere(async () => publicKeyOf(await givenKey(context, given), codec, suite))
   const identity = key && suite.open(key)?.identity
   const known = before.keys.find((each) => identity !== undefined && suite.open(each)?.identity === identity)
-  if (known === undefined) throw usage(`${given} is none of the keys of ${wish.role}`, 'tagseal status REPO shows them')
+  if (known === undefined)
+    throw usage(`${given} is none of the keys of ${wish.role}`, `tagseal status ${place.repository} shows them`)
   return known
 }
 

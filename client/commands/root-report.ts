@@ -23,6 +23,8 @@ export type Report = {
   readonly lines: readonly string[]
   /** What a person must see, whatever else is passed over. */
   readonly warnings: readonly string[]
+  /** By the server's word; false where it was not asked. */
+  readonly published: boolean
   readonly document: object
 }
 
@@ -30,7 +32,7 @@ export type Report = {
 export async function reportOn(context: Context, opened: Opened, offline: boolean): Promise<Report> {
   const vouching = await vouchFor(opened, context)
   const server = await serverFor(context, opened.proposal.repository)
-  const place = offline || server === undefined ? undefined : await askServer(context, opened)
+  const place = await placeOf(context, opened, offline)
   const outlook = outlookOf(opened, server ?? 'URL', context.clock())
   const tallies = tallyOf(opened)
   const warnings = [
@@ -48,6 +50,7 @@ export async function reportOn(context: Context, opened: Opened, offline: boolea
       ...placeLines(place),
     ],
     warnings,
+    published: place?.kind === 'published',
     document: {
       ...documentOf(opened, { ...outlook, warnings }),
       machine: { ...vouching, vouches: vouchesForBase(opened, vouching) },
@@ -62,6 +65,12 @@ async function serverFor({ settings, paths }: Context, repository: string): Prom
   const rules = await loadPins(paths.trust)
   const isPinned = rules.some(({ pattern }) => pattern.matches(repository))
   return isPinned ? pinFor(rules, repository).server : undefined
+}
+
+/** undefined where no server is asked, or none answers. Throws CeremonyError where it knows better. */
+export async function placeOf(context: Context, opened: Opened, offline: boolean): Promise<ServerPlace | undefined> {
+  if (offline || (await serverFor(context, opened.proposal.repository)) === undefined) return undefined
+  return await askServer(context, opened)
 }
 
 /** undefined where the server cannot be reached: on a machine without a network that is no fault. */

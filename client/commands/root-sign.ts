@@ -1,9 +1,11 @@
 import { choresFor, signChores } from '../ceremony/sign.ts'
+import type { Opened } from '../ceremony/opened.ts'
 import { callOf, isMet, tallyOf } from '../ceremony/signatures.ts'
 import { defineCommand, flag, list, many, text } from './declare.ts'
 import { confirm } from './confirm.ts'
 import { readProposals, writeProposal } from './root-files.ts'
 import { reportOn, signaturesDocument } from './root-report.ts'
+import type { Report } from './root-report.ts'
 
 export const rootSignCommand = defineCommand({
   operands: { FILE: many('the proposal; several copies of it are merged into the first') },
@@ -30,7 +32,8 @@ export const rootSignCommand = defineCommand({
     const keystore = await context.keystore()
     const chores = await choresFor(opened, keystore, input.list('key'))
     for (const warning of report.warnings) context.terminal.warn(warning)
-    const open = chores.filter(({ done }) => !done)
+    // Nobody takes another signature on a file that is published; who doubts the server's word asks it nothing.
+    const open = report.published ? [] : chores.filter(({ done }) => !done)
     const { version } = opened.root.signed.body
     if (input.flag('yes') || open.length === 0) {
       context.terminal.note(
@@ -43,19 +46,27 @@ export const rootSignCommand = defineCommand({
     const out = input.text('out') ?? files[0] ?? ''
     await writeProposal(out, signed)
     const by = [...new Set(open.map(({ key }) => callOf(opened, key.id)))]
-    const isComplete = tallyOf(signed).every(isMet)
-    context.terminal.note(
-      isComplete ? 'nobody is missing: tagseal root publish FILE' : 'tagseal root status FILE says who is missing',
-    )
+    context.terminal.note(nextStep(signed, report))
     return {
-      lines: [by.length === 0 ? `every key here had signed ${out} already` : `${out} is signed by ${by.join(', ')}`],
+      lines: [report.published ? `root ${version} of ${repository} is published already` : outcomeText(out, by)],
       document: {
         repository,
         file: out,
         proposal: opened.fingerprint,
+        published: report.published,
         signed: open.map(({ role, key }) => ({ role, key: key.id })),
         ...signaturesDocument(signed),
       },
     }
   },
 })
+
+function nextStep(signed: Opened, { published }: Report): string {
+  if (published) return 'by what the server says nothing is left to sign; --offline signs all the same'
+  if (tallyOf(signed).every(isMet)) return 'nobody is missing: tagseal root publish FILE'
+  return 'tagseal root status FILE says who is missing'
+}
+
+function outcomeText(file: string, by: readonly string[]): string {
+  return by.length === 0 ? `every key here had signed ${file} already` : `${file} is signed by ${by.join(', ')}`
+}

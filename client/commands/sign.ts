@@ -2,11 +2,13 @@ import type { RoleName, TargetFile } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { checkedNow, rememberChecked } from '../publish/checked.ts'
 import { openDesk, quietly } from '../publish/desk.ts'
+import type { Plan } from '../publish/edit.ts'
 import { PublishError } from '../publish/errors.ts'
 import { publishOrPropose } from '../publish/publish-or-propose.ts'
 import { findWhole, targetOf } from '../publish/in-registry.ts'
 import type { Pending } from '../proposals/propose.ts'
 import { warnOfExpiry } from '../publish/expiry.ts'
+import type { Desk } from '../publish/publish.ts'
 import type { Standing } from '../publish/standing.ts'
 import { planSigning } from '../publish/tags.ts'
 import { pinned } from '../registry/reference.ts'
@@ -14,7 +16,7 @@ import { directoryCache } from '../trust/directory-cache.ts'
 import { stateFolder } from '../trust/repository.ts'
 import { any, defineCommand, flag, list, text } from './declare.ts'
 import { usage } from './errors.ts'
-import { byRepository, parseTagged } from './images.ts'
+import { byRepository, isUnsaid, parseTagged } from './images.ts'
 import type { TaggedImage } from './images.ts'
 import { withPending } from './pending.ts'
 import { givenRole } from './role-names.ts'
@@ -44,15 +46,11 @@ export const signCommand = defineCommand({
   ].join('\n'),
   async run(context, input) {
     const images = await imagesOf(input.many('IMAGE'), input.text('digest'), input.text('metadata-file'))
+    for (const image of images.filter(isUnsaid))
+      context.terminal.note(`${image.text} names no tag: ${image.name}:latest is signed`)
     const role = input.text('role')
-    const signed: Signed[] = []
-    const waiting: PendingImages[] = []
-    for (const [repository, group] of byRepository(images)) {
-      const options = { repository, keys: input.list('key'), role: role === undefined ? undefined : givenRole(role) }
-      const { images: done, pending } = await signRepository(context, group, options)
-      if (pending === undefined) signed.push(...done)
-      else waiting.push({ repository, pending, images: done })
-    }
+    const options = { keys: input.list('key'), role: role === undefined ? undefined : givenRole(role) }
+    const { signed, waiting } = await signAll(context, byRepository(images), options)
     return withPending(context, input.flag('allow-pending'), waiting.map(pendingOf), {
       lines: signed.map(({ image, digest }) => `${image.name}:${image.tag}@${digest}`),
       document: { signed: signed.map(documentOf) },
@@ -72,7 +70,6 @@ type Signed = {
 type PendingImages = { readonly repository: string; readonly pending: Pending; readonly images: readonly Signed[] }
 type SignedImages = { readonly images: readonly Signed[]; readonly pending: Pending | undefined }
 type SignOptions = {
-  readonly repository: string
   readonly keys: readonly string[]
   readonly role: RoleName | undefined
 }
@@ -94,24 +91,58 @@ function withDigest(text: string, digest: string | undefined): TaggedImage {
   const image = parseTagged(text)
   if (digest === undefined) return image
   if (image.digest !== undefined && image.digest !== digest) throw usage(`${text} and ${digest} name different digests`)
-  return parseTagged(`${image.name}:${image.tag}@${digest}`)
+  return { ...parseTagged(`${image.name}:${image.tag}@${digest}`), text }
 }
 
-async function signRepository(
+/** One repository after the other, once every one of them is known to be able to. */
+async function signAll(
   context: Context,
+  groups: ReadonlyMap<string, readonly TaggedImage[]>,
+  options: SignOptions,
+): Promise<{ readonly signed: readonly Signed[]; readonly waiting: readonly PendingImages[] }> {
+  const signed: Signed[] = []
+  const waiting: PendingImages[] = []
+  const signings: Signing[] = []
+  try {
+    for (const [repository, images] of groups) signings.push(await openSigning(context, repository, images, options))
+    if (signings.length > 1) for (const signing of signings) await rehearse(signing)
+    for (const signing of signings) {
+      const { images, pending } = await signRepository(context, signing)
+      if (pending === undefined) signed.push(...images)
+      else waiting.push({ repository: signing.repository, pending, images })
+    }
+    return { signed, waiting }
+  } finally {
+    for (const { desk } of signings) desk.close()
+  }
+}
+
+/** What is to be signed in one repository; nothing of it has been signed yet. */
+type Signing = {
+  readonly repository: string
+  readonly desk: Desk
+  readonly found: readonly Found[]
+  readonly plan: Plan
+  readonly roles: ReadonlyMap<string, RoleName>
+  readonly uncounted: ReadonlySet<RoleName>
+}
+
+/** Whoever opens it closes its desk. */
+async function openSigning(
+  context: Context,
+  repository: string,
   images: readonly TaggedImage[],
-  { repository, keys, role }: SignOptions,
-): Promise<SignedImages> {
+  { keys, role }: SignOptions,
+): Promise<Signing> {
   const looking = quietly(lookUpAll(context, images))
   const desk = await openDesk(context, repository, { keys, ahead: true })
   try {
     const found = await looking
-    const tags = new Map(found.map(({ image, target }) => [image.tag, target]))
     const roles = new Map<string, RoleName>()
     const uncounted = new Set<RoleName>()
     const plan = planSigning({
       repository,
-      tags,
+      tags: new Map(found.map(({ image, target }) => [image.tag, target])),
       role,
       clock: context.clock,
       canSign: desk.keyring.canSign,
@@ -124,24 +155,38 @@ async function signRepository(
         if (!counts) uncounted.add(name)
       },
     })
-    let last: { readonly standing: Standing; readonly renewed: ReadonlySet<string> } | undefined
-    const { published, pending } = await publishOrPropose(desk, async (standing) => {
-      const edits = await plan(standing)
-      last = { standing, renewed: new Set(edits.map((edit) => edit.role)) }
-      return edits
-    })
-    if (last !== undefined) warnOfExpiry(context, repository, last.standing, last.renewed)
-    for (const name of uncounted)
-      context.terminal.warn(`neither docker nor tagseal asks ${name} for a tag, unless it is told to`)
-    if (!published && pending === undefined)
-      context.terminal.note(`${repository}: signed like that already, nothing to publish`)
-    const done = found.map(({ image, digest, target }) => {
-      return { image, digest, length: target.length, role: roles.get(image.tag) ?? '', published }
-    })
-    return { images: done, pending }
-  } finally {
+    return { repository, desk, found, plan, roles, uncounted }
+  } catch (error) {
     desk.close()
+    throw error
   }
+}
+
+/** Throws what signing would refuse by now, and signs nothing. */
+async function rehearse({ desk, plan }: Signing): Promise<void> {
+  const edits = await plan(await desk.look())
+  for (const { authorities } of edits) {
+    for (const authority of authorities) if (!desk.keyring.canHelp(authority)) desk.keyring.refuseUnable(authority)
+  }
+}
+
+async function signRepository(context: Context, signing: Signing): Promise<SignedImages> {
+  const { repository, desk, found, plan, roles, uncounted } = signing
+  let last: { readonly standing: Standing; readonly renewed: ReadonlySet<string> } | undefined
+  const { published, pending } = await publishOrPropose(desk, async (standing) => {
+    const edits = await plan(standing)
+    last = { standing, renewed: new Set(edits.map((edit) => edit.role)) }
+    return edits
+  })
+  if (last !== undefined) warnOfExpiry(context, repository, last.standing, last.renewed)
+  for (const name of uncounted)
+    context.terminal.warn(`neither docker nor tagseal asks ${name} for a tag, unless it is told to`)
+  if (!published && pending === undefined)
+    context.terminal.note(`${repository}: signed like that already, nothing to publish`)
+  const images = found.map(({ image, digest, target }) => {
+    return { image, digest, length: target.length, role: roles.get(image.tag) ?? '', published }
+  })
+  return { images, pending }
 }
 
 type Found = { readonly image: TaggedImage; readonly digest: string; readonly target: TargetFile }

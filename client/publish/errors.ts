@@ -10,6 +10,9 @@ export type PublishFailures = {
     readonly have: number
     readonly keys: readonly string[]
     readonly repository?: string
+    /** The tag that nobody here may sign, where roles beside `role` might: `others`, and `keys` are those of all of them. */
+    readonly tag?: string
+    readonly others?: readonly string[]
     /** The delegated role that was to get other keys. */
     readonly replacing?: string
     /** The command that asks the holders of the other root keys. */
@@ -41,12 +44,13 @@ export type PublishFailures = {
   readonly UNKNOWN_ROLE: { readonly repository: string; readonly role: string }
   /** No role whose keys are here may sign this tag. */
   readonly TAG_OUT_OF_SCOPE: { readonly repository: string; readonly tag: string; readonly role: string }
-  /** Another role is asked first and says something else. */
+  /** Another role is asked first; `same` where it says of the tag what was to be said. */
   readonly TAG_SHADOWED: {
     readonly repository: string
     readonly tag: string
     readonly role: string
     readonly by: string
+    readonly same: boolean
   }
   /** The registry's tag no longer means the digest that was about to be signed. */
   readonly TAG_MOVED: { readonly image: string; readonly digest: string; readonly now: string }
@@ -58,7 +62,12 @@ export type PublishFailures = {
   /** `why`: in the server's words, which tell a token that has ended from one that it never knew. */
   readonly UNAUTHORIZED: { readonly server: string; readonly why: string }
   readonly DENIED: { readonly server: string; readonly repository: string }
-  readonly SERVER_FAILED: { readonly server: string; readonly status: number; readonly reason: string }
+  readonly SERVER_FAILED: {
+    readonly server: string
+    readonly repository: string
+    readonly status: number
+    readonly reason: string
+  }
   readonly NOT_THERE: { readonly server: string; readonly why: string }
   readonly BAD_ANSWER: { readonly server: string; readonly why: string }
 }
@@ -72,7 +81,10 @@ export type Waiting = {
 export type PublishCode = keyof PublishFailures
 
 const SENTENCE: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string } = {
-  NO_SIGNING_KEY: (d) => `${d.role} needs ${d.need} of its keys to sign, and ${hereText(d.have)}`,
+  NO_SIGNING_KEY: (d) =>
+    d.others === undefined
+      ? `${d.role} needs ${d.need} of its keys to sign, and ${hereText(d.have)}`
+      : `no key here counts for a role that may sign ${d.tag}: ${[d.role, ...d.others].join(', ')}`,
   KEY_NOT_IN_ROLE: (d) => `key ${d.key} is none of the keys of ${d.role}`,
   APPROVAL_PENDING: (d) =>
     `proposal ${d.proposal} of ${d.repository} waits for others: ${d.roles.map(waitingText).join('; ')}`,
@@ -85,7 +97,8 @@ const SENTENCE: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string
   TOO_FEW_KEYS: (d) => `${d.role} needs ${d.threshold} of its keys to sign, and ${d.left} would be left`,
   UNKNOWN_ROLE: (d) => `${d.repository} has no role ${d.role}`,
   TAG_OUT_OF_SCOPE: (d) => `${d.role} may not sign the tag ${d.tag} of ${d.repository}`,
-  TAG_SHADOWED: (d) => `${d.by} is asked for ${d.tag} before ${d.role} is, and says something else`,
+  TAG_SHADOWED: (d) =>
+    `${d.by} is asked for ${d.tag} before ${d.role} is, and ${d.same ? 'signs the same digest' : 'says something else'}`,
   TAG_MOVED: (d) => `${d.image} was ${d.digest} and is ${d.now} now`,
   TAG_CHANGED: (d) => `somebody else signed ${d.image} as ${d.signed} while this ran, and not as ${d.wanted}`,
   CONFLICT: (d) =>
@@ -116,7 +129,9 @@ const HINT: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string } =
       ...(d.repository === undefined || d.replacing !== undefined
         ? []
         : [`tagseal delegation list ${d.repository} shows who else signs which tags`]),
-      ...lostHint(d),
+      ...(d.others === undefined
+        ? lostHint(d)
+        : ['if a key here was one of them once, ask whoever delegates to its role']),
     ].join('; '),
   KEY_NOT_IN_ROLE: () => 'tagseal status REPO shows the keys of every role',
   APPROVAL_PENDING: (d) => `whoever holds one of those keys: tagseal approve ${d.repository} ${d.proposal}`,
@@ -129,7 +144,9 @@ const HINT: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string } =
     `tagseal delegation remove ${d.repository} ${d.role}`,
   UNKNOWN_ROLE: (d) => `tagseal delegation list ${d.repository}`,
   TAG_OUT_OF_SCOPE: (d) => `tagseal delegation list ${d.repository} shows what ${d.role} may sign`,
-  TAG_SHADOWED: (d) => `tagseal revoke ${d.repository}:${d.tag} takes the tag out of ${d.by}, with the keys of ${d.by}`,
+  TAG_SHADOWED: (d) =>
+    `${d.same ? 'nothing needs to be signed; ' : ''}tagseal revoke ${d.repository}:${d.tag} takes the tag out of ${d.by}, ` +
+    `with the keys of ${d.by}`,
   TAG_MOVED: (d) => `sign what you pushed by its digest: tagseal sign ${d.image} --digest ${d.digest}`,
   TAG_CHANGED: (d) => `tagseal history ${d.image} shows who signed what; sign again if yours is meant`,
   CONFLICT: () => 'try again; nothing was published',
@@ -142,7 +159,7 @@ const HINT: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string } =
   DENIED: () => "ask the server's owner: tagseal-server token create --repo PATTERN --allow pull,push",
   SERVER_FAILED: (d) =>
     d.reason === 'SIGNING_UNAVAILABLE'
-      ? 'its log says why; if its key is lost for good, this gives it new ones: tagseal rotate REPO timestamp --compromised'
+      ? `its log says why; if its key is lost for good, this gives it new ones: tagseal rotate ${d.repository} timestamp --compromised`
       : 'try again; if it stays, its log has the same request id',
   BAD_ANSWER: () => 'is that the URL of the trust server? --server URL names another',
 }

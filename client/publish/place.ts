@@ -1,8 +1,9 @@
 /** Which role a tag is written into. */
-import type { Authority, RoleName } from '../../tuf/index.ts'
+import type { Authority, RoleName, TargetFile } from '../../tuf/index.ts'
+import { digestOf } from '../trust/repository.ts'
 import { PublishError } from './errors.ts'
 import { idsHere } from './keyring.ts'
-import { binAmong } from './layout.ts'
+import { binAmong, isOwners } from './layout.ts'
 import { counts, rolesFor } from './standing.ts'
 import type { HoldingRole, Standing } from './standing.ts'
 
@@ -41,10 +42,15 @@ export function holderOf(asked: readonly HoldingRole[], tag: string): HoldingRol
 }
 
 /** Throws TAG_SHADOWED where clients would find the tag in another role before they come to this one. */
-export function refuseShadowed({ role, asked, counts }: Place, { repository, tag }: PlaceWish): void {
+export function refuseShadowed(
+  { role, asked, counts }: Place,
+  { repository, tag, target }: Pick<PlaceWish, 'repository' | 'tag'> & { readonly target: TargetFile },
+): void {
   const holder = holderOf(asked, tag)
   if (!counts || holder === undefined || asked.indexOf(holder) >= asked.indexOf(role)) return
-  throw new PublishError('TAG_SHADOWED', { repository, tag, role: role.name, by: holder.name })
+  const there = holder.file?.targets.get(tag)
+  const same = there !== undefined && digestOf({ path: tag, target: there }) === digestOf({ path: tag, target })
+  throw new PublishError('TAG_SHADOWED', { repository, tag, role: role.name, by: holder.name, same })
 }
 
 function anyOf(asked: readonly HoldingRole[], { repository, tag, canSign, canHelp }: PlaceWish): HoldingRole {
@@ -57,8 +63,10 @@ function anyOf(asked: readonly HoldingRole[], { repository, tag, canSign, canHel
   if (able !== undefined) return able
   if (first === undefined) throw new Error('targets is always asked')
   const { threshold } = first.authority.role
-  const keys = idsHere(first.authority)
-  throw new PublishError('NO_SIGNING_KEY', { role: first.name, need: threshold, have: 0, keys, repository })
+  const teams = asked.slice(1).filter(({ name }) => !isOwners(name))
+  const keys = [...new Set([first, ...teams].flatMap(({ authority }) => idsHere(authority)))]
+  const others = teams.length === 0 ? {} : { tag, others: teams.map(({ name }) => name) }
+  throw new PublishError('NO_SIGNING_KEY', { role: first.name, need: threshold, have: 0, keys, repository, ...others })
 }
 
 function named(asked: readonly HoldingRole[], { repository, tag }: PlaceWish, role: RoleName): HoldingRole {

@@ -36,7 +36,7 @@ export function planSigning(wish: SignWish): Plan {
     for (const [tag, target] of wish.tags) {
       const place = await placeFor(standing, { ...wish, tag })
       wish.placed(tag, place.role.name, place.counts)
-      refuseShadowed(place, { ...wish, tag })
+      refuseShadowed(place, { ...wish, tag, target })
       refuseChanged(wish, place, tag, target, before)
       if (isSettled(place, tag, target, standing.codec, wish.clock())) continue
       const change = changes.get(place.role.name) ?? { role: place.role, set: new Map<string, TargetFile>() }

@@ -97,6 +97,24 @@ const ERRORS: Record<string, { error: unknown; code: string; exit: number; hint?
     exit: 1,
     hint: /clock/,
   },
+  'a timestamp that is too old, which the server signs': {
+    error: new TrustError('EXPIRED', { role: 'timestamp', expired: 0, now: 1 }),
+    code: 'EXPIRED',
+    exit: 1,
+    hint: /server no longer re-signs/,
+  },
+  'a root that is too old, which no server signs': {
+    error: new TrustError('EXPIRED', { role: 'root', expired: 0, now: 1 }),
+    code: 'EXPIRED',
+    exit: 1,
+    hint: /clock right(?!.*re-signs).*its owner.*tagseal rotate REPO root/,
+  },
+  'tags that are too old, which a team signs': {
+    error: new TrustError('EXPIRED', { role: 'team', expired: 0, now: 1 }),
+    code: 'EXPIRED',
+    exit: 1,
+    hint: /clock right(?!.*re-signs).*tagseal sign/,
+  },
   'a file of the other dialect than the one that is pinned': {
     error: new TrustError('MALFORMED', { what: 'timestamp._type', got: '"timestamp" where Timestamp was due' }),
     code: 'MALFORMED',
@@ -246,6 +264,12 @@ const ERRORS: Record<string, { error: unknown; code: string; exit: number; hint?
   },
   'something that is no error': { error: 'text', code: 'INTERNAL', exit: 3 },
 }
+
+await t.test('what the system says of a connection is said in words', async (t) => {
+  const messageOf = (reason: string) => new HttpError('NETWORK', { url: 'https://x', reason }).message
+  t.match(messageOf('EPROTO'), /speaks no TLS \(EPROTO\)$/)
+  t.match(messageOf('ECONNREFUSED'), /nothing listens there \(ECONNREFUSED\)$/)
+})
 
 for (const [name, { error, code, exit, hint }] of Object.entries(ERRORS)) {
   await t.test(`tells ${name}`, async (t) => {

@@ -86,7 +86,7 @@ for (const [what, roles] of Object.entries({
     const retire = lost.map(({ keyid }) => keyid)
     const forgotten = { repository: REPOSITORY, base: revision, at: lab.clock.now, pruneBefore: 0, files: [], retire }
     t.same(await metadata.publish([forgotten]), [true])
-    const hint = /tagseal rotate REPO timestamp --compromised/
+    const hint = /tagseal rotate \S+\/\S+ timestamp --compromised/
     await t.rejects(lab.owner.sign({ '2.0': 'x' }), { code: 'SERVER_FAILED', hint })
     await mendedBy(t, lab, ['rotate', REPOSITORY, 'timestamp', '--compromised'])
   })

@@ -26,7 +26,7 @@ import { runInside } from './run-inside.ts'
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const OLD_SERVER = 'https://notary.example.com'
 const PASSPHRASE = 'a passphrase for the guides'
-const TAGS = ['1.4', '1.5', 'stable', 'a-1', 'unsigned']
+const TAGS = ['1.4', '1.5', 'stable', 'a-1', 'nightly-1', 'unsigned']
 const run = promisify(execFile)
 const helps = new Map<string, string | undefined>()
 const PRELUDE = `

@@ -24,10 +24,8 @@ generate() {
 sign() {
   case "$TAGSEAL_SIGNER_SCHEME" in
     ed25519)
-      file=$(mktemp)
-      trap 'rm -f "$file"' EXIT
-      cat > "$file"
-      openssl pkeyutl -sign -inkey "$key" -rawin -in "$file"
+      cat > "$work/payload"
+      openssl pkeyutl -sign -inkey "$key" -rawin -in "$work/payload"
       ;;
     *) openssl dgst "-$TAGSEAL_SIGNER_HASH" -sign "$key" ;;
   esac
@@ -39,7 +37,13 @@ case "$verb" in
     openssl pkey -in "$key" -pubout
     ;;
   describe) openssl pkey -in "$key" -pubout ;;
-  sign) sign | openssl base64 -A ;;
+  sign)
+    # Not in a pipe, which would end well where openssl did not.
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    sign > "$work/signature"
+    openssl base64 -A -in "$work/signature"
+    ;;
   *)
     echo "usage: openssl-keys.sh generate|describe|sign FOLDER NAME" >&2
     exit 2

@@ -10,10 +10,8 @@ key=$2
 sign() {
   case "$TAGSEAL_SIGNER_SCHEME" in
     ed25519)
-      file=$(mktemp)
-      trap 'rm -f "$file"' EXIT
-      cat > "$file"
-      openssl pkeyutl -sign -inkey "$key" -rawin -in "$file"
+      cat > "$work/payload"
+      openssl pkeyutl -sign -inkey "$key" -rawin -in "$work/payload"
       ;;
     ecdsa-sha2-*) openssl dgst "-$TAGSEAL_SIGNER_HASH" -sign "$key" ;;
     rsassa-pss-sha256)
@@ -28,7 +26,13 @@ sign() {
 
 case "$verb" in
   describe) openssl pkey -in "$key" -pubout ;;
-  sign) sign | openssl base64 -A ;;
+  sign)
+    # Not in a pipe, which would end well where openssl did not.
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    sign > "$work/signature"
+    openssl base64 -A -in "$work/signature"
+    ;;
   *)
     echo "usage: openssl-signer.sh describe|sign KEY" >&2
     exit 2

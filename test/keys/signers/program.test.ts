@@ -43,6 +43,18 @@ await t.test('a reference is taken apart', async (t) => {
   }
 })
 
+await t.test('where openssl cannot sign, the example ends as it does', async (t) => {
+  const dir = privateFolder(t)
+  const reference = exampleSigner(t, 'ed25519')
+  const file = decodeURIComponent(/arg=(.*)$/.exec(reference)?.[1] ?? '')
+  const keys = openSigning(t, { dir })
+  const key = await keys.importReference(reference, undefined)
+  chmodSync(file, 0o600)
+  writeFileSync(file, 'no key')
+  const signing = (await keys.open(key.id)).sign(PAYLOAD)
+  await t.rejects(signing, { code: 'SIGNER_FAILED', message: /it ended with code [1-9]/ })
+})
+
 await t.test('the example of the guide signs', async (t) => {
   for (const algorithm of ['ed25519', 'ecdsa-p256', 'ecdsa-p384', 'rsa-pss'] as const) {
     await t.test(`with ${algorithm}, which its key decides`, async (t) => {
