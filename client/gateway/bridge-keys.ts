@@ -2,7 +2,10 @@ import { openNamedKey } from '../../keys/keystore/named-key.ts'
 import type { Signer } from '../../keys/signer.ts'
 import { isReference } from '../../keys/signers/reference.ts'
 import { usage } from '../commands/errors.ts'
+import { readUserFile } from '../files.ts'
 import type { Context } from '../context.ts'
+
+const MAX_KEY = 32 * 1024
 
 /**
  * The keys that the gateway signs with for podman, CRI-O and skopeo, opened: files, keys of this machine by id or name, or
@@ -25,7 +28,21 @@ export async function openBridgeKeys(context: Context, given: readonly string[])
 
 async function open(context: Context, given: string): Promise<Signer> {
   if (isReference(given) || !/[/.]/.test(given)) return await (await context.keystore()).open(given)
-  return await openNamedKey(given, await context.passphrases())
+  try {
+    return await openNamedKey(given, await context.passphrases())
+  } catch (error) {
+    await refuseOtherFile(given) // only now: what comes through a pipe can be read once
+    throw error
+  }
+}
+
+/** A file that is not there is no key that this machine lost, and a public key no matter of permissions. */
+async function refuseOtherFile(path: string): Promise<void> {
+  const bytes = await readUserFile(path, MAX_KEY)
+  const isPublic = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes('-----BEGIN PUBLIC KEY-----')
+  bytes.fill(0)
+  if (isPublic)
+    throw usage(`${path} is a public key, and signing takes the private one`, 'name the file it was made from')
 }
 
 function refuseOther({ public: { algorithm } }: Signer, key: string): void {

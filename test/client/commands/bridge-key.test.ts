@@ -43,9 +43,9 @@ const REFUSED: Record<string, { readonly keys: readonly string[]; readonly code:
   'an ed25519 key': { keys: [at('ed.pem', openssl(['genpkey', '-algorithm', 'ed25519']))], code: 'USAGE', exit: 2 },
   'one of two that engines do not take': { keys: [file, join(dir, '384.pem')], code: 'USAGE', exit: 2 },
   'a key that everybody can read': { keys: [at('open.pem', pem('P-256'), 0o644)], code: 'KEY_PERMISSIONS', exit: 1 },
-  'a file that is not there': { keys: [join(dir, 'none.pem')], code: 'KEY_NOT_FOUND', exit: 2 },
+  'a file that is not there': { keys: [join(dir, 'none.pem')], code: 'FILE_UNREADABLE', exit: 2 },
   'a name that no key has': { keys: ['nobody'], code: 'KEY_NOT_FOUND', exit: 2 },
-  'a public key': { keys: [at('pub.pem', openssl(['pkey', '-in', file, '-pubout']))], code: 'KEY_MALFORMED', exit: 1 },
+  'a public key': { keys: [at('pub.pem', openssl(['pkey', '-in', file, '-pubout']), 0o644)], code: 'USAGE', exit: 2 },
   'an agent that is not there': { keys: ['ssh:nobody'], code: 'SIGNER_UNAVAILABLE', exit: 3 },
 }
 for (const [name, { keys, code, exit }] of Object.entries(REFUSED)) {
