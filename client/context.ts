@@ -32,6 +32,8 @@ export type Context = {
   /** Milliseconds since whoever started this run began to wait. */
   readonly age: () => number
   readonly signal: AbortSignal
+  /** Services read again what they run by when they get SIGHUP; whoever does not listen is ended by it. */
+  readonly onHangup: (listen: () => void) => void
   readonly stdin: () => AsyncIterable<Uint8Array>
   /** To the trust server. */
   readonly http: () => Promise<Http>
@@ -68,7 +70,7 @@ export type Context = {
 }
 
 export type ContextParts = Pick<Context, 'terminal' | 'env' | 'clock' | 'monotonic' | 'signal'> &
-  Partial<Pick<Context, 'stdin' | 'age'>> & {
+  Partial<Pick<Context, 'stdin' | 'age' | 'onHangup'>> & {
     readonly homeDirectory: string | undefined
     readonly version: string
   }
@@ -83,7 +85,7 @@ const SHARED_MS = 5000
 
 export function openContext(settings: Settings, parts: ContextParts): Context {
   const { terminal, env, clock, monotonic, signal, homeDirectory, version } = parts
-  const { stdin = nothing, age = () => 0 } = parts
+  const { stdin = nothing, age = () => 0, onHangup = () => undefined } = parts
   const closing: (() => unknown)[] = []
   const userAgent = `tagseal/${version}`
   const paths = pathsFor(settings.home, env, homeDirectory)
@@ -254,6 +256,7 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     monotonic,
     age,
     signal,
+    onHangup,
     stdin,
     http,
     token,

@@ -11,13 +11,8 @@ let lost: 0 | 3 = 0
 // Until there is an answer. Should nothing be left to wait for before, that must not look like a yes.
 process.exitCode = 3
 process.once('beforeExit', sayNothingCame)
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  // Once: the second one ends the process whatever it is doing.
-  process.once(name, () => {
-    received = name
-    interrupt.abort()
-  })
-}
+// Once: the second one ends the process whatever it is doing.
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, endBy)
 // A reader that went away (`| head`) changes nothing about the verdict.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
@@ -39,9 +34,18 @@ const work = run(process.argv.slice(2), {
   monotonic: monotonicNow,
   age: processAge,
   signal: interrupt.signal,
+  onHangup(listen) {
+    process.off('SIGHUP', endBy)
+    process.on('SIGHUP', listen)
+  },
   version: facts.version,
 })
 void work.then(end)
+
+function endBy(name: NodeJS.Signals): void {
+  received = name
+  interrupt.abort()
+}
 
 /** undefined for a user without one: a container with a number for a user, and nothing in its environment. */
 function homeOf(): string | undefined {

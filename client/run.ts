@@ -25,6 +25,8 @@ export type Surroundings = {
   readonly age?: () => number
   /** Aborting it ends the run; what is under way is left as it is. */
   readonly signal: AbortSignal
+  /** From now on SIGHUP ends nothing and is told to this listener: to services it says "read again". */
+  readonly onHangup?: (listen: () => void) => void
   readonly version: string
 }
 

@@ -1,11 +1,11 @@
 /** A webhook from its settings to its end. */
 import type { Context } from '../context.ts'
 import { failureOf } from '../exit.ts'
+import { readCertificate } from '../gateway/certificate.ts'
+import type { CertificateFiles } from '../gateway/certificate.ts'
 import { listen } from '../gateway/listen.ts'
 import type { FilePolicy } from '../policy/policy.ts'
 import { watchFiles } from '../policy/watch.ts'
-import { readCertificate } from './certificate.ts'
-import type { CertificateFiles } from './certificate.ts'
 import { openMetrics } from './metrics.ts'
 import { openNamespaces } from './namespaces.ts'
 import { openWebhook } from './webhook.ts'
@@ -26,7 +26,7 @@ const KEPT = 'the old one stays in force'
 
 /** Serves until the context's signal, and then gives what is under way ten seconds. */
 export async function serveAdmission(context: Context, settings: AdmissionSettings): Promise<void> {
-  const { terminal, clock, age, monotonic, signal, paths } = context
+  const { terminal, clock, age, monotonic, signal, paths, onHangup } = context
   const { host, port, policy, reload } = settings
   const log = (entry: Readonly<Record<string, unknown>>) =>
     terminal.log({ time: new Date(clock()).toISOString(), ...entry })
@@ -74,6 +74,7 @@ export async function serveAdmission(context: Context, settings: AdmissionSettin
     },
     broken: broken('certificate'),
   })
+  onHangup(() => [policies, certificates].forEach((watch) => watch.again()))
   terminal.out(`listening on ${listening.url}`)
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve()

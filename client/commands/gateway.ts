@@ -108,8 +108,14 @@ const UNITS: ReadonlyMap<string, number> = new Map([
   ['T', 1024 ** 4],
 ])
 
+/** A number without its unit is a mistake more often than a wish. */
+const LEAST_CACHE = 1024 ** 2
+
 function readSize(size: string): number {
   const [, count = '', unit = ''] = /^([0-9]{1,9})([KMGT]?)$/.exec(size) ?? []
   if (count === '') throw usage(`${size} is no size`, '--cache-size 20G')
-  return Number(count) * (UNITS.get(unit) ?? 1)
+  const bytes = Number(count) * (UNITS.get(unit) ?? 1)
+  if (bytes > 0 && bytes < LEAST_CACHE)
+    throw usage(`${size} is less than any image: that many bytes`, '--cache-size 20G, or 0 to keep nothing')
+  return bytes
 }

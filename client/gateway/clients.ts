@@ -2,12 +2,23 @@
 import type { IncomingMessage } from 'node:http'
 import { sameSecret, hashToken } from '../../keys/digest.ts'
 import { CommandError } from '../commands/errors.ts'
+import { readUserFile } from '../files.ts'
 
 /** Whether a request shows a login that is known. */
 export type Clients = { readonly nameOf: (request: IncomingMessage) => string | undefined }
 
+export type Users = { readonly clients: Clients; readonly files: readonly string[] }
+
+const MAX_USERS = 4 * 1024 * 1024
+
+/** Throws FILE_UNREADABLE and FILE_MALFORMED. */
+export async function readUsers(path: string): Promise<Users> {
+  const text = Buffer.from(await readUserFile(path, MAX_USERS)).toString('utf8')
+  return { clients: readClients(text, path), files: [path] }
+}
+
 /** A file of `name:password` lines; empty ones and those that begin with `#` say nothing. Throws FILE_MALFORMED. */
-export function readClients(text: string, path: string): Clients {
+function readClients(text: string, path: string): Clients {
   const known = new Map<string, string>()
   for (const [i, line] of text.split('\n').entries()) {
     if (line.trim() === '' || line.startsWith('#')) continue

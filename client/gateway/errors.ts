@@ -3,6 +3,8 @@ export type GatewayFailures = {
   readonly NAME_INVALID: { readonly text: string; readonly why: string }
   /** No rule names this registry, so that nobody can have it asked for anything. */
   readonly REGISTRY_NOT_ALLOWED: { readonly registry: string }
+  /** An engine that checks by itself asks for signatures that nobody makes here. */
+  readonly NO_BRIDGE_KEY: { readonly tag: string }
   readonly NO_REGISTRY: { readonly name: string }
   readonly READ_ONLY: { readonly method: string }
   readonly NOT_SERVED: { readonly path: string }
@@ -15,7 +17,9 @@ export type GatewayCode = keyof GatewayFailures
 
 const SENTENCE: { readonly [C in GatewayCode]: (d: GatewayFailures[C]) => string } = {
   NAME_INVALID: (d) => `${JSON.stringify(d.text)} is no name: ${d.why}`,
-  REGISTRY_NOT_ALLOWED: (d) => `no rule of the policy names the registry ${d.registry}`,
+  REGISTRY_NOT_ALLOWED: (d) =>
+    `no rule of the policy names the registry ${d.registry}; hint: add one for ${d.registry}/...`,
+  NO_BRIDGE_KEY: (d) => `${d.tag} would be made here, and this gateway has no --bridge-key to sign it with`,
   NO_REGISTRY: (d) => `${d.name} names no registry, and the policy has no defaultRegistry`,
   READ_ONLY: (d) => `this gateway only reads: ${d.method} is not served`,
   NOT_SERVED: (d) => `there is nothing at ${d.path}`,

@@ -3,10 +3,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Signer } from '../../keys/signer.ts'
 import { isJsonObject, member } from '../../tuf/model/json.ts'
 import type { Json } from '../../tuf/model/json.ts'
+import { failureOf } from '../exit.ts'
 import type { FilePolicy } from '../policy/policy.ts'
 import { OCI_INDEX } from '../registry/media-types.ts'
 import { openAdmission } from './admission.ts'
 import type { Ask } from './admission.ts'
+import { attachedTo } from './attachment.ts'
 import { openBridge } from './bridge.ts'
 import { openBlobs, writeHead } from './blobs.ts'
 import type { Said } from './blobs.ts'
@@ -48,6 +50,7 @@ export type Gateway = {
 
 /** nginx's number for it; nobody is there to see it. */
 const CLIENT_LEFT = 499
+const LONGEST_NAME = 300
 
 type InRepository = Exclude<Asked, { readonly kind: 'version' }>
 type Exchange = {
@@ -70,6 +73,10 @@ export function openGateway(options: GatewayOptions): Gateway {
     const { request, response } = exchange
     const target = request.url ?? ''
     if (target === '/healthz') return plain(response, 'health', 'text/plain', Buffer.from('ok\n'), exchange.isHead)
+    if (target === '/readyz') {
+      await store.probe()
+      return plain(response, 'health', 'text/plain', Buffer.from('ok\n'), exchange.isHead)
+    }
     if (target === '/metrics') {
       return plain(response, 'metrics', metrics.contentType, Buffer.from(await metrics.text()), exchange.isHead)
     }
@@ -78,7 +85,7 @@ export function openGateway(options: GatewayOptions): Gateway {
       response.setHeader('allow', 'GET, HEAD')
       throw new GatewayError('READ_ONLY', { method: request.method ?? '' })
     }
-    const asked = readRequest(target, policy)
+    const asked = readOrTell(exchange, target)
     if (asked.kind === 'version')
       return plain(response, 'version', 'application/json', Buffer.from('{}'), exchange.isHead)
     if (asked.namespace !== undefined) response.setHeader('oci-namespace', asked.namespace)
@@ -88,8 +95,25 @@ export function openGateway(options: GatewayOptions): Gateway {
 
   function refuseStranger(request: IncomingMessage, response: ServerResponse): void {
     if (clients === undefined || clients.nameOf(request) !== undefined) return
+    if (request.headers.authorization !== undefined) tellLogin(request)
     response.setHeader('www-authenticate', 'Basic realm="tagseal gateway", charset="UTF-8"')
     throw new GatewayError('LOGIN_REQUIRED', {})
+  }
+
+  /** Without a login it is the question that engines begin with, and no news. What was tried for a name may be a password. */
+  function tellLogin({ socket }: IncomingMessage): void {
+    metrics.loginFailed()
+    log({ event: 'login', outcome: 'refused', reason: 'LOGIN_REQUIRED', client: socket.remoteAddress })
+  }
+
+  function readOrTell(exchange: Exchange, target: string): Asked {
+    try {
+      return readRequest(target, policy)
+    } catch (error) {
+      const isImage = isGatewayError(error) && error.code !== 'NOT_SERVED'
+      if (isImage) tell(exchange, { kind: 'name', image: target.slice(0, LONGEST_NAME) }, { error })
+      throw error
+    }
   }
 
   async function judge(exchange: Exchange, asked: InRepository): Promise<void> {
@@ -97,7 +121,7 @@ export function openGateway(options: GatewayOptions): Gateway {
       const ask = { repository: asked.repository, rule: policy.ruleFor(asked.repository.name) }
       await serve(exchange, asked, ask)
     } catch (error) {
-      if (!exchange.response.destroyed) tell(exchange, asked, { error })
+      if (!exchange.response.destroyed) tell(exchange, toldOf(asked), { error })
       throw error
     }
   }
@@ -106,7 +130,7 @@ export function openGateway(options: GatewayOptions): Gateway {
     switch (asked.kind) {
       case 'manifest': {
         const found = await manifestFor(ask, asked)
-        tell(exchange, asked, { rule: ask.rule.pattern, ...found })
+        tell(exchange, toldOf(asked), { rule: ask.rule.pattern, ...found })
         // Whatever stands between would go on giving out our signatures when their tags have moved on.
         if (found.tags !== undefined) exchange.response.setHeader('cache-control', 'no-store')
         sendManifest(exchange, found.manifest)
@@ -128,7 +152,18 @@ export function openGateway(options: GatewayOptions): Gateway {
 
   async function manifestFor(ask: Ask, { tag, digest }: Asked & { readonly kind: 'manifest' }): Promise<Found> {
     if (tag === undefined) return { manifest: await admission.manifest(ask, digest) }
-    return (await bridge?.attachment(ask, tag)) ?? (await admission.tag(ask, tag))
+    if (bridge === undefined) return await withoutBridge(ask, tag)
+    return (await bridge.attachment(ask, tag)) ?? (await admission.tag(ask, tag))
+  }
+
+  /** Others may have signed such a tag like any other. */
+  async function withoutBridge(ask: Ask, tag: string): Promise<Found> {
+    try {
+      return await admission.tag(ask, tag)
+    } catch (error) {
+      if (attachedTo(tag) === undefined || failureOf(error).code !== 'TAG_NOT_SIGNED') throw error
+      throw new GatewayError('NO_BRIDGE_KEY', { tag }, { cause: error })
+    }
   }
 
   async function blobsFor(ask: Ask, digest: string): Promise<Said<Part> | Uint8Array> {
@@ -180,15 +215,15 @@ export function openGateway(options: GatewayOptions): Gateway {
   }
 
   /** One line and one count for each verdict; a blob that an admitted manifest names is no news. */
-  function tell(exchange: Exchange, asked: InRepository, outcome: Outcome): void {
+  function tell(exchange: Exchange, { kind, image }: Told, outcome: Outcome): void {
     const took = monotonic() - exchange.began
     const reason = 'error' in outcome ? refusalOf(outcome.error).reason : 'ADMITTED'
     metrics.verdict('error' in outcome ? 'refused' : 'admitted', reason, took / 1000)
     log({
       event: 'verdict',
       outcome: 'error' in outcome ? 'refused' : 'admitted',
-      asked: asked.kind,
-      image: imageOf(asked),
+      asked: kind,
+      image,
       client: exchange.request.socket.remoteAddress,
       ms: Math.round(took * 1000) / 1000,
       ...('error' in outcome ? saidOf(outcome.error) : evidenceOf(outcome)),
@@ -224,6 +259,13 @@ type Found = {
   readonly tags?: readonly string[]
 }
 type Outcome = { readonly error: unknown } | (Found & { readonly rule: string })
+
+/** What a line of the log says was asked for. */
+type Told = { readonly kind: string; readonly image: string }
+
+function toldOf(asked: InRepository): Told {
+  return { kind: asked.kind, image: imageOf(asked) }
+}
 
 function evidenceOf({ manifest, verdict, rule, tags }: Exclude<Outcome, { readonly error: unknown }>): object {
   const found = { digest: manifest.digest, rule }

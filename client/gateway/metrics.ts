@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Followed } from './follow.ts'
 
 export type GatewayMetrics = {
   readonly contentType: string
@@ -8,8 +9,10 @@ export type GatewayMetrics = {
   readonly verdict: (outcome: 'admitted' | 'refused', reason: string, seconds: number) => void
   readonly sent: (from: 'cache' | 'upstream', bytes: number) => void
   readonly refreshFailed: () => void
-  /** Whether the newest policy file counts: 0 while it is broken and an older one stays in force. */
-  readonly policyGood: (good: boolean) => void
+  /** A name and a password, or only one of them, that nobody here has. */
+  readonly loginFailed: () => void
+  /** Whether the newest file counts: 0 while it is broken and an older one stays in force. */
+  readonly good: (what: Followed, good: boolean) => void
 }
 
 /** Names of repositories are not among these figures: there may be many, and some are nobody's business. */
@@ -45,17 +48,24 @@ export function openMetrics(cacheBytes: () => number): GatewayMetrics {
     help: 'Refreshes of trust metadata that failed while nobody waited for them.',
     registers,
   })
-  const policy = new Gauge({
-    name: 'tagseal_gateway_policy_good',
-    help: '1 while the newest policy file is in force, 0 while it is broken and an older one is.',
+  const logins = new Counter({
+    name: 'tagseal_gateway_failed_logins_total',
+    help: 'Requests with a login that nobody here has.',
     registers,
   })
+  const goodness = (what: Followed) =>
+    new Gauge({
+      name: `tagseal_gateway_${what}_good`,
+      help: `1 while the newest file of it (${what}) is in force, 0 while it is broken and an older one is.`,
+      registers,
+    })
+  const good = { policy: goodness('policy'), certificate: goodness('certificate'), users: goodness('users') }
   const kept = new Gauge({
     name: 'tagseal_gateway_cache_bytes',
     help: 'What the content that is kept takes on disk.',
     registers,
   })
-  policy.set(1)
+  for (const one of Object.values(good)) one.set(1)
   return {
     contentType: registry.contentType,
     async text() {
@@ -69,6 +79,7 @@ export function openMetrics(cacheBytes: () => number): GatewayMetrics {
     },
     sent: (from, count) => bytes.inc({ from }, count),
     refreshFailed: () => failures.inc(),
-    policyGood: (good) => policy.set(good ? 1 : 0),
+    loginFailed: () => logins.inc(),
+    good: (what, isGood) => good[what].set(isGood ? 1 : 0),
   }
 }

@@ -1,18 +1,20 @@
 /** A gateway from its settings to its end. */
-import type { RequestListener } from 'node:http'
+import type { IncomingMessage, RequestListener } from 'node:http'
 import { join } from 'node:path'
 import type { Signer } from '../../keys/signer.ts'
 import type { Context } from '../context.ts'
 import { failureOf } from '../exit.ts'
-import { readUserFile } from '../files.ts'
 import type { FilePolicy } from '../policy/policy.ts'
-import { watchFiles } from '../policy/watch.ts'
-import { readClients } from './clients.ts'
+import { readCertificate } from './certificate.ts'
+import type { Certificate, CertificateFiles } from './certificate.ts'
+import { readUsers } from './clients.ts'
+import type { Users } from './clients.ts'
+import { openFollow } from './follow.ts'
 import { openAgent } from '../verifier/agent.ts'
 import { openDeciding } from '../verifier/decide.ts'
 import { openGateway } from './gateway.ts'
 import { listen } from './listen.ts'
-import type { Tls } from './listen.ts'
+import type { Listening } from './listen.ts'
 import { openMetrics } from './metrics.ts'
 import { openStore } from './store.ts'
 import { boundYoungSpace } from './young-space.ts'
@@ -25,7 +27,7 @@ export type GatewaySettings = {
   readonly reload: () => Promise<FilePolicy>
   readonly cache: string | undefined
   readonly cacheBytes: number
-  readonly tls: { readonly cert: string; readonly key: string; readonly clientCa: string | undefined } | undefined
+  readonly tls: CertificateFiles | undefined
   readonly users: string | undefined
   /** Where the image verifiers of this machine are answered as well. */
   readonly agentSocket: string | undefined
@@ -33,7 +35,6 @@ export type GatewaySettings = {
   readonly bridge: readonly Signer[]
 }
 
-const MAX_PEM = 4 * 1024 * 1024
 const DRAIN_MS = 10_000
 
 /** Serves until the context's signal, and then gives what is under way ten seconds. */
@@ -48,63 +49,65 @@ export async function serveGateway(context: Context, settings: GatewaySettings):
     const { code, message } = failureOf(error)
     log({ event: 'refresh failed', repository, reason: code, message })
   })
-  const clients = users === undefined ? undefined : readClients(await textOf(users), users)
+  const firstUsers = users === undefined ? undefined : await readUsers(users)
+  let known = firstUsers?.clients
+  const clients = known && { nameOf: (request: IncomingMessage) => known?.nameOf(request) }
   const { upstream, monotonic } = context
   const { bridge } = settings
   const gateway = openGateway({ policy, verdicts, upstream, store, metrics, clients, bridge, monotonic, log })
-  const watch = watchFiles(policy, {
-    load: settings.reload,
-    also: [context.paths.trust],
-    since: context.clock() - context.age(),
-    adopted(next) {
-      gateway.adopt(next)
-      metrics.policyGood(true)
-      log({ event: 'policy', outcome: 'adopted', path: next.path, rules: next.rules })
-    },
-    broken(error) {
-      metrics.policyGood(false)
-      const { code, message } = failureOf(error)
-      log({ event: 'policy', outcome: 'broken', reason: code, message, consequence: 'the old one stays in force' })
-    },
-  })
-  const { host, port, agentSocket } = settings
+  const { host, port, agentSocket, tls } = settings
   const handle: RequestListener = (request, response) => {
     gateway.handle(request, response).catch((error: unknown) => {
       log({ event: 'bug', message: error instanceof Error ? error.stack : String(error) })
       response.destroy()
     })
   }
-  const listening = await listen({ host, port, tls: await readTls(settings.tls), handle })
+  const certificate = tls === undefined ? undefined : await readCertificate(tls)
+  const listening = await listen({ host, port, tls: certificate?.tls, handle })
   const agent =
     agentSocket === undefined
       ? undefined
       : await openAgent({ path: agentSocket, decide: openDeciding(verdicts), monotonic, log })
+  const follow = openFollow({ since: context.clock() - context.age(), log, good: metrics.good })
+  follow.add('policy', policy, {
+    load: settings.reload,
+    also: [context.paths.trust],
+    adopted(next) {
+      gateway.adopt(next)
+      return { rules: next.rules }
+    },
+  })
+  if (tls !== undefined && certificate !== undefined) {
+    const load = async () => await renewed(listening, tls)
+    follow.add('certificate', certificate, { load, adopted: () => undefined })
+  }
+  if (users !== undefined && firstUsers !== undefined) {
+    const load = async () => await readUsers(users)
+    const takeUsers = (next: Users) => {
+      known = next.clients
+      return undefined
+    }
+    follow.add('users', firstUsers, { load, adopted: takeUsers })
+  }
+  context.onHangup(follow.again)
   context.terminal.out(`listening on ${listening.url}`)
   try {
     await aborted(context.signal)
   } finally {
-    watch.close()
+    follow.close()
     await Promise.all([listening.close(DRAIN_MS), agent?.close()])
   }
+}
+
+async function renewed(listening: Listening, files: CertificateFiles): Promise<Certificate> {
+  const next = await readCertificate(files)
+  listening.renew(next.tls)
+  return next
 }
 
 /** JSON, so that no text from outside can begin a line of its own. */
 function writeLine({ terminal, clock }: Context, entry: Readonly<Record<string, unknown>>): void {
   terminal.log({ time: new Date(clock()).toISOString(), ...entry })
-}
-
-async function readTls(files: GatewaySettings['tls']): Promise<Tls | undefined> {
-  if (files === undefined) return undefined
-  const { cert, key, clientCa } = files
-  return {
-    cert: await readUserFile(cert, MAX_PEM),
-    key: await readUserFile(key, MAX_PEM),
-    clientCa: clientCa === undefined ? undefined : await readUserFile(clientCa, MAX_PEM),
-  }
-}
-
-async function textOf(path: string): Promise<string> {
-  return Buffer.from(await readUserFile(path, MAX_PEM)).toString('utf8')
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -6,11 +6,12 @@
  * change time is the kernel's, and cannot be set back by whoever writes to it.
  */
 import type { FileHandle } from 'node:fs/promises'
-import { mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { access, constants, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { randomName } from '../../keys/random.ts'
 import { algorithmOf, openDigest } from '../registry/digest.ts'
 import { errnoOf } from '../trust/atomic.ts'
+import { inWords, makeFolder } from './folder.ts'
 
 export type Kept = { readonly handle: FileHandle; readonly size: number }
 
@@ -28,6 +29,8 @@ export type Store = {
   /** A place to write to; undefined where there is no room for it beside what is being written already. */
   readonly receive: (digest: string, size: number) => Promise<Incoming | undefined>
   readonly bytes: () => number
+  /** Throws IO where nothing can be written any more. */
+  readonly probe: () => Promise<void>
 }
 
 type Entry = { size: number; checked: string | undefined }
@@ -38,11 +41,13 @@ const MODE = 0o700
 /** At most `limit` bytes below `folder`. Removes what earlier processes were writing when they ended. */
 export async function openStore(folder: string, limit: number): Promise<Store> {
   const incoming = join(folder, 'incoming')
-  await mkdir(folder, { recursive: true, mode: MODE })
-  await rm(incoming, { recursive: true, force: true })
-  await mkdir(incoming, { mode: MODE })
+  await inWords(folder, async () => {
+    await makeFolder(resolve(folder))
+    await rm(incoming, { recursive: true, force: true })
+    await mkdir(incoming, { mode: MODE })
+  })
   /** In the order of their last use. */
-  const entries = await scan(folder)
+  const entries = await inWords(folder, () => scan(folder))
   let total = [...entries.values()].reduce((sum, { size }) => sum + size, 0)
   let reserved = 0
   await makeRoom()
@@ -83,6 +88,7 @@ export async function openStore(folder: string, limit: number): Promise<Store> {
 
   return {
     bytes: () => total,
+    probe: async () => await inWords('the cache', () => access(incoming, constants.W_OK)),
     async open(digest, size) {
       const entry = entries.get(digest)
       if (entry === undefined || entry.size !== size) return undefined // whoever says another size may be wrong

@@ -22,18 +22,26 @@ export type WatchOptions<R extends Read> = {
 const INTERVAL_MS = 1000
 const REMIND_MS = 60_000
 
+export type Watch = {
+  /** Reads it now, changed or not. */
+  readonly again: () => void
+  readonly close: () => void
+}
+
 /** Looks once a second: notices of the kernel do not come through every mount and link, and a look costs microseconds. */
-export function watchFiles<R extends Read>(first: R, options: WatchOptions<R>): { readonly close: () => void } {
+export function watchFiles<R extends Read>(first: R, options: WatchOptions<R>): Watch {
   const interval = options.intervalMs ?? INTERVAL_MS
   let read = first
   const files = [...read.files, ...options.also]
   let seen = files.some((path) => changedAt(path) >= (options.since ?? Number.POSITIVE_INFINITY)) ? '' : stamp(files)
   let failure: { readonly error: unknown; told: number } | undefined
   let busy = false
+  let asked = false
 
   async function look(): Promise<void> {
     const now = stamp([...read.files, ...options.also])
-    if (now === seen) return remind()
+    if (now === seen && !asked) return remind()
+    asked = false
     seen = now
     try {
       read = await options.load() // where it names other files now, the next look loads it once more
@@ -51,13 +59,21 @@ export function watchFiles<R extends Read>(first: R, options: WatchOptions<R>): 
     options.broken(failure.error)
   }
 
-  const timer = setInterval(() => {
+  function lookOnce(): void {
     if (busy) return
     busy = true
     void look().finally(() => (busy = false))
-  }, interval)
+  }
+
+  const timer = setInterval(lookOnce, interval)
   timer.unref()
-  return { close: () => clearInterval(timer) }
+  return {
+    again() {
+      asked = true // where a look is under way, the next one reads it
+      lookOnce()
+    },
+    close: () => clearInterval(timer),
+  }
 }
 
 function stamp(files: readonly string[]): string {

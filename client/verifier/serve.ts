@@ -15,7 +15,7 @@ export type AgentSettings = {
 
 /** Serves until the context's signal; what is under way is answered. */
 export async function serveAgent(context: Context, { path, policy, reload }: AgentSettings): Promise<void> {
-  const { terminal, clock, age, monotonic, signal, paths } = context
+  const { terminal, clock, age, monotonic, signal, paths, onHangup } = context
   const log = (entry: Readonly<Record<string, unknown>>) =>
     terminal.log({ time: new Date(clock()).toISOString(), ...entry })
   const failed = (event: string, error: unknown, more: object) => {
@@ -36,6 +36,7 @@ export async function serveAgent(context: Context, { path, policy, reload }: Age
     },
     broken: (error) => failed('policy', error, { outcome: 'broken', consequence: 'the old one stays in force' }),
   })
+  onHangup(watch.again)
   terminal.out(`listening on ${path}`)
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve()

@@ -170,7 +170,7 @@ await t.test('what somebody put beside an image in the registry is given to nobo
 await t.test('without a key nothing is said, and with one nothing where nothing has to be signed', async (t) => {
   const without = await labOf(t, { bridge: [] })
   without.sign({ '1.0': good.manifest })
-  t.same(await said(without, attachment(good.manifest)), { TAG_NOT_SIGNED: '403' })
+  t.same(await said(without, attachment(good.manifest)), { NO_BRIDGE_KEY: '403' })
   const lab = await labOf(t)
   lab.sign({ '1.0': good.manifest })
   t.same(await said(lab, attachment(good.manifest, 'registry.test/open/app')), { UNKNOWN_MANIFEST: '404' })

@@ -1,7 +1,10 @@
 import { once } from 'node:events'
+import { symlinkSync } from 'node:fs'
+import { rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { codeOf, tagseal } from '../../support/cli.ts'
 import { startGateway } from '../../support/gateway.ts'
@@ -13,6 +16,7 @@ const folder = t.testdir({
   users: 'nobody\n',
   'key.pem': 'no key',
 })
+symlinkSync('/nowhere/at/all', join(folder, 'dangling'))
 const file = (name: string) => join(folder, name)
 const policy = ['--policy', file('policy.yaml')]
 
@@ -32,13 +36,18 @@ const REFUSED: Record<string, { args: readonly string[]; code: string; exit: num
     exit: 2,
   },
   'a file of users that is none': { args: [...policy, '--users', file('users')], code: 'FILE_MALFORMED', exit: 2 },
+  'a cache where nothing can be made': { args: [...policy, '--cache', '/proc/none'], code: 'IO', exit: 3 },
+  'a cache below a file': { args: [...policy, '--cache', file('users/cache')], code: 'IO', exit: 3 },
+  'a cache that is a file': { args: [...policy, '--cache', file('users')], code: 'IO', exit: 3 },
+  'a cache that leads nowhere': { args: [...policy, '--cache', file('dangling')], code: 'IO', exit: 3 },
+  'a size without its unit': { args: [...policy, '--cache-size', '10'], code: 'USAGE', exit: 2 },
   'a size that is none': { args: [...policy, '--cache-size', 'much'], code: 'USAGE', exit: 2 },
 }
 for (const [name, { args, code, exit }] of Object.entries(REFUSED)) {
   await t.test(`refuses ${name}`, async (t) => {
     const ran = await tagseal(['gateway', ...args], { env: { TAGSEAL_HOME: join(folder, 'home'), HOME: folder } })
     t.same([ran.code, codeOf(ran)], [exit, code], ran.stderr)
-    t.notMatch(ran.stderr, /\n\s+at /)
+    t.notMatch(ran.stderr, /\n\s+at |EEXIST|ENOTDIR/)
   })
 }
 
@@ -68,4 +77,43 @@ await t.test('SIGTERM lets what is under way end', async (t) => {
   t.equal((await asked).status, 404, 'the answer comes')
   await stopped
   await t.rejects(fetch(gateway.url), 'and then nobody is there')
+})
+
+await t.test('what a gateway runs by is read again, and SIGHUP says so', async (t) => {
+  const dir = t.testdir({ users: 'ci:first\n' })
+  const gateway = await startGateway({ folder: dir, policy: POLICY, args: ['--users', join(dir, 'users')] })
+  t.teardown(() => gateway.stop())
+  const login = (password: string) => ({ authorization: `Basic ${Buffer.from(`ci:${password}`).toString('base64')}` })
+  const ask = async (password: string, path = '/v2/') => await fetch(gateway.url + path, { headers: login(password) })
+  const told = (event: string) => gateway.log().filter((entry) => entry['event'] === event)
+  const waited = async (seen: () => boolean) => {
+    for (let i = 0; i < 200 && !seen(); i++) await delay(25)
+    t.ok(seen(), gateway.errors())
+  }
+
+  t.equal((await ask('second')).status, 401)
+  await waited(() => told('login').length === 1)
+  t.notMatch(gateway.errors(), /second/, 'what was tried is written nowhere')
+  await writeFile(join(dir, 'users'), 'ci:second\n')
+  const before = told('policy').length
+  gateway.signal('SIGHUP')
+  await waited(() => told('users').length > 0 && told('policy').length > before)
+  t.equal((await ask('second')).status, 200)
+  t.equal((await ask('first')).status, 401)
+
+  const refused = await ask('second', '/v2/docker.io/library/nginx/manifests/1.29')
+  t.match(await refused.text(), /add one for docker\.io\//)
+  await waited(() => told('verdict').length === 1)
+  t.match(told('verdict')[0], {
+    outcome: 'refused',
+    reason: 'REGISTRY_NOT_ALLOWED',
+    image: '/v2/docker.io/library/nginx/manifests/1.29',
+  })
+  const metrics = await (await fetch(`${gateway.url}/metrics`)).text()
+  t.match(metrics, /^tagseal_gateway_failed_logins_total 2$/m)
+  t.match(metrics, /^tagseal_gateway_verdicts_total\{outcome="refused",reason="REGISTRY_NOT_ALLOWED"\} 1$/m)
+
+  t.equal((await fetch(`${gateway.url}/readyz`)).status, 200)
+  await rm(join(dir, 'cache'), { recursive: true })
+  t.equal((await fetch(`${gateway.url}/readyz`)).status, 503)
 })

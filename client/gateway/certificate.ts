@@ -1,5 +1,5 @@
 import { readUserFile } from '../files.ts'
-import type { Tls } from '../gateway/listen.ts'
+import type { Tls } from './listen.ts'
 
 export type CertificateFiles = { readonly cert: string; readonly key: string; readonly clientCa: string | undefined }
 export type Certificate = { readonly tls: Tls; readonly files: readonly string[] }
