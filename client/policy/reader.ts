@@ -1,6 +1,6 @@
 /** Reads a YAML document, which a JSON document is one of, so that every complaint can say where. */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml'
-import type { Document, Node } from 'yaml'
+import type { Document, ErrorCode, Node } from 'yaml'
 import { PolicyError } from './errors.ts'
 
 /** A value and where it stands. Its methods refuse what is of another kind. */
@@ -31,7 +31,7 @@ export function readDocument(text: string, path: string): Place {
   }
   const document = parse(text, lines, refuseAt)
   const [mistake] = [...document.errors, ...document.warnings]
-  if (mistake !== undefined) refuseAt(mistake.pos[0], wordsOf(mistake.message))
+  if (mistake !== undefined) refuseAt(mistake.pos[0], wordsOf(mistake))
   refuseTricks(document, refuseAt)
   return placeOf(document.contents, 'the file', { path, lines, refuseAt, start: 0 })
 }
@@ -106,11 +106,57 @@ function placeOf(node: Node | null, name: string, page: Page): Place {
 }
 
 function nearest(text: string, known: readonly string[]): string {
-  const alike = known.find((one) => one.toLowerCase() === text.toLowerCase().replaceAll(/[_-]/g, ''))
+  const plain = text.toLowerCase().replaceAll(/[_-]/g, '')
+  const alike = known.find((one) => distance(one.toLowerCase(), plain) <= (plain.length < 4 ? 0 : 2))
   return alike === undefined ? `; known are ${known.join(', ')}` : `; did you mean ${alike}?`
 }
 
-/** The parser's own words, on one line. It tells of its own depth as of any mistake. */
-function wordsOf(message: string): string {
-  return /call stack/.test(message) ? 'it is nested too deeply' : message.split('\n', 1).join('')
+/** How many letters have to be put in, taken out or changed. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (const [i, letter] of [...a].entries()) {
+    const next = [i + 1]
+    for (const [j, other] of [...b].entries()) {
+      const change = (row[j] ?? 0) + Number(letter !== other)
+      next.push(Math.min(change, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}
+
+const TYPE = 'a type (!...) means nothing here'
+const ANCHOR = 'anchors and aliases mean nothing here'
+const UNREADABLE = 'this cannot be read: is there a quote, a bracket or a comma too many or too few?'
+const DEEP = 'it is nested too deeply'
+/** The parser speaks to programmers, and of its own functions. */
+const WORDS = {
+  ALIAS_PROPS: ANCHOR,
+  BAD_ALIAS: ANCHOR,
+  MULTIPLE_ANCHORS: ANCHOR,
+  BAD_COLLECTION_TYPE: TYPE,
+  BAD_PROP_ORDER: TYPE,
+  MULTIPLE_TAGS: TYPE,
+  TAG_RESOLVE_FAILED: TYPE,
+  IMPOSSIBLE: UNREADABLE,
+  UNEXPECTED_TOKEN: UNREADABLE,
+  MISSING_CHAR: 'something is missing here: a quote, a bracket, a comma, or the blank after a colon',
+  BAD_DIRECTIVE: 'a line that begins with % means nothing here',
+  BAD_DQ_ESCAPE: 'there is no such escape; in single quotes a backslash is a backslash',
+  BAD_INDENT: 'it is not indented like the lines that it belongs with',
+  BAD_SCALAR_START: 'a text that begins like this belongs in quotes',
+  BLOCK_AS_IMPLICIT_KEY: 'is the next line indented too far? one line has one "name: value"',
+  BLOCK_IN_FLOW: 'between brackets, members are separated by commas',
+  DUPLICATE_KEY: 'it is there twice',
+  KEY_OVER_1024_CHARS: 'this name is too long',
+  MULTILINE_IMPLICIT_KEY: 'is the blank after the colon missing? write "name: value"',
+  MULTIPLE_DOCS: 'a second document begins here, and one file is one policy: leave the line out',
+  NON_STRING_KEY: 'a name is a text',
+  RESOURCE_EXHAUSTION: DEEP,
+  TAB_AS_INDENT: 'indent with blanks, not with tabs',
+} as const satisfies Record<ErrorCode, string>
+
+/** The parser tells of its own depth as of any mistake. */
+function wordsOf({ code, message }: { readonly code: ErrorCode; readonly message: string }): string {
+  return /call stack/.test(message) ? DEEP : WORDS[code]
 }

@@ -147,7 +147,7 @@ const MISTAKES: Record<string, { text: string; at: string; why: RegExp }> = {
   'a file without rules': { text: 'version: 1\n', at: '1:1', why: /no rules/ },
   'a misspelt member': { text: rule('max-age: 1m'), at: '5:5', why: /did you mean maxAge/ },
   'a member that means nothing': { text: rule('colour: red'), at: '5:5', why: /"colour" means nothing here/ },
-  'a member that is there twice': { text: rule('maxAge: 1m\n    maxAge: 2m'), at: '6:5', why: /unique/ },
+  'a member that is there twice': { text: rule('maxAge: 1m\n    maxAge: 2m'), at: '6:5', why: /there twice/ },
   'an age without a unit': { text: rule('maxAge: 60'), at: '5:13', why: /rules\[0\]\.maxAge: a duration/ },
   'an age of nothing': { text: rule('maxAge: 0s'), at: '5:13', why: /a duration/ },
   'a flag in words': { text: rule('signedOnce: "yes"'), at: '5:17', why: /true or false/ },
@@ -254,12 +254,24 @@ const MISTAKES: Record<string, { text: string; at: string; why: RegExp }> = {
     at: '3:13',
     why: /custom/,
   },
+  'a misspelt member of a rule': { text: rule('sever: https://t.io'), at: '5:5', why: /did you mean server\?/ },
+  'a misspelt member of the file': { text: 'version: 1\nruls: []\n', at: '2:1', why: /did you mean rules\?/ },
+  'a line that is indented too far': {
+    text: 'version: 1\nrules:\n  - pattern: a.io/x\n      unsigned: true\n',
+    at: '3:14',
+    why: /indented too far/,
+  },
+  'a colon without a blank': { text: 'version:1\nrules: []\n', at: '1:1', why: /blank after the colon/ },
   'text that is no YAML': { text: 'version: 1\nrules: [\n', at: '3:1', why: /./ },
   'an alias': { text: 'version: 1\nrules: &all []\nregistries: *all\n', at: '2:13', why: /anchors and aliases/ },
   'a type of somebody': { text: 'version: !!js/function 1\nrules: []\n', at: '1:10', why: /./ },
   'a deep nest': { text: `version: 1\nrules: ${'['.repeat(60)}${']'.repeat(60)}\n`, at: '2:22', why: /too deeply/ },
   'a nest that is deeper than the stack': { text: '['.repeat(5000), at: '1:[0-9]+', why: /too deeply/ },
-  'two documents in one': { text: 'version: 1\nrules: []\n---\nversion: 1\nrules: []\n', at: '3:1', why: /document/ },
+  'two documents in one': {
+    text: 'version: 1\nrules: []\n---\nversion: 1\nrules: []\n',
+    at: '3:1',
+    why: /second document/,
+  },
 }
 
 for (const [name, { text, at, why }] of Object.entries(MISTAKES)) {
