@@ -210,6 +210,9 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
   const openByRule = async (name: string, rule: SignedRule, now: () => number, shareWithin?: number) => {
     const { server } = settings
     const trusted = server === undefined ? rule : { ...rule, server, tokenFile: undefined }
+    if (trusted.server === undefined && /:\d+:\d+$/.test(rule.where)) {
+      throw new CommandError('NO_SERVER', { repository: name, rule: rule.where })
+    }
     return await open(name, trusted, { now, shareWithin })
   }
   const openShared = async (name: string, rule: SignedRule, now: () => number) =>

@@ -58,7 +58,7 @@ export function reachHint({ url, reason }: HttpFailures['NETWORK']): string {
 }
 
 export function runningHint(url: string): string {
-  return `is the trust server ${originOf(url)} right, and running? --server URL names another`
+  return `is the trust server ${originOf(url)} right, and running? --server URL, or "server:" in the rule of a policy, names another`
 }
 
 function originOf(url: string): string {

@@ -2,7 +2,8 @@
 export type CommandFailures = {
   /** The command line itself is wrong; `why` is a sentence for whoever typed it. */
   readonly USAGE: { readonly why: string; readonly next?: string }
-  readonly NO_SERVER: { readonly repository: string }
+  /** `rule`: where the rule of a policy stands that decides. */
+  readonly NO_SERVER: { readonly repository: string; readonly rule?: string }
   readonly FILE_UNREADABLE: { readonly path: string; readonly why: string }
   /** Something is there that would be overwritten. */
   readonly FILE_EXISTS: { readonly path: string }
@@ -59,8 +60,10 @@ const HINT: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string } =
   USAGE: (d) => d.next ?? '',
   FILE_UNREADABLE: (d) => `check the name and the permissions of ${d.path}`,
   FILE_EXISTS: () => 'name another file or folder, or move that one away',
-  NO_SERVER: () =>
-    'give --server URL or TAGSEAL_SERVER, or keep it with the pin: tagseal trust add PATTERN --server URL',
+  NO_SERVER: ({ rule }) =>
+    rule !== undefined
+      ? `write "server: https://trust.example.com" into the rule at ${rule}`
+      : 'give --server URL or TAGSEAL_SERVER, or keep it with the pin: tagseal trust add PATTERN --server URL',
   REPOSITORY_EXISTS: (d) =>
     `to use it from here: tagseal trust add ${d.repository} --key ID, with the root key id its owner printed`,
   DIGEST_DIFFERS: () => 'do not use the digest that was given, unless you know why it differs',

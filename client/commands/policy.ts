@@ -3,18 +3,18 @@ import { failureOf } from '../exit.ts'
 import type { Failure } from '../exit.ts'
 import { failureDocument } from '../failure-text.ts'
 import type { FilePolicy } from '../policy/policy.ts'
-import { pinned } from '../registry/reference.ts'
+import { parseImage, pinned } from '../registry/reference.ts'
+import type { ImageReference } from '../registry/reference.ts'
 import type { PolicyRule } from '../policy/policy.ts'
-import type { Verdict } from '../verdict/engine.ts'
+import type { Verdict, Verdicts } from '../verdict/engine.ts'
 import { VerdictError } from '../verdict/errors.ts'
+import { openAdmitting } from '../verifier/decide.ts'
 import { any, defineCommand, flag, text } from './declare.ts'
 import type { Answer } from './declare.ts'
-import { parseTagged } from './images.ts'
-import type { TaggedImage } from './images.ts'
 import { demandPolicy, POLICY_OPTION } from './policy-option.ts'
 
 export const policyTestCommand = defineCommand({
-  operands: { IMAGE: any('REPO:TAG; with none the file alone is checked') },
+  operands: { IMAGE: any('REPO:TAG, with @sha256:... or that alone; with none the file is checked') },
   options: {
     policy: POLICY_OPTION,
     namespace: text('NAME', 'what counts in this Kubernetes namespace'),
@@ -24,34 +24,74 @@ export const policyTestCommand = defineCommand({
     'tagseal policy test --policy policy.yaml',
     'tagseal policy test --policy policy.yaml registry.example.com/team/app:1.4',
   ],
-  notes: 'Exits with 1 where an image would be refused.',
+  notes:
+    'Exits with 1 where an image would be refused. Judged as the gateway judges, and with --namespace as the webhook; no registry is asked, so that of what lies below a signed index nothing is known.',
   async run(context, input) {
-    const images = input.many('IMAGE').map(parseTagged)
     const written = await demandPolicy(context, input.text('policy'))
     const namespace = input.text('namespace')
     const policy = namespace === undefined ? written : written.inNamespace(namespace)
+    const registry = namespace === undefined ? policy.defaultRegistry : undefined
+    const images = input.many('IMAGE').map((image) => readImage(image, registry))
     if (images.length === 0) {
-      const line = `${policy.path}: ${policy.rules} rules, nothing wrong with it`
+      warnOfNoServer(context, policy)
+      const line = `${policy.path}: ${countText(policy.rules)}, nothing wrong with it`
       return { lines: [line], document: { policy: policy.path, rules: policy.rules, images: [] } }
     }
-    const judge = input.flag('rules') ? undefined : (await context.verdictsBy(policy)).judge
+    const judge = input.flag('rules') ? undefined : openJudge(await context.verdictsBy(policy))
     return answerOf(policy, await Promise.all(images.map((image) => explain(context, policy, image, judge))))
   },
 })
 
+type NamedImage = ImageReference & { readonly text: string }
+/** `earlier`: its tag means another digest by now; `digest`: asked for without a tag. */
+type Outcome = Verdict | { readonly kind: 'earlier' | 'digest'; readonly digest: string; readonly why: string }
+
+/** As the gateway reads a name: one without a registry is of the policy's. */
+function readImage(text: string, defaultRegistry: string | undefined): NamedImage {
+  const [first = '', ...rest] = text.split('/')
+  const namesRegistry = rest.length > 0 && (/[.:A-Z]/.test(first) || first === 'localhost')
+  if (defaultRegistry === undefined || namesRegistry) return { ...parseImage(text), text }
+  const full = `${defaultRegistry}/${text}`
+  return { ...parseImage(full), text: `${text} (${full})` }
+}
+
+function countText(rules: number): string {
+  if (rules === 0) return '0 rules, so that every image is refused'
+  return rules === 1 ? '1 rule' : `${rules} rules`
+}
+
+function warnOfNoServer({ terminal, settings }: Context, { withoutServer }: FilePolicy): void {
+  if (settings.server !== undefined) return
+  for (const where of withoutServer) terminal.warn(`${where}: this rule has a pin and no "server: URL" to ask`)
+}
+
 type Explained = {
-  readonly image: TaggedImage
+  readonly image: NamedImage
   readonly matching: ReturnType<FilePolicy['matching']>
   readonly rule: PolicyRule | undefined
-  readonly outcome: Verdict | Failure | undefined
+  readonly outcome: Outcome | Failure | undefined
 }
-type Judge = (image: TaggedImage) => Promise<Verdict>
+type Judge = (image: NamedImage) => Promise<Outcome>
+
+function openJudge(verdicts: Verdicts): Judge {
+  const admit = openAdmitting(verdicts)
+  return async (image) => {
+    const { name, tag, digest = '' } = image
+    if (tag === undefined) return { kind: 'digest', digest, why: await admit({ image, digest, size: 0 }) }
+    try {
+      return await verdicts.judge({ name, tag, digest: image.digest })
+    } catch (error) {
+      if (failureOf(error).code !== 'DIGEST_DIFFERS' || !(await verdicts.wasSigned(name, digest))) throw error
+      return { kind: 'earlier', digest, why: `${tag} means another digest by now, and signedOnce lets this one stay` }
+    }
+  }
+}
 
 /** What decides, and then what it decides. */
 async function explain(
   { terminal }: Context,
   policy: FilePolicy,
-  image: TaggedImage,
+  image: NamedImage,
   judge: Judge | undefined,
 ): Promise<Explained> {
   const matching = policy.matching(image.name)
@@ -66,8 +106,8 @@ async function explain(
   }
 }
 
-function refusedBy({ name }: TaggedImage, { pattern }: PolicyRule): Failure {
-  return failureOf(new VerdictError('REFUSED_BY_RULE', { repository: name, rule: pattern }))
+function refusedBy({ name }: NamedImage, { pattern, where }: PolicyRule): Failure {
+  return failureOf(new VerdictError('REFUSED_BY_RULE', { repository: name, rule: pattern, where }))
 }
 
 function answerOf({ path }: FilePolicy, explained: readonly Explained[]): Answer {
@@ -92,10 +132,11 @@ function linesOf({ image, matching, rule, outcome }: Explained): readonly string
   ]
 }
 
-function outcomeText(image: TaggedImage, rule: PolicyRule | undefined, outcome: Explained['outcome']): string {
+function outcomeText(image: NamedImage, rule: PolicyRule | undefined, outcome: Explained['outcome']): string {
   if (outcome === undefined) return rule?.kind === 'unsigned' ? 'admitted unsigned' : 'has to be signed'
   if ('exit' in outcome) return `refused: ${outcome.message} (${outcome.code})`
   if (outcome.kind === 'unsigned') return 'admitted unsigned: the rule asks for no signature'
+  if (outcome.kind !== 'signed') return `admitted: ${outcome.why}`
   return `admitted as ${pinned(image, outcome.digest)}, signed by ${outcome.role}`
 }
 
@@ -115,6 +156,7 @@ function documentOf({ image, matching, rule, outcome }: Explained): object {
   if (outcome === undefined) return { ...named, kind: rule?.kind }
   if ('exit' in outcome) return { ...named, admitted: false, error: failureDocument(outcome) }
   if (outcome.kind === 'unsigned') return { ...named, admitted: true, kind: 'unsigned' }
+  if (outcome.kind !== 'signed') return { ...named, admitted: true, kind: outcome.kind, digest: outcome.digest }
   const { digest, role, versions, goodUntil } = outcome
   return { ...named, admitted: true, kind: 'signed', digest, role, versions, goodUntil }
 }

@@ -4,8 +4,8 @@ import type { Failure } from '../exit.ts'
 import { failureDocument, tellFailure } from '../failure-text.ts'
 import { warnOfExpiry } from '../publish/expiry.ts'
 import { pinned } from '../registry/reference.ts'
-import { ClientError } from '../trust/errors.ts'
 import type { View } from '../trust/repository.ts'
+import { VerdictError } from '../verdict/errors.ts'
 import { defineCommand, flag, many } from './declare.ts'
 import type { Answer } from './declare.ts'
 import { parseTagged } from './images.ts'
@@ -49,7 +49,10 @@ type Verdict = Verified | { readonly image: TaggedImage; readonly failure: Failu
 export async function verifyImage(context: Context, image: TaggedImage, policy: string | undefined): Promise<Verified> {
   const verdicts = await context.verdicts(policy)
   const verdict = await verdicts.judge(image)
-  if (verdict.kind === 'unsigned') throw new ClientError('TAG_NOT_SIGNED', { repository: image.name, tag: image.tag })
+  if (verdict.kind === 'unsigned') {
+    const { pattern, where } = verdict.rule
+    throw new VerdictError('UNSIGNED_BY_RULE', { repository: image.name, rule: pattern, where })
+  }
   const { digest, length, role } = verdict
   const standing = await verdicts.standing(image.name)
   return { image, digest, length, role, view: standing?.view }

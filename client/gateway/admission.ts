@@ -347,7 +347,7 @@ function forgetOldest<K>(map: Map<K, unknown>, most: number): void {
 
 function refuseByRule({ repository, rule }: Ask): void {
   if (rule.kind === 'refuse')
-    throw new VerdictError('REFUSED_BY_RULE', { repository: repository.name, rule: rule.pattern })
+    throw new VerdictError('REFUSED_BY_RULE', { repository: repository.name, rule: rule.pattern, where: rule.where })
 }
 
 /** As the distribution specification orders tags. */

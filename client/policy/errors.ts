@@ -16,7 +16,7 @@ const SENTENCE: { readonly [C in PolicyCode]: (d: PolicyFailures[C]) => string }
 }
 
 const HINT: { readonly [C in PolicyCode]: string } = {
-  POLICY_MALFORMED: 'tagseal policy test --policy FILE checks a file before it counts',
+  POLICY_MALFORMED: 'mend that line; what a rule may say is in docs/guides/gateway.md',
   POLICY_UNUSABLE: 'check the name and the permissions, or name another file with --policy FILE',
 }
 

@@ -22,6 +22,8 @@ export type PolicyRule = Rule & {
 export type FilePolicy = {
   readonly path: string
   readonly rules: number
+  /** Where rules stand that pin keys and say no server. */
+  readonly withoutServer: readonly string[]
   /** As they stand in the file. */
   readonly written: readonly WrittenRule[]
   readonly ruleFor: (repository: string) => PolicyRule
@@ -59,6 +61,7 @@ export function loadPolicy(path: string, pins: readonly PinRule[]): FilePolicy {
   const common = {
     path,
     rules: written.rules.length,
+    withoutServer: written.rules.filter(lacksServer).map(({ where }) => where),
     written: written.rules,
     files,
     registries: new Set([...written.registries, ...written.rules.flatMap(hostOf)]),
@@ -77,7 +80,7 @@ export function loadPolicy(path: string, pins: readonly PinRule[]): FilePolicy {
 
     function find(repository: string): PolicyRule {
       const [best] = matching(repository)
-      if (best === undefined) throw new VerdictError('NO_RULE', { repository })
+      if (best === undefined) throw new VerdictError('NO_RULE', { repository, policy: path })
       return ready(best, roots.get(best), pins, repository, folder)
     }
 
@@ -95,6 +98,10 @@ export function loadPolicy(path: string, pins: readonly PinRule[]): FilePolicy {
   }
 
   return within(undefined)
+}
+
+function lacksServer(rule: WrittenRule): boolean {
+  return rule.kind === 'signed' && rule.pin !== undefined && rule.server === undefined
 }
 
 /** A rule for some namespaces says nothing to whoever is in none. */

@@ -1,8 +1,10 @@
 /** Why an image is not admitted although the metadata that speaks of it is sound: this machine's rules say no. */
 export type VerdictFailures = {
   /** No rule of the policy matches: what nobody spoke of is refused. */
-  readonly NO_RULE: { readonly repository: string }
-  readonly REFUSED_BY_RULE: { readonly repository: string; readonly rule: string }
+  readonly NO_RULE: { readonly repository: string; readonly policy: string }
+  readonly REFUSED_BY_RULE: RuleAt
+  /** Admitted, and no answer for whoever asks for a signed digest. */
+  readonly UNSIGNED_BY_RULE: RuleAt
   /** `expected` is what the caller named, `signed` what the signatures say. */
   readonly DIGEST_DIFFERS: { readonly image: string; readonly expected: string; readonly signed: string }
   /** No signed tag means it, and nothing that a signed tag means leads to it. */
@@ -20,11 +22,15 @@ export type VerdictFailures = {
   /** A layer that is to be fetched from elsewhere: whoever fetches it goes past this machine. */
   readonly FOREIGN_CONTENT: { readonly what: string; readonly url: string }
 }
+/** `where` it is written: `policy.yaml:12:5`. */
+type RuleAt = { readonly repository: string; readonly rule: string; readonly where: string }
 export type VerdictCode = keyof VerdictFailures
 
 const SENTENCE: { readonly [C in VerdictCode]: (d: VerdictFailures[C]) => string } = {
   NO_RULE: (d) => `no rule of the policy speaks of ${d.repository}`,
   REFUSED_BY_RULE: (d) => `the rule for ${d.rule} refuses ${d.repository}`,
+  UNSIGNED_BY_RULE: (d) =>
+    `the rule for ${d.rule} admits ${d.repository} unsigned, so that there is no signed digest of it`,
   DIGEST_DIFFERS: (d) => `${d.image} is signed as ${d.signed}, not as ${d.expected}`,
   DIGEST_NOT_SIGNED: (d) => `no signed tag of ${d.repository} leads to ${d.digest}`,
   ROLE_NOT_COUNTED: (d) => `${d.image} is signed by ${d.role}, and here ${d.counted.join(', ')} count`,
@@ -37,8 +43,9 @@ const SENTENCE: { readonly [C in VerdictCode]: (d: VerdictFailures[C]) => string
 }
 
 const HINT: { readonly [C in VerdictCode]: (d: VerdictFailures[C]) => string } = {
-  NO_RULE: (d) => `tagseal policy test ${d.repository} shows the rules that were tried`,
-  REFUSED_BY_RULE: (d) => `tagseal policy test ${d.repository} shows the rule`,
+  NO_RULE: (d) => `add one to ${d.policy}: "tagseal policy test --policy FILE" checks it`,
+  REFUSED_BY_RULE: (d) => `it stands at ${d.where}`,
+  UNSIGNED_BY_RULE: (d) => `pull it without tagseal or through its gateway, or ask for signatures at ${d.where}`,
   DIGEST_DIFFERS: () => 'do not use the digest that was given, unless you know why it differs',
   DIGEST_NOT_SIGNED: (d) => `tagseal list ${d.repository} shows what is signed`,
   ROLE_NOT_COUNTED: () => 'have it signed by a role that counts, or name this one under roles in the policy',

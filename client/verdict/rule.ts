@@ -69,7 +69,8 @@ export function policyOfPins(pins: readonly PinRule[], path: string): Policy {
 /** The rule under which something must be signed; undefined where the policy says that nothing has to be. Throws. */
 export function signedRule(policy: Policy, repository: string): SignedRule | undefined {
   const rule = policy.ruleFor(repository)
-  if (rule.kind === 'refuse') throw new VerdictError('REFUSED_BY_RULE', { repository, rule: rule.pattern })
+  if (rule.kind === 'refuse')
+    throw new VerdictError('REFUSED_BY_RULE', { repository, rule: rule.pattern, where: rule.where })
   return rule.kind === 'signed' ? rule : undefined
 }
 

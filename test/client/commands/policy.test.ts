@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { openLab, REPOSITORY } from '../../support/attack-lab.ts'
@@ -71,6 +71,44 @@ await t.test('policy test --namespace says what counts there', async (t) => {
   await write()
 })
 
+await t.test('policy test judges as the gateway does', async (t) => {
+  const other = `sha256:${'0'.repeat(64)}`
+  const ask = async (...more: readonly string[]) => {
+    const ran = await run(['policy', 'test', '--policy', policy, '--json', ...more])
+    return { code: ran.code, said: documentOf(ran) }
+  }
+  t.match(await ask(`${REPOSITORY}@${digest}`), {
+    code: 0,
+    said: { images: [{ admitted: true, kind: 'digest', digest }] },
+  })
+  t.match(await ask(`${REPOSITORY}@${other}`), {
+    code: 1,
+    said: { images: [{ error: { code: 'DIGEST_NOT_SIGNED' } }] },
+  })
+  t.match(await ask(`${image}@${other}`), { code: 1, said: { images: [{ error: { code: 'DIGEST_DIFFERS' } }] } })
+  await write('    signedOnce: true\n')
+  lab.simulator.sign({ '1.0': targetOf('two') })
+  t.match(await ask(`${image}@${digest}`), { code: 0, said: { images: [{ admitted: true, kind: 'earlier', digest }] } })
+  lab.simulator.sign({ '1.0': targetOf('one') })
+  await writeFile(policy, `defaultRegistry: ${REPOSITORY.split('/')[0]}\n${await readFile(policy, 'utf8')}`)
+  const short = image.split('/').slice(1).join('/')
+  t.match(await ask(short), { code: 0, said: { images: [{ repository: REPOSITORY, admitted: true }] } })
+  await write()
+})
+
+await t.test('policy test warns of a rule that has nobody to ask, and of no rules', async (t) => {
+  const file = join(lab.folder, 'other.yaml')
+  const check = async (text: string) => {
+    await writeFile(file, text)
+    return await run(['policy', 'test', '--policy', file])
+  }
+  const pinned = await check(`version: 1\nrules: [{ pattern: a.io/x, pin: { keys: [${'a'.repeat(64)}] } }]\n`)
+  t.same([pinned.code, /other\.yaml:2:9: this rule has a pin and no "server: URL"/.test(pinned.stderr)], [0, true])
+  t.match((await check('version: 1\nrules: []\n')).stdout, /every image is refused/)
+  const asked = await run(['policy', 'test', '--policy', file, '--json', 'a.io/x:1'])
+  t.match(documentOf(asked), { images: [{ error: { code: 'NO_RULE', hint: /other\.yaml/ } }] })
+})
+
 await t.test('policy test without an image checks the file', async (t) => {
   t.equal((await run(['policy', 'test', '--policy', policy])).code, 0)
   const none = await run(['policy', 'test'])
@@ -96,7 +134,7 @@ await t.test(
     const unsigned = await run(['verify', 'alpine:3'])
     t.same(
       [unsigned.code, codeOf(unsigned), unsigned.stdout],
-      [1, 'TAG_NOT_SIGNED', ''],
+      [1, 'UNSIGNED_BY_RULE', ''],
       'what needs no signature has none',
     )
   },
