@@ -28,6 +28,7 @@ async function isFolder(path: string): Promise<boolean> {
 }
 
 const WHY: ReadonlyMap<string, string> = new Map([
+  ['ENOENT', 'it is not there, and cannot be made'],
   ['EEXIST', 'something that is no folder has that name'],
   ['EROFS', 'nothing can be written there'],
   ['ENOSPC', 'the disk is full'],
