@@ -243,7 +243,7 @@ function refusal({ server, repository }: ServerApiOptions, status: number, body:
   if (status === 403) return new PublishError('DENIED', { server, repository })
   if (status === 404) return new PublishError('NOT_THERE', { server, why: message })
   if (status >= 500 || status === 408 || status === 429) {
-    return new PublishError('SERVER_FAILED', { server, repository, status, reason: code })
+    return new PublishError('SERVER_FAILED', { server, repository, status, reason: code, why: message })
   }
   if (status >= 400) return new PublishError('UPDATE_REFUSED', { repository, ...reasonOf(code, message, detail) })
   return new PublishError('BAD_ANSWER', { server, why: `status ${status}` })

@@ -51,7 +51,11 @@ export function restoreCommand(deps: TokenCommandDeps): Command {
     .description('put a backup back, see what it lacks, and go on without going below what clients saw')
     .option('--kek-file <file>', 'key-encryption key of this folder')
     .option('--resume', 'go on: what is complete is served with the next start, the rest once it is published again')
-    .option('--above <n>', 'with --resume: sign only versions above this one', aboveOf)
+    .option(
+      '--above <n>',
+      'with --resume: sign only versions above this one; it takes the place of a million where no marks tell more',
+      aboveOf,
+    )
     .option('--accept-loss', 'with --resume: serve what the backup has, though more was, or may have been, published')
     .option('--declare', 'the folder was put back as a whole, by a snapshot of its disk')
     .option('--json', 'print one JSON document')
@@ -128,12 +132,13 @@ async function resumed(
   { clock }: TokenCommandDeps,
   { data }: Settings,
   recovery: RecoveryStore,
-  { above = 0, acceptLoss = false }: RestoreOptions,
+  { above, acceptLoss = false }: RestoreOptions,
 ): Promise<Answer> {
   const at = clock()
   await recovery.check(at)
-  const audit = { at, actor: ACTOR, action: 'resume', subject: data, detail: { above, acceptLoss } }
-  const answer = await recovery.resume({ at, above, acceptLoss, audit })
+  const wanted = { ...(above === undefined ? {} : { above }), acceptLoss }
+  const audit = { at, actor: ACTOR, action: 'resume', subject: data, detail: wanted }
+  const answer = await recovery.resume({ at, ...wanted, audit })
   if (answer === 'not restored') throw new ConfigError('NOT_RESTORED', { data })
   if (answer === 'unknown') throw new ConfigError('LOSS_UNKNOWN', { data })
   return answer

@@ -31,7 +31,7 @@ function isLess(error: unknown): boolean {
   return isTrustError(error) && (error.code === 'ROLLBACK' || error.code === 'ROLE_DISAPPEARED')
 }
 
-/** Why it did not work is of no interest beside why it was tried. */
+/** Why it did not work is told beside why it was tried, which stays the error: a server that lies may say anything. */
 async function broughtBack({ terminal, signal }: Context, { trusted, server }: Parties): Promise<boolean> {
   try {
     const { files, snapshot } = await trusted.lost(signal)
@@ -47,7 +47,7 @@ async function broughtBack({ terminal, signal }: Context, { trusted, server }: P
   } catch (error) {
     const isKnown = isTrustError(error) || isClientError(error) || isPublishError(error) || error instanceof HttpError
     if (!isKnown) throw error
-    terminal.detail(`that was of no use: ${error.message}`)
+    terminal.note(`that was of no use: ${error.message}`)
     return false
   }
 }

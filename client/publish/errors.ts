@@ -62,11 +62,13 @@ export type PublishFailures = {
   /** `why`: in the server's words, which tell a token that has ended from one that it never knew. */
   readonly UNAUTHORIZED: { readonly server: string; readonly why: string }
   readonly DENIED: { readonly server: string; readonly repository: string }
+  /** `reason` is its own code, `why` its own words. */
   readonly SERVER_FAILED: {
     readonly server: string
     readonly repository: string
     readonly status: number
     readonly reason: string
+    readonly why: string
   }
   readonly NOT_THERE: { readonly server: string; readonly why: string }
   readonly BAD_ANSWER: { readonly server: string; readonly why: string }
@@ -106,7 +108,7 @@ const SENTENCE: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string
   UPDATE_REFUSED: (d) => `the server refused the update of ${d.repository}: ${d.why} (${d.reason})`,
   UNAUTHORIZED: (d) => `${d.server} asks for a token, or does not take the one it was given: ${d.why}`,
   DENIED: (d) => `the token may not publish to ${d.repository} on ${d.server}`,
-  SERVER_FAILED: (d) => `${d.server} answered with status ${d.status} (${d.reason})`,
+  SERVER_FAILED: (d) => `${d.server} answered with status ${d.status}: ${d.why} (${d.reason})`,
   NOT_THERE: (d) => `${d.server} does not have it: ${d.why}`,
   BAD_ANSWER: (d) => `${d.server} gave an answer that makes no sense: ${d.why}`,
 }
@@ -159,9 +161,26 @@ const HINT: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string } =
   DENIED: () => "ask the server's owner: tagseal-server token create --repo PATTERN --allow pull,push",
   SERVER_FAILED: (d) =>
     d.reason === 'SIGNING_UNAVAILABLE'
-      ? `its log says why; if its key is lost for good, this gives it new ones: tagseal rotate ${d.repository} timestamp --compromised`
-      : 'try again; if it stays, its log has the same request id',
+      ? signingHint(d)
+      : d.reason === 'RESTORED'
+        ? 'the operator of the server goes on with "tagseal-server restore --resume", then try again'
+        : 'try again; if it stays, its log has the same request id',
   BAD_ANSWER: () => 'is that the URL of the trust server? --server URL names another',
+}
+
+/** The key is lost only where its signer is there and does not have it. */
+function signingHint({ why, repository }: PublishFailures['SERVER_FAILED']): string {
+  if (/cannot be reached|gave no answer/.test(why)) {
+    return 'does the signer of that server run? its operator starts it (tagseal-server signer), then try again'
+  }
+  const [, code] = /its signer refused: ([A-Z_]{1,40})/.exec(why) ?? []
+  if (code === 'VERSION_TOO_FAR') {
+    return "its operator lets the signer go further, with the versions in the signer's log: tagseal-server signer advance"
+  }
+  if (code !== undefined && code !== 'KEY_NOT_HELD') {
+    return `its operator finds ${code} in the log of the signer, and in docs/errors.md`
+  }
+  return `its log says why; if its key is lost for good, this gives it new ones: tagseal rotate ${repository} timestamp --compromised`
 }
 
 /** Whoever lists a key can list another in its place; nobody does that for the root but its own holders. */

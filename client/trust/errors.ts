@@ -74,8 +74,8 @@ const HINT: Hints = {
   PLAIN_HTTP_REFUSED: (d) => `use https, or name the host: --plain-http=${d.host}`,
   UNAUTHORIZED: () => 'give a token with --token-file FILE or TAGSEAL_TOKEN_FILE',
   RESTORED: () =>
-    'its owner publishes what is missing again: tagseal sign REPO:TAG, on a machine that saw it; the operator finds what ' +
-    'is missing with "tagseal-server restore"',
+    'the operator of the server sees what is missing with "tagseal-server restore", and goes on with "tagseal-server ' +
+    'restore --resume"; then its owner publishes it again: tagseal sign REPO:TAG, on a machine that saw it',
   NOT_PINNED: (d) =>
     'compare the name with "tagseal trust list" (one without a registry is completed to docker.io/library/NAME), or run ' +
     `the line that "tagseal init" printed for its owner: tagseal trust add ${d.repository} --key ID --server URL`,

@@ -2,11 +2,13 @@ import { Command } from 'commander'
 import type { Value } from '../config.ts'
 import { Problem } from '../problem.ts'
 import { repositoryName } from '../repository-name.ts'
+import { ONLINE_ROLES } from '../signing/online-keys.ts'
 import { lockData } from '../storage/sqlite.ts'
 import type { OnlineRole } from '../storage/store.ts'
 import { loadSignerSettings } from './config.ts'
 import type { SignerSettings } from './config.ts'
 import { openSignerStore } from './store.ts'
+import type { SignerStore } from './store.ts'
 
 export type SignerCommandDeps = {
   readonly env: Readonly<Record<string, string | undefined>>
@@ -49,13 +51,20 @@ export function signerCommand({ env, out, clock, serve }: SignerCommandDeps): Co
     )
     .option('--config <file>', 'settings as one JSON object')
     .option('--data <dir>', 'folder of the signer, which must not run')
+    .option('--new', 'also for a repository that this signer has no key of')
+    .option('--yes', 'also by more than versionBurst: it cannot be taken back')
     .addHelpText(
       'after',
       '\nExample:\n  tagseal-server signer advance registry.example.com/team/app timestamp 1200 --data /var/lib/tagseal-signer',
     )
     .exitOverride()
-    .action(async (repository: string, role: string, version: string, _options: object, command: Command) => {
-      const wanted = { repository: repositoryName(repository), role: roleOf(role), version: versionOf(version) }
+    .action(async (repository: string, role: string, version: string, sure: Sure, command: Command) => {
+      const wanted = {
+        repository: repositoryName(repository),
+        role: roleOf(role),
+        version: versionOf(version),
+        ...sure,
+      }
       const settings = settingsOf(command)
       const lock = lockData(settings.data)
       try {
@@ -68,15 +77,37 @@ export function signerCommand({ env, out, clock, serve }: SignerCommandDeps): Co
   return signer
 }
 
-type Wanted = { readonly repository: string; readonly role: OnlineRole; readonly version: number }
+type Sure = { readonly new?: true; readonly yes?: true }
+type Wanted = Sure & { readonly repository: string; readonly role: OnlineRole; readonly version: number }
 
-function advance({ data, versionBurst }: SignerSettings, { repository, role, version }: Wanted, now: number): void {
+/** Nothing takes it back, so that neither a name nor a number that was mistyped goes through. */
+function refuseMistyped(store: SignerStore, most: number, wanted: Wanted): void {
+  const { repository, role, version } = wanted
+  const isKnown = ONLINE_ROLES.some((each) => store.keys(repository, each).length > 0)
+  if (!isKnown && wanted.new !== true) {
+    throw refusal(`this signer has no key of ${repository}; where it is to get one, say --new`)
+  }
+  const last = store.mark(repository, role)?.version ?? 0
+  if (version - last > most && wanted.yes !== true) {
+    throw refusal(
+      `from ${last} to ${version} is more than ${most} versions, and cannot be taken back; if it is meant, say --yes`,
+    )
+  }
+}
+
+function refusal(reason: string): Problem {
+  return new Problem('INVALID_REQUEST', { reason })
+}
+
+function advance({ data, versionBurst }: SignerSettings, wanted: Wanted, now: number): void {
+  const { repository, role, version } = wanted
   const store = openSignerStore(data)
   try {
+    refuseMistyped(store, versionBurst, wanted)
     const mark = { version, sha256: '', credit: versionBurst, creditAt: now }
     if (store.advance(repository, role, mark)) return
     const last = store.mark(repository, role)?.version ?? 0
-    throw new Problem('INVALID_REQUEST', { reason: `${role} of ${repository} is at ${last}, and goes up alone` })
+    throw refusal(`${role} of ${repository} is at ${last}, and goes up alone`)
   } finally {
     store.close()
   }
@@ -84,11 +115,11 @@ function advance({ data, versionBurst }: SignerSettings, { repository, role, ver
 
 function roleOf(text: string): OnlineRole {
   if (text === 'timestamp' || text === 'snapshot') return text
-  throw new Problem('INVALID_REQUEST', { reason: `the signer signs timestamp and snapshot, not ${text.slice(0, 40)}` })
+  throw refusal(`the signer signs timestamp and snapshot, not ${text.slice(0, 40)}`)
 }
 
 function versionOf(text: string): number {
   const version = Number(text)
   if (/^\d{1,16}$/.test(text) && Number.isSafeInteger(version) && version >= 1) return version
-  throw new Problem('INVALID_REQUEST', { reason: `${text.slice(0, 40)} is no version` })
+  throw refusal(`${text.slice(0, 40)} is no version`)
 }

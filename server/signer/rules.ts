@@ -32,6 +32,8 @@ export type Listings = {
   /** What was signed last, be it published or lost on the way, and under which version. */
   readonly last: Listing
   readonly lastVersion: number
+  /** The highest of what is listed that was signed here, by any key: the snapshot. To announce that is no leap. */
+  readonly ours: Listing
 }
 
 export type Asked = {
@@ -91,10 +93,11 @@ function refuseLess(floor: Listing, { role, body }: Asked): void {
 
 type Step = { readonly what: string; readonly from: number | undefined; readonly to: number }
 
-function stepsOf(mark: Mark | undefined, { floor, last }: Listings, { role, body }: Asked): readonly Step[] {
+function stepsOf(mark: Mark | undefined, { floor, last, ours }: Listings, { role, body }: Asked): readonly Step[] {
   const listed = [...listingOf(body)].map(([what, to]) => {
     const known = Math.max(floor.get(what) ?? 0, last.get(what) ?? 0)
-    return { what, from: known === 0 ? undefined : known, to }
+    const from = to <= (ours.get(what) ?? 0) ? Math.max(known, to) : known
+    return { what, from: known === 0 ? undefined : from, to }
   })
   return [{ what: role, from: mark?.version, to: body.version }, ...listed]
 }

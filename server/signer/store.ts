@@ -127,7 +127,9 @@ function marksIn(sql: Sql): Pick<SignerStore, 'mark' | 'listings' | 'signed' | '
       const { last_version: lastVersion = 0, last: signed = '{}', floor = '{}' } = row ?? {}
       const after = sql.run(() => later.all(repository, role, createdAt))
       const floors = [floor, ...after.map((each) => each.floor)].map(readListing)
-      return { lastVersion, last: readListing(signed), floor: highest(floors) }
+      const snapshot = role === 'timestamp' ? sql.run(() => read(repository, 'snapshot')) : undefined
+      const ours = new Map(snapshot === undefined ? [] : [['snapshot', snapshot.version]])
+      return { lastVersion, last: readListing(signed), floor: highest(floors), ours }
     },
     signed({ repository, role, keyid }, mark, listing) {
       sql.write(() => {

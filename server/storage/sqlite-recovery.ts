@@ -7,7 +7,10 @@ const RESTORED = 'restored'
 const MARKS = 'marks'
 /** Marks may be behind by a minute: more than one repository publishes in it. */
 const MARGIN = 1024
-/** Where nothing tells how much was signed since: as many publishes as a repository sees in its life. */
+/**
+ * Where nothing tells how much was signed since: as many publishes as a repository sees in its life. A signer apart tells,
+ * and signs no such leap.
+ */
 const BLIND_MARGIN = 2 ** 20
 
 type LostRow = LostFile & { sha256: string }
@@ -166,12 +169,22 @@ function filler(sql: Sql): () => undefined {
   }
 }
 
+/** `apart`: 1 where a signer apart has all of its keys, and remembers what they signed. */
+type RepositoryRow = {
+  readonly name: string
+  readonly holds: number
+  readonly timestamp: number
+  readonly snapshot: number
+  readonly apart: number | null
+}
+
 /** Inside the caller's transaction. */
 function resumer(sql: Sql) {
-  const repositories = sql.prepare<[], { name: string; holds: number; timestamp: number; snapshot: number }>(
+  const repositories = sql.prepare<[], RepositoryRow>(
     `SELECT name, holds_snapshot AS holds,
        (SELECT max(version) FROM file WHERE repository = repository.id AND role = 'timestamp') AS timestamp,
-       (SELECT max(version) FROM file WHERE repository = repository.id AND role = 'snapshot') AS snapshot
+       (SELECT max(version) FROM file WHERE repository = repository.id AND role = 'snapshot') AS snapshot,
+       (SELECT min(coalesce(signer, '') = 'signer:') FROM online_key WHERE repository = repository.name) AS apart
      FROM repository`,
   )
   const marked = sql.prepare<[string, string], { version: number | null }>(
@@ -199,22 +212,23 @@ function resumer(sql: Sql) {
   return {
     /** How many repositories there are. */
     all({ at, above, acceptLoss }: Resumption, lost: readonly LostRow[], known: boolean): number {
-      const margin = known ? MARGIN : BLIND_MARGIN
       note.run(at)
       const rows = repositories.all()
-      for (const { name, holds, ...last } of rows) {
+      for (const { name, holds, apart, ...last } of rows) {
+        const leap = known ? MARGIN : above !== undefined ? 1 : apart === 1 ? MARGIN : BLIND_MARGIN
         for (const role of holds === 1 ? (['timestamp', 'snapshot'] as const) : (['timestamp'] as const)) {
           const signed = Math.max(last[role], known ? (marked.get(name, role)?.version ?? 0) : 0)
-          wait.run(name, role, Math.max(signed + margin, above + 1), null, 1)
+          wait.run(name, role, Math.max(signed + leap, (above ?? 0) + 1), null, 1)
         }
       }
       for (const { repository, role, version, sha256 } of lost) {
         wait.run(repository, role, version, sha256, acceptLoss ? 0 : 1)
       }
       due.run()
-      remember.run(Math.max(margin, above), Math.max(margin, above))
+      const beyond = known ? Math.max(MARGIN, above ?? 0) : (above ?? BLIND_MARGIN)
+      remember.run(beyond, beyond)
       // Whoever reads the changefeed goes on from the last number that was seen.
-      advance.run(Number(markedSequence.get()?.value ?? 0) + margin)
+      advance.run(Number(markedSequence.get()?.value ?? 0) + (known ? MARGIN : BLIND_MARGIN))
       return rows.length
     },
     /** Later: what is still awaited holds nothing back any more. */

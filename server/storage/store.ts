@@ -380,8 +380,8 @@ export type LostFile = { readonly repository: string; readonly role: string; rea
 
 export type Resumption = {
   readonly at: number
-  /** Timestamps and snapshots go on above this one too. */
-  readonly above: number
+  /** Timestamps and snapshots go on above this one too; where no marks tell more, it is how far they leap. */
+  readonly above?: number
   /** Serve repositories although files of theirs are known, or not known, to be lost. */
   readonly acceptLoss: boolean
   readonly audit: NewAuditEntry

@@ -8,7 +8,7 @@ import type { FileMeta, Snapshot, Timestamp } from '../../../tuf/index.ts'
 const NOW = Date.parse('2026-11-24T12:00:00Z')
 const HOUR = 3600 * 1000
 const BOUNDS: Bounds = { lifetime: 24 * HOUR, burst: 100, rate: 10 }
-const NONE: Listings = { floor: new Map(), last: new Map(), lastVersion: 0 }
+const NONE: Listings = { floor: new Map(), last: new Map(), lastVersion: 0, ours: new Map() }
 const MARK: Mark = { version: 7, sha256: 'seven', credit: 100, creditAt: NOW }
 
 const meta = (at?: number): FileMeta => ({ ...(at === undefined ? {} : { version: version(at) }), unknown: new Map() })
@@ -138,6 +138,17 @@ const CASES: Record<string, Case> = {
     listings: floor({ snapshot: 3 }),
     body: timestamp(8, 2),
     refused: 'LISTING_WENT_BACK',
+  },
+  'a timestamp that announces a snapshot far up which was signed here': {
+    mark: MARK,
+    listings: { ...floor({ snapshot: 3 }), ours: new Map([['snapshot', 5000]]) },
+    body: timestamp(8, 5000),
+  },
+  'a timestamp that announces one beyond that': {
+    mark: MARK,
+    listings: { ...floor({ snapshot: 3 }), ours: new Map([['snapshot', 5000]]) },
+    body: timestamp(8, 5001),
+    refused: 'VERSION_TOO_FAR',
   },
   "Notary's, which announces no version": { mark: MARK, body: timestamp(8) },
 }

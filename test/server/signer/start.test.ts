@@ -85,7 +85,7 @@ await t.test('`signer advance`', async (t) => {
   const advance = (...args: string[]) => run(['signer', 'advance', ...args, '--data', theft.data])
   await t.test('works on no folder that is in use', async (t) => {
     const ran = await advance(REPO, 'timestamp', '50')
-    t.match(ran, { code: 3, stderr: /\(DATA_IN_USE\)\n$/ })
+    t.match(ran, { code: 3, stderr: /\(DATA_IN_USE\)\n/ })
   })
   await theft.signer.close()
   await t.test('lifts a mark, and lowers none', async (t) => {
@@ -95,6 +95,16 @@ await t.test('`signer advance`', async (t) => {
     t.match(await advance(REPO, 'targets', '60'), { code: 2, stderr: /INVALID_REQUEST/ })
     t.match(await advance(REPO, 'timestamp', '-1'), { code: 2 })
     t.match(theft.memory(), { marks: [{ version: 50 }, { version: 1 }] })
+  })
+  await t.test('asks twice before what cannot be taken back', async (t) => {
+    const other = 'registry.example.com/team/typo'
+    t.match(await advance(other, 'timestamp', '12'), { code: 2, stderr: /no key of \S+typo; .*--new/ })
+    t.match(await advance(REPO, 'snapshot', '10002'), { code: 2, stderr: /from 1 to 10002 .*--yes/ })
+    t.match(theft.memory(), { marks: [{ version: 50 }, { version: 1 }] })
+    t.match(theft.memory(other), { marks: [undefined, undefined] })
+    t.match(await advance(other, 'timestamp', '12', '--new'), { code: 0 })
+    t.match(theft.memory(other), { marks: [{ version: 12 }, undefined] })
+    t.match(await advance(other, 'snapshot', '20000', '--new', '--yes'), { code: 0 })
   })
   await t.test('and the server goes on above it by itself', async (t) => {
     const again = await openSignerLab(t, { data: theft.data, listen: theft.signer.url }, theft.clock)
