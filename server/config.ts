@@ -5,6 +5,7 @@ import { DEFAULT_LIMITS } from '../tuf/index.ts'
 import { parseServices } from './auth/services.ts'
 import { ConfigError } from './config-error.ts'
 import { nearest } from './nearest.ts'
+import { inWords } from './system-words.ts'
 
 type Kind = {
   readonly text: string
@@ -193,9 +194,14 @@ function readConfig(path: string): object {
     const value: unknown = JSON.parse(readFileSync(path, 'utf8'))
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
   } catch (cause) {
-    throw new ConfigError('CONFIG_UNREADABLE', { path, why: cause instanceof Error ? cause.message : '' }, { cause })
+    throw new ConfigError('CONFIG_UNREADABLE', { path, why: whyUnreadable(cause) }, { cause })
   }
   throw new ConfigError('CONFIG_UNREADABLE', { path, why: 'it is not one JSON object' })
+}
+
+function whyUnreadable(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause)
+  return 'code' in cause ? inWords(String(cause.code)) : cause.message
 }
 
 function checked(name: string, setting: Setting, value: Value): Value {

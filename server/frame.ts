@@ -9,6 +9,7 @@ import type { Logger } from 'pino'
 import { challengeOf } from './auth/challenge.ts'
 import { withoutTokens } from './auth/tokens.ts'
 import type { Settings } from './config.ts'
+import { shownError } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { notaryAnswer } from './notary-problem.ts'
 import { Problem, bodyOf, problemOf } from './problem.ts'
@@ -174,7 +175,8 @@ function answerError(deps: FrameDeps, error: unknown, request: FastifyRequest, r
   const { logger, metrics, settings } = deps
   const problem = problemOf(error) ?? fromFastify(error)
   if (problem?.code === 'VERSION' || problem?.code === 'SNAPSHOT_CHANGED') metrics.conflict()
-  if (problem === undefined || problem.status >= 500) logger.error({ request: request.id, err: error }, 'failed')
+  const shown = problem === undefined ? { err: error } : shownError(error)
+  if (problem === undefined || problem.status >= 500) logger.error({ request: request.id, ...shown }, 'failed')
   if (problem?.code === 'UNAUTHORIZED') void reply.header('www-authenticate', challengeOf(settings, request, problem))
   return answer(deps, request, reply, problem ?? new Problem('INTERNAL', { request: request.id }))
 }

@@ -1,6 +1,25 @@
 import { destination, pino } from 'pino'
 import type { Logger } from 'pino'
 
+type Ours = Error & { readonly code: string; readonly detail: object }
+
+/** Each of our classes of errors has them, and nothing that the system or a mistake of ours throws. */
+function isOurs(error: unknown): error is Ours {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && 'detail' in error
+}
+
+/** What a line of the log has of an error: code and reason of a foreseen one, the stack of one that nobody foresaw. */
+export function shownError(error: unknown): object {
+  return isOurs(error) ? { code: error.code, reason: reasonOf(error) } : { err: error }
+}
+
+/** With what lies behind it, which the caller was not told. */
+function reasonOf({ message, cause }: Error): string {
+  if (!(cause instanceof Error)) return message
+  const behind = reasonOf(cause)
+  return message.includes(behind) ? message : `${message}: ${behind}`
+}
+
 /**
  * Structured lines on stderr; stdout has the address and nothing else. Written together a few kilobytes at a time,
  * for at full load a system call per request would cost more than the request. Never more than a pipe takes in one piece

@@ -10,6 +10,7 @@ import type { Value } from './config.ts'
 import type { Listening } from './listen.ts'
 import { keyHint } from './key-hint.ts'
 import { openLog } from './log.ts'
+import { nearest } from './nearest.ts'
 import { Problem } from './problem.ts'
 import { isStorageError } from './storage/errors.ts'
 import type { AnyStorageError } from './storage/errors.ts'
@@ -90,7 +91,9 @@ function program(): Command {
       '\nExamples:\n  tagseal-server --data /var/lib/tagseal\n  tagseal-server token create --name ci --repo "registry.example.com/team/*" --allow pull,push',
     )
     .exitOverride()
-    .action(async (options: { config?: string } & Record<string, Value>) => {
+    .allowExcessArguments() // they are told as what they are: no command
+    .action(async (options: { config?: string } & Record<string, Value>, command: Command) => {
+      refuseUnknown(command)
       const { config, ...flags } = options
       await serve(flags, config)
     })
@@ -98,6 +101,18 @@ function program(): Command {
     .addCommand(backupCommand(around))
     .addCommand(restoreCommand(around))
     .addCommand(signerCommand({ env, out, clock: Date.now, serve: serveSigner }))
+}
+
+/** A command that has an action of its own takes any other word for an argument. */
+function refuseUnknown(command: Command): void {
+  const [word] = command.args
+  if (word === undefined) return
+  const meant = nearest(
+    word,
+    command.commands.map((each) => each.name()),
+  )
+  const more = meant === undefined ? '' : `; was ${meant} meant?`
+  command.error(`error: unknown command ${JSON.stringify(word.slice(0, 40))}${more}`)
 }
 
 /** What is no number is refused by its setting, in the same words as from elsewhere. */

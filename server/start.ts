@@ -12,6 +12,7 @@ import type { Freshness } from './freshness/freshness.ts'
 import { openKek, whyNoKeys } from './kek.ts'
 import { listen } from './listen.ts'
 import type { Listening } from './listen.ts'
+import { shownError } from './log.ts'
 import { makeMetrics } from './metrics.ts'
 import { makeProposals } from './proposals/proposals.ts'
 import type { Completion } from './publish/complete.ts'
@@ -93,7 +94,7 @@ async function assemble(
     holders,
     clock,
     shared: settings.sharedOnlineKey,
-    failed: (error) => logger.warn({ err: error }, 'the signer does not know what was published'),
+    failed: (error) => logger.warn(shownError(error), 'the signer does not know what was published'),
   })
   const metrics = makeMetrics({ clock, summary: () => metadata.summary(), expiries: metadata.expiries })
   const common = {
@@ -209,7 +210,7 @@ async function signOverdue(freshness: Freshness, { logger, metrics }: AppDeps): 
     if (signed > 0) logger.info({ repositories: signed }, 'signed anew what was overdue')
   } catch (error) {
     metrics.signingFailed()
-    logger.error({ err: error }, 'could not sign anew what is overdue')
+    logger.error(shownError(error), 'could not sign anew what is overdue')
   }
 }
 
@@ -219,7 +220,7 @@ async function flush({ auth, sightings, logger }: AppDeps): Promise<void> {
     await auth.flush()
     await sightings.flush()
   } catch (error) {
-    logger.error({ err: error }, 'could not write down when tokens were used, and who was served what')
+    logger.error(shownError(error), 'could not write down when tokens were used, and who was served what')
   }
 }
 

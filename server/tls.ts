@@ -4,6 +4,8 @@ import { Server as TlsServer, createSecureContext } from 'node:tls'
 import type { SecureContextOptions } from 'node:tls'
 import type { Logger } from 'pino'
 import { ConfigError } from './config-error.ts'
+import { shownError } from './log.ts'
+import { inWords } from './system-words.ts'
 import type { Settings } from './config.ts'
 
 /** What is in the files, not where they are. */
@@ -32,7 +34,7 @@ export function readTlsFile(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (cause) {
-    const why = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
+    const why = cause instanceof Error && 'code' in cause ? inWords(String(cause.code)) : String(cause)
     throw new ConfigError('TLS_UNUSABLE', { path, why }, { cause })
   }
 }
@@ -50,6 +52,6 @@ export function reloadTls(settings: Settings, logger: Logger, use: (tls: TlsFile
     use(tls)
     logger.info('the certificate was read again')
   } catch (error) {
-    logger.error({ err: error }, 'the certificate could not be read again; the old one stays')
+    logger.error(shownError(error), 'the certificate could not be read again; the old one stays')
   }
 }

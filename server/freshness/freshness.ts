@@ -4,6 +4,7 @@ import { ROOT, SNAPSHOT, TIMESTAMP, finishRoot, nextSnapshot, openRoot, regardle
 import type { Judge, RoleName } from '../../tuf/index.ts'
 import { completeBoth, completeTimestamp } from '../publish/complete.ts'
 import type { Completed, Completion, Lifetimes } from '../publish/complete.ts'
+import { shownError } from '../log.ts'
 import { RULES } from '../publish/dialects.ts'
 import { newFile } from '../publish/validate.ts'
 import { lastSignedOf } from '../publish/versions.ts'
@@ -77,12 +78,12 @@ export function makeFreshness(options: FreshnessOptions): Freshness {
       await pass(options)
     } catch (error) {
       options.report.signingFailed()
-      logger.error({ err: error }, 'freshness')
+      logger.error(shownError(error), 'freshness')
     }
     try {
       await tidy(options) // also then: it may make the space that was missing
     } catch (error) {
-      logger.error({ err: error }, 'superseded files stay')
+      logger.error(shownError(error), 'superseded files stay')
     }
     if (!stopped) schedule()
   }
@@ -150,7 +151,7 @@ async function tried(options: FreshnessOptions, due: DueRepository): Promise<Pub
     return await publicationFor(options, due)
   } catch (error) {
     options.report.signingFailed()
-    options.logger.error({ repository: due.name, err: error }, 'could not be signed anew')
+    options.logger.error({ repository: due.name, ...shownError(error) }, 'could not be signed anew')
     return undefined
   }
 }

@@ -1,3 +1,4 @@
+import { shownError } from '../log.ts'
 import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import type { Logger } from 'pino'
@@ -35,7 +36,7 @@ export function buildReader(deps: ReaderDeps, tls: TlsFiles | undefined): Fastif
     take(request, response, back) {
       if (serves && isForReaders(request)) return false
       forwarder.forward(request, response, (cause) => {
-        logger.error({ err: cause }, 'the main process cannot be asked')
+        logger.error(shownError(cause), 'the main process cannot be asked')
         unreachable.add(request)
         back()
       })

@@ -4,6 +4,7 @@ import type { RequestListener } from 'node:http'
 import type { Logger } from 'pino'
 import { toBase64 } from '../../keys/bytes.ts'
 import { makeRequestIds, openServer } from '../frame.ts'
+import { shownError } from '../log.ts'
 import { isProblem } from '../problem.ts'
 import { repositoryName } from '../repository-name.ts'
 import { refuseBrokenRequests } from '../serve/broken-requests.ts'
@@ -133,7 +134,6 @@ function answerRefusal(
   const refusal = refusalOf(error, request)
   const { code, message, detail, status } = refusal
   const level = status >= 500 ? 'error' : 'warn'
-  const cause = code === 'INTERNAL' ? error : refusal.cause
   metrics.refused(code)
   logger[level](
     {
@@ -143,11 +143,15 @@ function answerRefusal(
       ...subjectOf(request.body),
       code,
       detail,
-      ...(cause !== undefined && { err: cause }),
+      ...(code === 'INTERNAL' ? { err: error } : behind(refusal)),
     },
     message,
   )
   return reply.code(status).send({ errors: [{ code, message, detail }] })
+}
+
+function behind({ cause }: Refusal): object {
+  return cause === undefined ? {} : { cause: shownError(cause) }
 }
 
 function refusalOf(error: unknown, request: FastifyRequest): Refusal {

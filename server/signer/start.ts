@@ -7,6 +7,7 @@ import type { Logger } from 'pino'
 import { ensureFolder } from '../../keys/folder.ts'
 import { ConfigError } from '../config-error.ts'
 import { openKek, whyNoKeys } from '../kek.ts'
+import { shownError } from '../log.ts'
 import { makeDrain } from '../serve/drain.ts'
 import { openHolders } from '../signing/holders.ts'
 import { sealedKeys } from '../signing/sealed-keys.ts'
@@ -220,6 +221,6 @@ function reloadTls(settings: SignerSettings, app: FastifyInstance, logger: Logge
     server.setSecureContext(tls)
     logger.info('the certificates were read again')
   } catch (error) {
-    logger.error({ err: error }, 'the certificates could not be read again; the old ones stay')
+    logger.error(shownError(error), 'the certificates could not be read again; the old ones stay')
   }
 }

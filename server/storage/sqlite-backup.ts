@@ -14,6 +14,7 @@ import {
 import { basename, dirname, join } from 'node:path'
 import { randomName } from '../../keys/random.ts'
 import { ConfigError } from '../config-error.ts'
+import { inWords } from '../system-words.ts'
 import { isStorageError } from './errors.ts'
 import { MIGRATIONS } from './schema.ts'
 import { copyDatabase, DATABASE, examineDatabase } from './sqlite.ts'
@@ -103,5 +104,5 @@ function unusable(error: unknown, path: string): unknown {
   if (isStorageError(error) && error.code === 'STORAGE_FULL')
     return new ConfigError('BACKUP_UNUSABLE', { path, why: 'the disk is full' }, { cause: error })
   if (error instanceof ConfigError || !(error instanceof Error) || !('code' in error)) return error
-  return new ConfigError('BACKUP_UNUSABLE', { path, why: String(error.code) }, { cause: error })
+  return new ConfigError('BACKUP_UNUSABLE', { path, why: inWords(String(error.code)) }, { cause: error })
 }

@@ -3,6 +3,7 @@ import { chmodSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { ensureFolder } from '../../keys/folder.ts'
+import { inWords } from '../system-words.ts'
 import { StorageError } from './errors.ts'
 import { MARKS_SCHEMA, MIGRATIONS } from './schema.ts'
 import { auditIn } from './sqlite-audit.ts'
@@ -243,7 +244,7 @@ function translating<T>(path: string, work: () => T): T {
     }
     // A broken constraint is a mistake of ours, not of the disk.
     if (code.startsWith('SQLITE_CONSTRAINT')) throw error
-    throw new StorageError('STORAGE_UNAVAILABLE', { path, reason: code }, { cause: error })
+    throw new StorageError('STORAGE_UNAVAILABLE', { path, reason: inWords(code) }, { cause: error })
   }
 }
 

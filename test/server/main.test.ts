@@ -30,6 +30,24 @@ await t.test('starts on a new folder, tells its address, drains on SIGTERM', asy
   t.equal(await server.stop(), 0)
 })
 
+const UNKNOWN: Record<string, { args: readonly string[]; says: RegExp }> = {
+  'a command that is none': { args: ['frobnicate'], says: /^error: unknown command "frobnicate"\nhint: / },
+  'a command that is misspelt': { args: ['restor'], says: /unknown command "restor"; was restore meant\?/ },
+  'settings that are not there': {
+    args: ['--config', '/nowhere'],
+    says: /cannot be used: there is no such file, ENOENT/,
+  },
+  'a certificate that is not there': {
+    args: ['--tls-cert', '/nowhere', '--tls-key', '/nowhere'],
+    says: /there is no such file, ENOENT \(TLS_UNUSABLE\)/,
+  },
+}
+for (const [name, { args, says }] of Object.entries(UNKNOWN)) {
+  await t.test(`says in words that it was given ${name}`, async (t) => {
+    t.match(await run(args), { code: 2, stdout: '', stderr: says })
+  })
+}
+
 await t.test('says which version it is', async (t) => {
   t.match(await run(['--version']), { code: 0, stdout: `${facts.version}\n` })
 })

@@ -357,6 +357,16 @@ await t.test('marks that power loss left behind catch up', async (t) => {
   t.equal((await run(['restore', '--resume', '--data', at.data])).stdout, `${REPO}\ttargets\t3\n`)
 })
 
+await t.test('what stands in the place of a database is told in words', async (t) => {
+  const at = lab(t)
+  await published(at, 0)
+  rmSync(at.backup)
+  const restore = () => run(['restore', at.backup, '--data', at.data])
+  t.match((await restore()).stderr, /there is no such file, ENOENT/)
+  writeFileSync(at.backup, 'no database'.repeat(500))
+  t.match((await restore()).stderr, /it is no database, SQLITE_NOTADB/)
+})
+
 const UNUSABLE: Record<string, (at: Lab) => void> = {
   'is no database': ({ backup }) => writeFileSync(backup, 'no database at all, but long enough to be one'.repeat(50)),
   'is a database of somebody else': ({ backup }) => {
