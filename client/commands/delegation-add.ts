@@ -1,7 +1,7 @@
 import type { KeyId, PublicKey } from '../../tuf/index.ts'
 import { customsOf } from '../publish/customs.ts'
 import { planDelegation } from '../publish/delegating.ts'
-import type { WantedRole } from '../publish/delegating.ts'
+import type { DelegationMade, WantedRole } from '../publish/delegating.ts'
 import { openDesk } from '../publish/desk.ts'
 import { parseLifetime } from '../publish/lifetime.ts'
 import { publicKeyOf } from '../publish/found.ts'
@@ -11,6 +11,8 @@ import type { Terminal } from '../terminal.ts'
 import { count, defineCommand, flag, list, one, text } from './declare.ts'
 import type { Answer } from './declare.ts'
 import { pathsOf, pathsText } from './delegation-paths.ts'
+import { refuseUnmeant, scopesAbove } from './delegation-unmeant.ts'
+import type { Above } from './delegation-unmeant.ts'
 import { usage } from './errors.ts'
 import { givenKey } from './given-keys.ts'
 import { withPending } from './pending.ts'
@@ -29,7 +31,7 @@ export const delegationAddCommand = defineCommand({
       'a public key: a PEM file, an ssh public key or its file, or the id of a key of this machine; may be repeated',
     ),
     threshold: count('N', 'how many of its keys must sign; 1 where nothing is said'),
-    path: list('P', 'tags it may sign, as a pattern: 1.*; may be repeated; every tag where nothing is said'),
+    path: list('P', 'tags it may sign, as a pattern: 1.*, or "*" for every tag; may be repeated; a new role needs one'),
     lifetime: text('TIME', 'how long what it signs is good: 12h, 30d, 8w; a year where nothing is said'),
     terminating: flag('for those tags, no role after it is asked'),
     'allow-pending': flag('exit with 0 also where this waits for the signatures of others'),
@@ -39,6 +41,7 @@ export const delegationAddCommand = defineCommand({
     'tagseal delegation add registry.example.com/team/app nightly --key "ssh-ed25519 AAAA... ci" --path "nightly-*" --lifetime 7d',
   ],
   notes: [
+    'A role that is not there yet is made only where --path says what it may sign, so that a misspelt name makes none.',
     'Run again for a role that exists, it adds keys, and replaces threshold, paths and lifetime where they are given.',
     'The keys that the role has stay: "tagseal delegation remove REPO ROLE --key OLD" takes one out after another was added,',
     'and "tagseal rotate REPO ROLE" puts a key of this machine in the place of all of them.',
@@ -77,7 +80,12 @@ export const delegationAddCommand = defineCommand({
         terminating,
         lifetime,
         canSign: desk.keyring.canSign,
-        found: (wanted: WantedRole) => (now = { role: wanted, kept: wanted.keys.filter(isOld).map(({ id }) => id) }),
+        found(made: DelegationMade) {
+          refuseUnmeant(made, { repository, paths, codec })
+          const { wanted, parent, roles } = made
+          const kept = wanted.keys.filter(isOld).map(({ id }) => id)
+          now = { role: wanted, kept, above: scopesAbove(roles, parent.name)[0] }
+        },
       }
       const { published, unsigned, pending } = await publishOrPropose(desk, planDelegation(wish, context))
       sayUnsigned(context.terminal, unsigned)
@@ -97,8 +105,8 @@ function lifetimeOf(text: string | undefined): number | undefined {
   throw usage(`${text} is no lifetime`, 'write it as 12h, 30d or 8w; from an hour to ten years')
 }
 
-/** The role as it is from now on, and those of its keys that it had and nobody named. */
-type Outcome = { readonly role: WantedRole; readonly kept: readonly KeyId[] }
+/** The role as it is from now on, those of its keys that it had and nobody named, and the role that limits it. */
+type Outcome = { readonly role: WantedRole; readonly kept: readonly KeyId[]; readonly above: Above | undefined }
 
 /** Whoever gives a key may mean it in the place of the others. */
 function sayKept({ note }: Pick<Terminal, 'note'>, repository: string, outcome: Outcome | undefined): void {
@@ -118,12 +126,19 @@ function answerFor(
   published: boolean,
 ): Answer & { readonly document: object } {
   if (outcome === undefined) throw new Error('a plan tells the role that it makes')
-  const { role, kept } = outcome
+  const { role, kept, above } = outcome
   const { name, threshold, terminating } = role
   const [paths, keyids] = [pathsOf(role), role.keys.map(({ id }) => id)]
   const keys = `${threshold} of ${keyids.length}: ${keyids.map(shortId).join(', ')}`
   return {
-    lines: [`${name} may sign ${pathsText(role)} of ${repository} with ${keys}`],
+    lines: [
+      `${name} may sign ${pathsText(role)} of ${repository} with ${keys}${above === undefined ? '' : limitText(above)}`,
+    ],
     document: { repository, role: name, threshold, keys: keyids, kept, paths, terminating, published },
   }
+}
+
+/** Whatever was typed, a role below another signs nothing that the other may not. */
+function limitText(above: Above): string {
+  return `; only of what ${above.name} may sign: ${pathsText(above)}`
 }

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { nativeSuite } from '../../keys/native/suite.ts'
-import { DEFAULT_LIMITS, instant, keyId } from '../../tuf/index.ts'
+import { DEFAULT_LIMITS, instant, isTrustError, keyId } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { readUserFile } from '../files.ts'
 import { parseRepo } from '../registry/reference.ts'
@@ -78,7 +78,7 @@ async function pinFrom(wish: Wish, context: Context, pattern: Pattern): Promise<
   }
   if (threshold !== undefined && keys.length === 0) throw usage('--threshold goes with --key')
   if (root !== undefined)
-    return { kind: 'root', bytes: checkedRoot(await readUserFile(root, DEFAULT_LIMITS.root), context, pattern) }
+    return { kind: 'root', bytes: checkedRoot(await readUserFile(root, DEFAULT_LIMITS.root), root, context, pattern) }
   if (authority !== undefined) {
     const bytes = await readUserFile(authority, DEFAULT_LIMITS.root)
     return authorityPin(new TextDecoder().decode(bytes), authority)
@@ -95,13 +95,26 @@ async function pinFrom(wish: Wish, context: Context, pattern: Pattern): Promise<
 }
 
 /** Signed by itself, and not the root of another repository: better said now than at the first pull. */
-function checkedRoot(bytes: Uint8Array, { clock }: Context, pattern: Pattern): Uint8Array {
+function checkedRoot(bytes: Uint8Array, path: string, { clock }: Context, pattern: Pattern): Uint8Array {
   const repository = pattern.literal ? pattern.text : undefined
   const seat = { suite: nativeSuite, limits: DEFAULT_LIMITS, now: instant(clock()), repository }
-  const trust = openAnyRoot(seat, bytes)
+  const trust = readRoot(path, () => openAnyRoot(seat, bytes))
   const named = trust.codec.repositoryOf(trust.root, trust)
   if (named !== undefined && !pattern.matches(named)) {
     throw new ClientError('REPOSITORY_MISMATCH', { repository: pattern.text, named })
   }
   return bytes
+}
+
+/** It came from a file and not from a server. Throws USAGE for what is no root at all. */
+function readRoot<T>(path: string, open: () => T): T {
+  try {
+    return open()
+  } catch (cause) {
+    if (!isTrustError(cause) || cause.code !== 'MALFORMED') throw cause
+    throw usage(
+      `${path} is no root: ${cause.message}`,
+      'name the root.json that the owner gave you; a line that "tagseal init" printed is run as it is: sh FILE',
+    )
+  }
 }

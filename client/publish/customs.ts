@@ -87,7 +87,11 @@ const notary: Customs = {
   terminates: false,
   newRole: delegationName,
   parentOf: (role) => roleName(role.slice(0, role.lastIndexOf('/'))),
-  scope: (paths) => ({ kind: 'path-prefixes', prefixes: paths.length === 0 ? [''] : paths }),
+  // No tag has a "*" in it, so whoever writes one alone means what it means elsewhere.
+  scope: (paths) => ({
+    kind: 'path-prefixes',
+    prefixes: paths.length === 0 ? [''] : paths.map((path) => (path === '*' ? '' : path)),
+  }),
 }
 
 const CUSTOMS: Readonly<Record<Codec['dialect'], Customs>> = { 'tuf-1.0': tuf, 'notary-v1': notary }

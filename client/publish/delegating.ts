@@ -35,8 +35,14 @@ export type DelegationWish = {
   /** How long its files live, in seconds; undefined leaves what the role has. */
   readonly lifetime: number | undefined
   readonly canSign: (authority: Authority) => boolean
-  /** Told what the role may do once this is in place, with what it had before. */
-  readonly found: (role: WantedRole) => void
+  /** Told what the role may do once this is in place, with what it had before; nothing is published where it throws. */
+  readonly found: (made: DelegationMade) => void
+}
+
+/** A role as it would be, where it stands, and all the others. */
+export type DelegationMade = DelegatedPlace & {
+  readonly wanted: WantedRole
+  readonly roles: readonly HoldingRole[]
 }
 
 /** A role and the entry for it in the file of whoever delegates to it. */
@@ -68,7 +74,7 @@ export function planDelegation(wish: DelegationWish, { clock }: Making): Plan {
       throw new PublishError('UNKNOWN_ROLE', { repository: wish.repository, role: wish.role })
     }
     const wanted = wantedRole(wish, parent, entry, standing.suite)
-    wish.found(wanted)
+    wish.found({ wanted, parent, entry, roles })
     if (entry !== undefined && sameRole(entry, wanted)) return []
     const delegated = parent.file?.delegations
     const delegations = withDelegation(delegated, wanted, lastOf(delegated?.roles))

@@ -115,7 +115,16 @@ const JOURNEYS: Record<string, (lab: Lab) => Promise<void>> = {
     t.match(await tagseal('init', repository, '--dialect', 'notary', '--no-passphrase'), { code: 0 })
     await did(alice, 'trust', 'key', 'generate', 'alice', '--dir', alice.config)
     for (const role of ['targets/alice', 'targets/releases']) {
-      const ran = await tagseal('delegation', 'add', repository, role, '--key', join(alice.config, 'alice.pub'))
+      const ran = await tagseal(
+        'delegation',
+        'add',
+        repository,
+        role,
+        '--path',
+        '',
+        '--key',
+        join(alice.config, 'alice.pub'),
+      )
       t.equal(ran.code, 0, ran.stderr)
     }
     const digest = await pushed(town, alice, `${repository}:v1`, 'one')

@@ -251,7 +251,8 @@ await t.test('a tag is revoked', { skip }, async (t) => {
     const team = await person()
     const key = await teamKey(team)
     await team.run(pin)
-    t.equal((await owner.run(['delegation', 'add', repository, 'releases', '--key', key.file])).code, 0)
+    const add = ['delegation', 'add', repository, 'releases', '--key', key.file, '--path', '*']
+    t.equal((await owner.run(add)).code, 0)
     t.equal((await team.run(['sign', `${repository}:1.0`])).code, 0)
     const mine = await owner.run(['revoke', `${repository}:1.0`, '--json'])
     t.match([mine.code, documentOf(mine)], [1, { revoked: [{ roles: [], keeping: ['releases'] }] }])

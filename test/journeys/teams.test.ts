@@ -173,7 +173,16 @@ await t.test('keys as people have them', { skip }, async (t) => {
   const { town, repo } = await story(t)
   for (const [name, { key, code }] of Object.entries(KEYS)) {
     await t.test(`${code === undefined ? 'takes' : 'refuses'} ${name}`, async (t) => {
-      const { stderr } = await town.runWords('owner', ['delegation', 'add', repo, 'team', '--key', key])
+      const { stderr } = await town.runWords('owner', [
+        'delegation',
+        'add',
+        repo,
+        'team',
+        '--path',
+        'a-*',
+        '--key',
+        key,
+      ])
       t.equal(/\(([A-Z_]+)\)$/m.exec(stderr)?.[1], code, stderr)
     })
   }

@@ -174,7 +174,7 @@ export async function tagsealOnNotary(t: Test, start: Start): Promise<void> {
       await signer('qa', 'public key'),
       await signer('rsa', 'rsa'),
     ]
-    await owner.run(`delegation add ${repo} targets/releases --key ${releases.pem}`)
+    await owner.run(`delegation add ${repo} targets/releases --key ${releases.pem} --path *`)
     await owner.run(`delegation add ${repo} targets/qa --key ${qa.pem} --key ${large.pem} --path qa- --path stage-`)
     const own = (await owner.run('key generate --no-passphrase --algorithm ecdsa-p256 --name nightly')).trim()
     const early = await owner.try(`delegation add ${repo} targets/none/below --key ${own}`)
@@ -228,7 +228,7 @@ export async function tagsealOnNotary(t: Test, start: Start): Promise<void> {
     await t.test('one that is removed is gone, and can come back without its tags', async (t) => {
       await owner.run(`delegation remove ${repo} targets/releases`)
       t.same((await seenBy(place, pin, 'heidi')).theirs, [])
-      await owner.run(`delegation add ${repo} targets/releases --key ${releases.pem}`)
+      await owner.run(`delegation add ${repo} targets/releases --key ${releases.pem} --path *`)
       await owner.run(`sign ${repo}:1.0`)
       const { ours, theirs } = await seenBy(place, pin, 'ivan')
       t.ok(ours.includes('1.0 targets/releases') && theirs.includes('1.0 targets/releases'))

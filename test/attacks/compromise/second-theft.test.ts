@@ -75,7 +75,7 @@ await t.test('a second key for a team leaves what is undecided of the first', as
   const { owner, clock } = lab
   for (const name of ['team', 'other']) await succeeds(owner, ['key', 'generate', '--no-passphrase', '--name', name])
   const add = ['delegation', 'add', REPOSITORY, 'team', '--key']
-  await succeeds(owner, [...add, await pemOf(owner, 'team')])
+  await succeeds(owner, [...add, await pemOf(owner, 'team'), '--path', '*'])
   const { thief } = await steal(lab, owner, 'team')
   const since = later(clock)
   await thief.sign({ made: 'evil' })

@@ -89,7 +89,15 @@ async function town(t: Test, members: readonly string[]) {
     },
   })
   const { owner, clock } = lab
-  await succeeds(owner, ['delegation', 'add', REPOSITORY, 'team', ...members.flatMap((name) => ['--key', name])])
+  await succeeds(owner, [
+    'delegation',
+    'add',
+    REPOSITORY,
+    'team',
+    '--path',
+    '*',
+    ...members.flatMap((name) => ['--key', name]),
+  ])
   const moved = async (name: string) => {
     const { thief: person, id } = await steal(lab, owner, name)
     await succeeds(owner, ['key', 'remove', name, '--yes'])

@@ -68,7 +68,7 @@ const THEFTS: Readonly<Record<string, Theft>> = {
       ).trim()
       await writeFile(join(lab.owner.home, 'team.pem'), await succeeds(lab.owner, ['key', 'export', key]))
       const add = ['delegation', 'add', REPOSITORY, 'targets/releases', '--key', join(lab.owner.home, 'team.pem')]
-      await succeeds(lab.owner, add)
+      await succeeds(lab.owner, [...add, '--path', ''])
     },
     role: 'targets/releases',
     key: 'team',

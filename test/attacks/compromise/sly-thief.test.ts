@@ -272,7 +272,7 @@ async function twoTeams({ owner }: Founded, names: readonly string[] = ['first',
   for (const name of names) {
     const key = name.replace('/', '.')
     await generate(owner, key)
-    await succeeds(owner, ['delegation', 'add', REPOSITORY, name, '--key', await pemOf(owner, key)])
+    await succeeds(owner, ['delegation', 'add', REPOSITORY, name, '--key', await pemOf(owner, key), '--path', '*'])
   }
   const [first = '', dev = ''] = names
   await owner.sign({ n: 'evil' }, { role: roleName(dev) })

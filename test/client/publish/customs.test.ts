@@ -31,6 +31,10 @@ await t.test('what a role may sign', async (t) => {
     t.same(NOTARY.scope([]), { kind: 'path-prefixes', prefixes: [''] })
     t.same(TUF.scope([]), { kind: 'paths', paths: ['*'] })
   })
+  await t.test('is every tag where a star says so', async (t) => {
+    t.same(NOTARY.scope(['*', 'a*']), { kind: 'path-prefixes', prefixes: ['', 'a*'] })
+    t.same(TUF.scope(['*']), { kind: 'paths', paths: ['*'] })
+  })
   await t.test('cannot be nothing in TUF', async (t) => {
     t.throws(() => TUF.scope(['']), { name: 'TrustError', code: 'MALFORMED' })
   })
