@@ -26,6 +26,8 @@ export type CommandFailures = {
     readonly passes: boolean
     readonly next?: string
   }
+  /** A key left every repository that is known, and servers may have others. */
+  readonly NOT_LISTED: { readonly key: string; readonly servers: readonly string[] }
   /** A play came out otherwise than it may: either the drill or what it drills is broken. */
   readonly DRILL_FAILED: { readonly what: string }
   readonly ENGINE_MISSING: { readonly tried: string }
@@ -48,6 +50,7 @@ const SENTENCE: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string
   ROOT_LOST: (d) =>
     `whoever has ${d.stolen} of the root keys of ${d.repository}, of which ${d.threshold} suffice, can replace every other key; no signature brings back clients that believe them`,
   LEFT_UNDONE: (d) => `${d.undone} of ${d.repositories} repositories may still list ${d.key}`,
+  NOT_LISTED: (d) => `other repositories may list ${d.key}: there is no list of those on ${d.servers.join(', ')}`,
   DRILL_FAILED: (d) => `the drill failed: ${d.what}`,
   ENGINE_MISSING: (d) => `none of ${d.tried} is installed`,
   ENGINE_FAILED: (d) => `${d.engine} failed: ${d.why}`,
@@ -70,6 +73,8 @@ const HINT: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string } =
   STILL_SIGNED: (d) => `have whoever holds those keys run: tagseal revoke ${d.image}`,
   ROOT_LOST: () => 'run the commands above in their order; what every pin names decides from then on',
   LEFT_UNDONE: (d) => `${firstStep(d)}run the same command again: it goes on where it ended, with the same new key`,
+  NOT_LISTED: () =>
+    'run the same command again with a token that allows admin, or with --repositories FILE that names all of them',
   DRILL_FAILED: () => 'run it again with --verbose; --server-program FILE names another tagseal-server',
   ENGINE_MISSING: () => 'install one, or have skopeo write a folder: --engine skopeo --output DIR',
   ENGINE_FAILED: () => 'the image passed; see that the engine works by itself, or name another with --engine',

@@ -59,6 +59,23 @@ await t.test('what cannot be done is named, and keeps nothing else from being do
     await writeFile(file, `# those of the team\n${named('one')}\n\n${named('three')}\n`)
     const named2 = await owner.run([...command, '--repositories', file, '--json'])
     t.match([named2.code, JSON.parse(named2.stdout)], [0, { repositories: 2, rotated: [] }], named2.stderr)
+    t.match(JSON.parse(named2.stdout), { complete: true, unlisted: [], outside: [] })
+  })
+  await t.test('a name in it that the pattern leaves out is said to be', async (t) => {
+    const file = join(owner.home, 'more-names')
+    await writeFile(file, `${named('one')}\ntm/app\n`)
+    const ran = await owner.run([...command, '--repositories', file, '--json'])
+    t.match([ran.code, JSON.parse(ran.stdout)], [0, { repositories: 1, outside: ['docker.io/tm/app'] }], ran.stderr)
+    t.match(
+      ran.stderr,
+      /^warning: docker\.io\/tm\/app does not match registry\.example\.com\/\*\*, and is left alone$/m,
+    )
+  })
+  await t.test('a line in it that names no repository is refused with its number', async (t) => {
+    const file = join(owner.home, 'bad-names')
+    await writeFile(file, `# those of the team\n${named('one')}\nbad name\n`)
+    const ran = await owner.run([...command, '--repositories', file])
+    t.match([ran.code, ran.stdout, ran.stderr], [2, '', /^error: .*: line 3: .*\(FILE_MALFORMED\)$/m])
   })
   const WRONG: Readonly<Record<string, readonly string[]>> = {
     'a pattern that nothing matches': ['rotate', 'elsewhere.example.com/**', '--all-with-key', leaked],
@@ -117,6 +134,25 @@ await t.test('where the server refuses, the next step is a token, and only then 
     })
   }
   t.match(await owner.run(command, all), { code: 0 })
+
+  const unnamed = command.slice(0, -2)
+  await t.test('where it does not list its repositories, those that are pinned are not said to be all', async (t) => {
+    const ran = await owner.run([...unnamed, '--json'], all)
+    const report = { repositories: 2, notDone: [], complete: false, unlisted: [{ code: 'DENIED' }] }
+    t.match([ran.code, JSON.parse(ran.stdout)], [3, { ...report, error: { code: 'NOT_LISTED' } }], ran.stderr)
+    const told = await owner.run(unnamed, all)
+    t.match(told, {
+      code: 3,
+      stderr: /\(NOT_LISTED\)\nhint: run the same command again with a token that allows admin/m,
+    })
+    const one = await owner.run(['rotate', 'registry.example.com/one', ...command.slice(2, -2)], all)
+    t.equal(one.code, 0, 'one that is named is all that is meant')
+  })
+  await t.test('where it cannot be reached for a list, nothing is said to be done', async (t) => {
+    const ran = await owner.run(unnamed, { TAGSEAL_SERVER: 'http://127.0.0.1:9' })
+    t.match([ran.code, ran.stdout], [3, ''])
+    t.match(ran.stderr, /nothing was rotated in this run: run the same command again$[^]*\(NETWORK\)$/m)
+  })
 })
 
 await t.test('what many repositories left undecided is decided by the same command', async (t) => {
@@ -142,9 +178,41 @@ await t.test('what many repositories left undecided is decided by the same comma
   lab.clock.now += 60_000
   t.match(await outcome('--since', '1h'), [0, { rotated: { length: 2 }, undecided: waits }])
   t.match(await outcome(), [0, { rotated: [], undecided: waits }, /team\/one: 1 undecided: tagseal rotate/])
-  t.match(await outcome('--keep', 'all'), [0, { rotated: [], undecided: [] }])
+  const slip = await owner.run([...command, '--restore', 'nope'])
+  t.match([slip.code, slip.stdout], [2, /nothing is to be decided about nope in any of 2 repositories/])
+  t.match(await outcome(), [0, { undecided: waits }], 'and nothing was')
+  const kept = await owner.run([...command.slice(0, -1), '--keep', '1.0'])
+  t.match(kept, {
+    code: 0,
+    stdout: /^2 decided in 2 repositories, 0 undecided\nci is listed in none of 2 repositories: 0 rot/,
+  })
+  t.notMatch(kept.stderr, /no repository had ci/)
   for (const { repository } of waits) t.match(await succeeds(owner, ['list', repository]), /^1\.0 /m)
-  t.match(await outcome(), [0, { rotated: [], undecided: [] }, /no repository had ci to give up/])
+  t.match(await outcome(), [0, { rotated: [], undecided: [], decided: [] }])
+})
+
+await t.test('what the key could have done is summed up', async (t) => {
+  const lab = await openIncidentLab(t)
+  const owner = await lab.person()
+  const leaked = await make(owner, 'ci')
+  for (const name of ['one', 'two']) {
+    const repository = `registry.example.com/team/${name}`
+    await succeeds(owner, ['init', repository, '--no-passphrase', '--targets-key', leaked])
+    await owner.sign({ '1.0': 'good', '2.0': 'good' }, { repository })
+  }
+  await owner.sign({ '2.0': 'evil' }, { repository: 'registry.example.com/team/one' })
+  const stolen = new Date((lab.clock.now += 60_000)).toISOString()
+  lab.clock.now += 60_000
+  await owner.sign({ '2.0': 'good' }, { repository: 'registry.example.com/team/one' })
+  lab.clock.now += 60_000
+  const rotate = (pattern: string) => ['rotate', pattern, '--all-with-key', 'ci', '--compromised', '--since', stolen]
+  const ran = await owner.run([...rotate('registry.example.com/**'), '--no-passphrase', '--json'])
+  const since = stolen
+  const impact = (changed: number) => [{ role: 'targets', changed, scope: ['*'], tags: 2, since }]
+  t.match(JSON.parse(ran.stdout), { rotated: [{ impact: impact(1) }, { impact: impact(0) }] }, ran.stderr)
+  t.match(ran.stderr, /^impact: the key could have changed any of 4 tags in 2 repositories, and made others$/m)
+  t.match(ran.stderr, /^ {2}changed since \S+: 1 tag in 1 repository, by the record of the server$/m)
+  t.match(ran.stderr, /^ {2}.*; one whom the thief cuts off from it is safe by \S+ at the latest, when the last /m)
 })
 
 await t.test('a time that was wrong is mended by rotating the key that took the place of the leaked one', async (t) => {

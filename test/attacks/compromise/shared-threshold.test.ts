@@ -120,8 +120,8 @@ async function twoOfTwo(t: Test) {
   const lab = await founded(t)
   const { owner, clock } = lab
   for (const name of ['member', 'other']) await succeeds(owner, ['key', 'generate', '--no-passphrase', '--name', name])
-  const add = ['delegation', 'add', REPOSITORY, 'team', '--threshold', '2', '--key', 'member', '--key', 'other']
-  await succeeds(owner, add)
+  const keys = ['--threshold', '2', '--key', 'member', '--key', 'other']
+  await succeeds(owner, ['delegation', 'add', REPOSITORY, 'team', '--path', '*', ...keys])
   await owner.sign({ moved: 'good' }, { role: TEAM })
   clock.now += 60_000
   const since = new Date(clock.now).toISOString()
