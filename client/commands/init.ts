@@ -9,7 +9,7 @@ import { keyringOf } from '../publish/desk.ts'
 import { customsOf } from '../publish/customs.ts'
 import type { GivenKey } from '../publish/customs.ts'
 import { PublishError } from '../publish/errors.ts'
-import { foundingEdits, keyNameFor, publicKeyOf, serverKey } from '../publish/found.ts'
+import { foundingEdits, keyNameFor, publicKeyOf, serverKeys } from '../publish/found.ts'
 import { rootKeysOf } from '../publish/root-keys.ts'
 import { sign } from '../publish/publish.ts'
 import { parseRepo } from '../registry/reference.ts'
@@ -184,7 +184,7 @@ async function ownOrGivenKey(context: Context, given: string): Promise<GivenKey>
 async function found(context: Context, wishes: Wishes, { root, targets }: Keys): Promise<readonly PublicKey[]> {
   const { repository, threshold, codec } = wishes
   const api = await context.api(repository)
-  const [timestamp, snapshot] = await Promise.all([api.onlineKey('timestamp'), api.onlineKey('snapshot')])
+  const online = await serverKeys(api, codec, nativeSuite)
   const making = { codec, suite: nativeSuite, keystore: await context.keystore(), clock: context.clock }
   const given = await Promise.all(wishes.certificates.map((file) => givenCertificate(context, file)))
   const plan = {
@@ -193,8 +193,7 @@ async function found(context: Context, wishes: Wishes, { root, targets }: Keys):
     rootThreshold: threshold,
     targets: targets.map((key) => publicKeyOf(key, codec, nativeSuite)),
     targetsThreshold: wishes.targetsThreshold,
-    timestamp: serverKey(timestamp, codec, nativeSuite),
-    snapshot: serverKey(snapshot, codec, nativeSuite),
+    ...online,
   }
   const keyring = await keyringOf(context, [])
   try {

@@ -9,7 +9,7 @@ import type { KeyNames } from '../ceremony/names.ts'
 import type { Opened } from '../ceremony/opened.ts'
 import { linksTo, openSource } from '../ceremony/source.ts'
 import type { Context } from '../context.ts'
-import { foundingEdits, serverKey } from '../publish/found.ts'
+import { foundingEdits, serverKey, serverKeys } from '../publish/found.ts'
 import type { Standing } from '../publish/standing.ts'
 import { parseRepo } from '../registry/reference.ts'
 import type { OnlineRole } from '../server-api.ts'
@@ -119,15 +119,13 @@ async function proposeFirst(context: Context, wishes: Wishes): Promise<Opened> {
   const before = { keys: [], threshold: 1 }
   const place = { repository, codec, suite: nativeSuite, before, names: new Map() }
   const [rootKeys, targetsKeys] = [await wantedKeys(context, root, place), await wantedKeys(context, targets, place)]
-  const [timestamp, snapshot] = await Promise.all([api.onlineKey('timestamp'), api.onlineKey('snapshot')])
   const plan = {
     repository,
     root: rootKeys.keys,
     rootThreshold: rootKeys.threshold,
     targets: targetsKeys.keys,
     targetsThreshold: targetsKeys.threshold,
-    timestamp: serverKey(timestamp, codec, nativeSuite),
-    snapshot: serverKey(snapshot, codec, nativeSuite),
+    ...(await serverKeys(api, codec, nativeSuite)),
   }
   context.terminal.note(`${repository} has no trust data on ${api.server} yet: this founds it`)
   const edits = foundingEdits(plan, codec, nativeSuite, context.clock())

@@ -4,7 +4,7 @@ import { keyFields, readPublicKey } from '../../keys/public-key.ts'
 import { authorityOf, firstRoot, firstTargets, ROOT, TARGETS } from '../../tuf/index.ts'
 import type { Codec, PublicKey, Suite } from '../../tuf/index.ts'
 import { schemeOfKeytype } from '../../tuf/codec/notary-methods.ts'
-import type { KeyFields } from '../server-api.ts'
+import type { KeyFields, ServerApi } from '../server-api.ts'
 import { customsOf } from './customs.ts'
 import type { GivenKey } from './customs.ts'
 import { named } from './publish.ts'
@@ -48,6 +48,14 @@ export function publicKeyOf(key: GivenKey, codec: Codec, suite: Suite): PublicKe
 export function serverKey({ keytype, scheme, public: text }: KeyFields, codec: Codec, suite: Suite): PublicKey {
   const material = readPublicKey({ keytype, scheme: scheme ?? schemeOfKeytype(keytype), public: text })
   return codec.key(keyFields(material, codec.dialect), suite)
+}
+
+type ServerKeys = { readonly timestamp: PublicKey; readonly snapshot: PublicKey }
+
+/** Asked for one after the other: `notary-server` 0.7 can end by itself where it makes two keys at once. */
+export async function serverKeys(api: Pick<ServerApi, 'onlineKey'>, codec: Codec, suite: Suite): Promise<ServerKeys> {
+  const timestamp = serverKey(await api.onlineKey('timestamp'), codec, suite)
+  return { timestamp, snapshot: serverKey(await api.onlineKey('snapshot'), codec, suite) }
 }
 
 /**
