@@ -57,7 +57,7 @@ export async function crashCampaign(
   const args = ['--data', data, '--listen', '127.0.0.1:0', '--open']
   const subjects: Subject[] = []
   let reads = 0
-  let longest = 200
+  let longest = 500
   try {
     for (let kill = 0; kill <= kills; kill++) {
       const readers = ['--readers', kill % 2 === 0 ? '0' : '2']
