@@ -7,8 +7,8 @@ export function nearest(name: string, known: Iterable<string>): string | undefin
   return best !== undefined && best.away <= most ? best.each : undefined
 }
 
-/** Levenshtein's, row by row. */
-function distance(a: string, b: string): number {
+/** How many letters have to be put in, taken out or changed: Levenshtein's, row by row. */
+export function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j)
   for (let i = 1; i <= a.length; i++) {
     const next = [i]

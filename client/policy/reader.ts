@@ -1,6 +1,7 @@
 /** Reads a YAML document, which a JSON document is one of, so that every complaint can say where. */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml'
 import type { Document, ErrorCode, Node } from 'yaml'
+import { distance } from '../nearest.ts'
 import { PolicyError } from './errors.ts'
 
 /** A value and where it stands. Its methods refuse what is of another kind. */
@@ -109,20 +110,6 @@ function nearest(text: string, known: readonly string[]): string {
   const plain = text.toLowerCase().replaceAll(/[_-]/g, '')
   const alike = known.find((one) => distance(one.toLowerCase(), plain) <= (plain.length < 4 ? 0 : 2))
   return alike === undefined ? `; known are ${known.join(', ')}` : `; did you mean ${alike}?`
-}
-
-/** How many letters have to be put in, taken out or changed. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (const [i, letter] of [...a].entries()) {
-    const next = [i + 1]
-    for (const [j, other] of [...b].entries()) {
-      const change = (row[j] ?? 0) + Number(letter !== other)
-      next.push(Math.min(change, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
 }
 
 const TYPE = 'a type (!...) means nothing here'

@@ -255,6 +255,11 @@ const MISTAKES: Record<string, { text: string; at: string; why: RegExp }> = {
     why: /custom/,
   },
   'a misspelt member of a rule': { text: rule('sever: https://t.io'), at: '5:5', why: /did you mean server\?/ },
+  'a member that is like none, in letters of two units each': {
+    text: rule('🔑🔒🔓🔏: 1m'),
+    at: '5:5',
+    why: /known are/,
+  },
   'a misspelt member of the file': { text: 'version: 1\nruls: []\n', at: '2:1', why: /did you mean rules\?/ },
   'a line that is indented too far': {
     text: 'version: 1\nrules:\n  - pattern: a.io/x\n      unsigned: true\n',
