@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,6 +19,7 @@ import { openLab } from './attack-lab.ts'
 import type { Lab } from './attack-lab.ts'
 import { startHostileRegistry } from './hostile-registry.ts'
 import type { HostileRegistry } from './hostile-registry.ts'
+import { buildImage, entry, json, stored } from './images.ts'
 import type { Stored } from './images.ts'
 
 export const NAME = 'registry.test/team/app'
@@ -180,4 +182,19 @@ ${options.rule ?? ''}
 /** Our own code in the body of a refusal. */
 function reasonIn(bytes: Buffer): string | undefined {
   return /"detail":\{"reason":"([A-Z_]+)"\}/.exec(bytes.toString('latin1'))?.[1]
+}
+
+/** An image with one layer of so many bytes, signed and known to the gateway; `path` is where the layer is. */
+export async function signLarge(
+  lab: GatewayLab,
+  size: number,
+): Promise<{ readonly layer: Stored; readonly path: string }> {
+  const layer = stored('application/vnd.oci.image.layer.v1.tar', randomBytes(size))
+  const { config, manifest } = buildImage()
+  const { mediaType } = manifest
+  const image = json(mediaType, { schemaVersion: 2, mediaType, config: entry(config), layers: [entry(layer)] })
+  lab.registry.put(image, config, layer)
+  lab.sign({ large: image })
+  await lab.get(`/v2/${NAME}/manifests/large`)
+  return { layer, path: `/v2/${NAME}/blobs/${layer.digest}` }
 }

@@ -1,26 +1,17 @@
 /** Clients that ask and ask and read no answer: each of them would be kept ready for them. */
-import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { NAME, openGatewayLab } from '../../support/gateway-lab.ts'
+import { NAME, openGatewayLab, signLarge } from '../../support/gateway-lab.ts'
 import { heldBytes } from '../../support/held-bytes.ts'
-import { buildImage, entry, json, stored } from '../../support/images.ts'
 
 const MIB = 1024 * 1024
 const CLIENTS = 200
 
 const lab = await openGatewayLab()
 t.teardown(lab.close)
-const layer = stored('application/vnd.oci.image.layer.v1.tar', randomBytes(16 * MIB))
-const { config, manifest } = buildImage()
-const { mediaType } = manifest
-const image = json(mediaType, { schemaVersion: 2, mediaType, config: entry(config), layers: [entry(layer)] })
-lab.registry.put(image, config, layer)
-lab.sign({ large: image })
-await lab.get(`/v2/${NAME}/manifests/large`)
-const path = `/v2/${NAME}/blobs/${layer.digest}`
+const { layer, path } = await signLarge(lab, 16 * MIB)
 const asking = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`
 
 const isServed = async (): Promise<boolean> => (await lab.get(path)).bytes.equals(layer.bytes)

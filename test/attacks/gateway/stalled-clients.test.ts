@@ -1,25 +1,16 @@
 /** Clients that ask for a large layer and then read nothing of it, so that the gateway keeps it for them. */
-import { randomBytes } from 'node:crypto'
 import { get } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { NAME, openGatewayLab } from '../../support/gateway-lab.ts'
-import { buildImage, entry, json, stored } from '../../support/images.ts'
+import { openGatewayLab, signLarge } from '../../support/gateway-lab.ts'
 
 const MIB = 1024 * 1024
 const CLIENTS = 40
 
 const lab = await openGatewayLab()
 t.teardown(lab.close)
-const layer = stored('application/vnd.oci.image.layer.v1.tar', randomBytes(24 * MIB))
-const { config, manifest } = buildImage()
-const { mediaType } = manifest
-const image = json(mediaType, { schemaVersion: 2, mediaType, config: entry(config), layers: [entry(layer)] })
-lab.registry.put(image, config, layer)
-lab.sign({ large: image })
-await lab.get(`/v2/${NAME}/manifests/large`)
-const path = `/v2/${NAME}/blobs/${layer.digest}`
+const { layer, path } = await signLarge(lab, 24 * MIB)
 
 const stall = async (): Promise<IncomingMessage> =>
   await new Promise((resolve, reject) => {
