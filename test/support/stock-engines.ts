@@ -164,6 +164,7 @@ async function tryStockDocker({ gateway }: Route): Promise<StockEngine | string>
 }
 
 const SECONDS_TO_START = 20
+const SECONDS_TO_WRITE = 10
 
 /** containerd with its whole state in a folder of ours, asked with `ctr`. */
 async function tryContainerd({ registry, gateway }: Route): Promise<StockEngine | string> {
@@ -207,11 +208,28 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"
     imageOf: (what) => `${registry}/team/app${what}`,
     pull: (image, apart = 'default') =>
       ctr('--namespace', apart, 'images', 'pull', '--hosts-dir', hosts, '--snapshotter', 'native', image),
-    start: (image) => ctr('run', '--rm', '--snapshotter', 'native', image, `run-${++started}`),
+    async start(image) {
+      const [id, said] = [`run-${++started}`, join(folder, `run-${started}.log`)]
+      const ran = await ctr('run', '--rm', '--snapshotter', 'native', '--log-uri', `file://${said}`, image, id)
+      return ran.code === 0 ? { ...ran, stdout: await comingIn(said) } : ran
+    },
     store: async () => `${(await ctr('images', 'list')).stdout}\n${(await ctr('content', 'list', '--quiet')).stdout}`,
     remove: (image) => ctr('images', 'remove', '--sync', image),
     stop,
   }
+}
+
+/**
+ * What a container wrote, by the shim and not by `ctr`: that gives up a pipe which it has not yet opened when the container
+ * ends, and says 0 and nothing of what came through it. The shim may be late as well, and loses nothing.
+ */
+async function comingIn(file: string): Promise<string> {
+  for (let tries = 0; tries < SECONDS_TO_WRITE * 10; tries++) {
+    const text = await readFile(file, 'utf8')
+    if (text !== '') return text
+    await pause(100)
+  }
+  return ''
 }
 
 async function answers(child: ChildProcess, ctr: (...words: string[]) => Promise<Ran>): Promise<boolean> {
