@@ -13,12 +13,16 @@ import { Script } from 'node:vm'
 import { hash } from '../keys/digest.ts'
 
 export type BuiltProgram = {
-  /** One file: a function of what a CommonJS module is given. */
-  readonly file: string
+  /** Carries every command. One file, a function of what a CommonJS module is given; so is the other. */
+  readonly whole: string
+  /** Carries a few commands that run so often that reading all others along would be noticed. */
+  readonly quick: string
   /** Tells this build from every other. */
   readonly build: string
   /** The words that name a command. */
   readonly commands: readonly string[]
+  /** Those of the quick one. */
+  readonly quickCommands: readonly string[]
 }
 
 const OWNER_ONLY = 0o700
@@ -26,8 +30,10 @@ const OTHERS_MAY_WRITE = 0o022
 const SUM_LENGTH = 64
 
 /** Runs the program as a module. A cache that cannot be used costs time and nothing else. */
-export function runProgram({ file, build, commands }: BuiltProgram): void {
-  const kept = keptFile(build, commands)
+export function runProgram(built: BuiltProgram): void {
+  const { build } = built
+  const { file, name } = choose(process.argv.slice(2), built)
+  const kept = keptFile(build, name)
   const cachedData = kept === undefined ? undefined : readKept(kept)
   const script = new Script(readFileSync(file, 'latin1'), {
     filename: file,
@@ -42,12 +48,34 @@ export function runProgram({ file, build, commands }: BuiltProgram): void {
   }
   const program: unknown = script.runInThisContext()
   const module = { exports: {} }
-  const given = [module.exports, createRequire(file), module, file, dirname(file)]
+  // What makes a real `require` is not cheap, and few runs load anything but what Node brings along.
+  const load = (id: string): unknown => process.getBuiltinModule(id) ?? createRequire(file)(id)
+  const given = [module.exports, load, module, file, dirname(file)]
   if (typeof program === 'function') Reflect.apply(program, module.exports, given)
 }
 
+/** For the tests, which share Node's own cache of compiled code: the same choice, and the file as a module. */
+export function requireProgram(built: BuiltProgram): void {
+  createRequire(built.whole)(choose(process.argv.slice(2), built).file)
+}
+
+/**
+ * The quick program where no other command can be meant, whatever the options and their values are: no other is named.
+ * `name` is for what is kept of this file in a run of this command.
+ */
+export function choose(
+  argv: readonly string[],
+  { whole, quick, commands, quickCommands }: Omit<BuiltProgram, 'build'>,
+): { readonly file: string; readonly name: string } {
+  const [named, ...others] = commands.filter((name) => argv.includes(name))
+  if (named === undefined) return { file: whole, name: 'other' }
+  return others.length === 0 && quickCommands.includes(named)
+    ? { file: quick, name: named }
+    : { file: whole, name: `whole-${named}` }
+}
+
 /** undefined where there is no folder that is this user's alone. */
-function keptFile(build: string, commands: readonly string[]): string | undefined {
+function keptFile(build: string, name: string): string | undefined {
   try {
     const folder = keptFolder()
     if (folder === undefined) return undefined
@@ -55,8 +83,7 @@ function keptFile(build: string, commands: readonly string[]): string | undefine
     const found = lstatSync(folder)
     const mine = process.getuid === undefined || found.uid === process.getuid()
     if (!mine || !found.isDirectory() || (found.mode & OTHERS_MAY_WRITE) !== 0) return undefined
-    const command = commands.find((name) => process.argv.includes(name, 2)) ?? 'other'
-    return join(folder, `${build}-${process.version}-${process.arch}-${command}.v8`)
+    return join(folder, `${build}-${process.version}-${process.arch}-${name}.v8`)
   } catch {
     return undefined
   }

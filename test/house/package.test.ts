@@ -73,6 +73,34 @@ await t.test('what was kept is used again, and made again where it is damaged or
   )
 })
 
+await t.test('the commands that run most are a program of their own, which says what the whole one says', async (t) => {
+  const told = async (...args: string[]) => {
+    const home = join(dir, 'told')
+    const { stdout, stderr } = await run(process.execPath, [bin('tagseal'), '--home', home, ...args], {
+      env: {},
+    }).catch((error: { stdout: string; stderr: string }) => error)
+    return {
+      stdout,
+      stderr,
+      kept: (await readdir(join(home, 'cache'))).map((name) => name.split('-').slice(3).join('-')),
+    }
+  }
+  for (const [command, nonsense] of [
+    ['sign'],
+    ['verify'],
+    ['pull'],
+    ['sign', '--nonsense'],
+    ['verify', '--bogus=list'],
+  ].map(([command = '', nonsense = '--help']) => [command, nonsense] as const)) {
+    const quick = await told(command, nonsense)
+    // A value that is the name of another command: then it could be that one which is meant.
+    const whole = await told(command, nonsense, '--ca', 'status')
+    t.same([whole.stdout, whole.stderr], [quick.stdout, quick.stderr], `${command} ${nonsense}`)
+    t.ok(quick.kept.includes(`${command}.v8`), 'the quick one ran')
+    t.ok(whole.kept.includes(`whole-${command}.v8`), 'and the whole one')
+  }
+})
+
 await t.test('the library can be imported by its name', async (t) => {
   const script = `import('tagseal').then((library) => console.log(typeof library.openRepository))`
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd: join(dir, 'user') })
