@@ -9,6 +9,7 @@ import type { Logger } from 'pino'
 import { challengeOf } from './auth/challenge.ts'
 import { withoutTokens } from './auth/tokens.ts'
 import type { Settings } from './config.ts'
+import { useLateSchemas } from './late-schemas.ts'
 import { shownError } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { notaryAnswer } from './notary-problem.ts'
@@ -49,6 +50,7 @@ export type SocketLimits = Pick<
 /** An application without routes. */
 export function openFrame(deps: FrameDeps, door: Door = {}): FastifyInstance {
   const app = fastify(optionsOf(deps, door))
+  useLateSchemas(app)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'string' }, app.getDefaultJsonParser('error', 'error'))
   useRequestId(app)
@@ -66,9 +68,6 @@ function optionsOf(deps: FrameDeps, door: Door): FastifyServerOptions {
     genReqId: makeRequestIds(),
     rewriteUrl: (request) => rewriteUrl(request.url ?? '/'),
     routerOptions: { maxParamLength: 2048 },
-    ajv: {
-      customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false },
-    },
     bodyLimit: MAX_JSON, // of JSON; uploads are counted where they are read
     return503OnClosing: false, // what arrives while we drain is still answered; readyz says to go elsewhere
     forceCloseConnections: 'idle',

@@ -4,6 +4,7 @@ import type { RequestListener } from 'node:http'
 import type { Logger } from 'pino'
 import { toBase64 } from '../../keys/bytes.ts'
 import { makeRequestIds, openServer } from '../frame.ts'
+import { useLateSchemas } from '../late-schemas.ts'
 import { shownError } from '../log.ts'
 import { isProblem } from '../problem.ts'
 import { repositoryName } from '../repository-name.ts'
@@ -32,6 +33,7 @@ const AROUND = 64 * 1024
 /** What a web server may ask of its signer: HTTP with JSON, and three questions. Not yet listening. */
 export function buildSigner(deps: SignerDeps, tls?: TlsFiles): FastifyInstance {
   const app = fastify(optionsOf(deps, tls))
+  useLateSchemas(app)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'string' }, app.getDefaultJsonParser('error', 'error'))
   app.setErrorHandler((error, request, reply) => answerRefusal(deps, error, request, reply))
@@ -50,7 +52,6 @@ function optionsOf({ settings, logger }: SignerDeps, tls: TlsFiles | undefined):
     logController: new LogController({ disableRequestLogging: true }), // what was asked for is in the audit lines
     childLoggerFactory: (parent) => parent,
     genReqId: makeRequestIds(),
-    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
     bodyLimit: AROUND,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
