@@ -33,7 +33,7 @@ export async function openShiftedTown(now: number, from?: string): Promise<Shift
 
   async function started() {
     if (server !== undefined) return server
-    const flags = { data: join(folder, 'data'), listen: '127.0.0.1:0', open: true }
+    const flags = { data: join(folder, 'data'), listen: '127.0.0.1:0', open: true, readers: 0 }
     const settings = loadSettings({ flags, env: {} })
     const logger = pino({ level: 'silent' })
     return (server = await startServer(settings, { clock: () => clock.now, random: () => 0.5, env: {}, logger }))
