@@ -6,11 +6,12 @@
  * trust, or in this user's own cache; never in /tmp, and never in another user's folder. V8 tells one source from
  * another by its length alone: hence the build in the name; and a checksum tells a damaged file.
  */
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { Script } from 'node:vm'
 import { hash } from '../keys/digest.ts'
+import { ensureFolder } from '../keys/folder.ts'
 
 export type BuiltProgram = {
   /** Carries every command. One file, a function of what a CommonJS module is given; so is the other. */
@@ -25,7 +26,6 @@ export type BuiltProgram = {
   readonly quickCommands: readonly string[]
 }
 
-const OWNER_ONLY = 0o700
 const OTHERS_MAY_WRITE = 0o022
 const SUM_LENGTH = 64
 
@@ -79,7 +79,7 @@ function keptFile(build: string, name: string): string | undefined {
   try {
     const folder = keptFolder()
     if (folder === undefined) return undefined
-    mkdirSync(folder, { recursive: true, mode: OWNER_ONLY })
+    ensureFolder(folder)
     const found = lstatSync(folder)
     const mine = process.getuid === undefined || found.uid === process.getuid()
     if (!mine || !found.isDirectory() || (found.mode & OTHERS_MAY_WRITE) !== 0) return undefined

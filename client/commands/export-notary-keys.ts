@@ -1,5 +1,6 @@
-import { lstat, mkdir } from 'node:fs/promises'
+import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { ensureFolder } from '../../keys/folder.ts'
 import type { NotaryFile } from '../../keys/keystore/keystore.ts'
 import type { Context } from '../context.ts'
 import { defineCommand, list, text } from './declare.ts'
@@ -64,7 +65,7 @@ async function isFolder(path: string): Promise<boolean> {
 }
 
 async function writeFolder(folder: string, files: readonly NotaryFile[]): Promise<readonly string[]> {
-  await inFile(folder, () => mkdir(folder, { recursive: true, mode: 0o700 }))
+  await inFile(folder, async () => ensureFolder(folder))
   const named = files.map(({ id, pem }) => ({ path: join(folder, `${id}.key`), pem }))
   for (const { path } of named) await refuseExisting(path)
   for (const { path, pem } of named) await writeNew(path, pem)

@@ -1,6 +1,7 @@
 /** Private keys in shares: written by `key export --split`, and read again by `key import`. */
-import { mkdir, unlink } from 'node:fs/promises'
+import { unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { ensureFolder } from '../../keys/folder.ts'
 import { isShareText, readShare } from '../../keys/escrow/share-text.ts'
 import type { GivenShare } from '../../keys/escrow/split.ts'
 import type { Splitting } from '../../keys/keystore/keystore.ts'
@@ -38,7 +39,7 @@ export async function exportShares(
   const paths = Array.from({ length: shares }, (_, i) => join(folder, `${shortId(id)}-share-${i + 1}-of-${shares}.txt`))
   for (const path of paths) await refuseExisting(path)
   const texts = await keystore.exportShares(id, splitting)
-  await inFile(folder, () => mkdir(folder, { recursive: true, mode: 0o700 }))
+  await inFile(folder, async () => ensureFolder(folder))
   await writeAll(paths, texts)
   context.terminal.note(
     `any ${threshold} of these are the private key: give each to another holder, and delete it here`,

@@ -1,6 +1,7 @@
 /** Files that are to be written: what changes in them, and writing them. */
-import { mkdir, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { ensureFolder } from '../../keys/folder.ts'
 import { writeAtomically } from '../trust/atomic.ts'
 import type { Machine } from './machine.ts'
 
@@ -51,6 +52,9 @@ function linesOf(text: string): readonly string[] {
   return text.match(/[^\n]*\n|[^\n]+$/g) ?? []
 }
 
+/** Engines do not all run as the user who writes their configuration. */
+const READABLE = 0o755
+
 /** Each file whole or not at all; what was there lies beside it afterwards. Gives the names of those copies. */
 export async function writeChanges(
   machine: Machine,
@@ -61,7 +65,7 @@ export async function writeChanges(
   const copies: string[] = []
   for (const { path, before, after, mode } of changes) {
     const place = machine.place(path)
-    await mkdir(dirname(place), { recursive: true })
+    ensureFolder(dirname(place), READABLE)
     const kept = before === undefined ? mode : (await stat(place)).mode & 0o777
     if (before !== undefined) {
       await writeAtomically(`${place}.${stamp}.bak`, Buffer.from(before), kept)

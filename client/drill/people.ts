@@ -1,5 +1,5 @@
 /** The people of a drill: homes of their own below one folder, and consumers whom a thief may stand in front of. */
-import { cp, mkdir } from 'node:fs/promises'
+import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AnyInput, CommandModule } from '../commands/declare.ts'
 import { openContext } from '../context.ts'
@@ -14,6 +14,7 @@ import { openRepository } from '../trust/repository.ts'
 import type { RoleName } from '../../tuf/index.ts'
 import type { Anchor } from '../trust/anchor.ts'
 import { hash } from '../../keys/digest.ts'
+import { ensureFolder } from '../../keys/folder.ts'
 
 /** Where a drill is played. */
 export type Place = {
@@ -151,7 +152,7 @@ export function consumerIn(place: Place, pin: Anchor, name: string): Consumer {
     },
     async copy(other) {
       const to = join(place.folder, 'consumers', other)
-      await mkdir(stateDir, { recursive: true })
+      ensureFolder(stateDir)
       await cp(stateDir, to, { recursive: true })
       return consumerIn(place, pin, other)
     },

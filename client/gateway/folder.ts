@@ -1,30 +1,11 @@
-import { mkdir, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { ensureFolder } from '../../keys/folder.ts'
 import { CommandError } from '../commands/errors.ts'
 import { reasonOf } from '../files.ts'
 import { errnoOf } from '../trust/atomic.ts'
 
-const MODE = 0o700
-
-/** Not by `recursive`: where a parent says that there is nothing and takes nothing, as /proc does, Node never ends. */
+/** With those above it that are missing, for its owner alone. */
 export async function makeFolder(path: string): Promise<void> {
-  if (await isFolder(path)) return
-  const parent = dirname(path)
-  if (parent !== path) await makeFolder(parent)
-  try {
-    await mkdir(path, { mode: MODE })
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST' || !(await isFolder(path))) throw error
-  }
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isDirectory()
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return false
-    throw error
-  }
+  ensureFolder(path)
 }
 
 const WHY: ReadonlyMap<string, string> = new Map([
