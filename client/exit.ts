@@ -205,6 +205,7 @@ const ADMISSION = {
   TOO_MANY_IMAGES: 1,
   DIGEST_MISSING: 1,
   TOO_SLOW: 3,
+  TOO_BUSY: 3,
 } as const satisfies Record<AdmissionCode, ExitCode>
 
 const POLICY = {

@@ -44,6 +44,12 @@ export function refusalBy(error: unknown): Decision & { readonly allowed: false 
   return { allowed: false, status, code, message: printable(words, MOST_WORDS), images: [] }
 }
 
+/** The one form of a failed call whose words an API server hands on. */
+export function failureFor(status: number, reason: string, message: string): Buffer {
+  const words = { message: `tagseal: ${message}`, reason, code: status }
+  return Buffer.from(`${JSON.stringify({ kind: 'Status', apiVersion: 'v1', status: 'Failure', ...words })}\n`)
+}
+
 function bytesOf(uid: string, response: object): Buffer {
   const review = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: { uid, ...response } }
   return Buffer.from(`${JSON.stringify(review)}\n`)

@@ -1,31 +1,38 @@
 import type { IncomingMessage } from 'node:http'
 import { AdmissionError } from './errors.ts'
+import type { Share } from './room.ts'
 
 /** An object has at most 3 MB in an API server's own store; an update brings two, and both are written out in JSON. */
-const MOST_BYTES = 8 * 1024 * 1024
+export const MOST_BYTES = 8 * 1024 * 1024
+/** What a part costs beside its bytes: a body may come in millions of one. */
+const A_PART = 256
 
-/** Throws NOT_A_REVIEW for another type than JSON, and REVIEW_TOO_LARGE before more is read. */
-export async function readBody(request: IncomingMessage): Promise<Uint8Array> {
+/** Throws NOT_A_REVIEW for another type than JSON, and REVIEW_TOO_LARGE or TOO_BUSY before more is read. */
+export async function readBody(request: IncomingMessage, share: Share): Promise<Uint8Array> {
   const { headers } = request
   if (!/^application\/json(?:; ?charset=utf-8)?$/i.test(headers['content-type'] ?? ''))
     throw new AdmissionError('NOT_A_REVIEW', { why: 'its content type is not application/json' })
   if ((headers['content-encoding'] ?? 'identity') !== 'identity')
     throw new AdmissionError('NOT_A_REVIEW', { why: 'its content is encoded' })
   if (Number(headers['content-length'] ?? 0) > MOST_BYTES) throw tooLarge()
-  return await collect(request)
+  return await collect(request, share)
 }
 
 /** Not by iterating: that would end the connection before the reason is told. */
-function collect(request: IncomingMessage): Promise<Uint8Array> {
+function collect(request: IncomingMessage, share: Share): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    const parts: Buffer[] = []
+    let parts: Buffer[] = []
     let size = 0
     request.on('data', (part: Buffer) => {
       size += part.length
-      if (size > MOST_BYTES) {
-        request.removeAllListeners('data').resume()
-        reject(tooLarge())
-      } else parts.push(part)
+      const refusal = size > MOST_BYTES ? tooLarge() : share.take(part.length + A_PART)
+      if (refusal === undefined) {
+        parts.push(part)
+        return
+      }
+      parts = [] // whoever was refused may send on for as long as they like
+      request.removeAllListeners('data').resume()
+      reject(refusal)
     })
     request.on('end', () => resolve(Buffer.concat(parts)))
     request.on('error', reject)

@@ -12,6 +12,8 @@ export type AdmissionFailures = {
   /** It is signed, and the object names it in a way that may mean something else tomorrow. */
   readonly DIGEST_MISSING: { readonly image: string; readonly signed: string }
   readonly TOO_SLOW: { readonly seconds: number }
+  /** All reviews under way together are as large as they may be. */
+  readonly TOO_BUSY: { readonly limit: number }
 }
 export type AdmissionCode = keyof AdmissionFailures
 
@@ -24,6 +26,7 @@ const SENTENCE: { readonly [C in AdmissionCode]: (d: AdmissionFailures[C]) => st
   TOO_MANY_IMAGES: (d) => `it names more than ${d.limit} images`,
   DIGEST_MISSING: (d) => `${d.image} names no digest; ${d.signed} is what is signed`,
   TOO_SLOW: (d) => `nothing was found out within ${d.seconds} s`,
+  TOO_BUSY: (d) => `the reviews under way fill the ${d.limit} bytes that they may take together`,
 }
 
 const HINT: { readonly [C in AdmissionCode]: (d: AdmissionFailures[C]) => string } = {
@@ -33,6 +36,8 @@ const HINT: { readonly [C in AdmissionCode]: (d: AdmissionFailures[C]) => string
       : "take it out of the webhook's rules: tagseal admission --manifests prints those that are meant",
   DIGEST_MISSING: () => 'is the mutating webhook installed, and does no other one change images after it?',
   TOO_SLOW: () => 'try again; does the trust server answer?',
+  TOO_BUSY: () =>
+    'try again; if it stays so, have more replicas, or raise --review-memory and the memory of the container',
   NOT_A_REVIEW: () => 'point the webhook to /mutate or /validate: tagseal admission --manifests prints it',
   REVIEW_TOO_LARGE: () => 'make the object smaller',
   REVIEW_MALFORMED: () => 'only API servers should reach the webhook; find out who else does',

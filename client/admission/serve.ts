@@ -19,6 +19,8 @@ export type AdmissionSettings = {
   readonly certificate: CertificateFiles
   /** When the answer is no, in seconds. */
   readonly seconds: number
+  /** What reviews under way may take together, in bytes. */
+  readonly memory: number
 }
 
 const DRAIN_MS = 10_000
@@ -41,7 +43,14 @@ export async function serveAdmission(context: Context, settings: AdmissionSettin
       failed('refresh failed', error, { repository })
     })
   })
-  const webhook = openWebhook({ namespaces, metrics, monotonic, patience: settings.seconds * 1000, log })
+  const webhook = openWebhook({
+    namespaces,
+    metrics,
+    monotonic,
+    patience: settings.seconds * 1000,
+    memory: settings.memory,
+    log,
+  })
   const first = await readCertificate(settings.certificate)
   const handle = (...exchange: Parameters<typeof webhook.handle>) => void webhook.handle(...exchange)
   const listening = await listen({ host, port, tls: first.tls, handle })

@@ -1,7 +1,7 @@
 /** Reviews in, answers out. Whatever goes wrong is a no. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { AdmissionError, isAdmissionError } from './errors.ts'
-import { answerOf, refusalBy } from './answer.ts'
+import { answerOf, failureFor, refusalBy } from './answer.ts'
 import { readBody } from './body.ts'
 import { decide } from './decide.ts'
 import type { Decision, Task } from './decide.ts'
@@ -9,6 +9,8 @@ import type { AdmissionMetrics } from './metrics.ts'
 import type { Namespaces } from './namespaces.ts'
 import { LONGEST_NAME, metadataOf, parseReview, readReview, uidOf } from './review.ts'
 import type { Review } from './review.ts'
+import { openRoom } from './room.ts'
+import type { Share } from './room.ts'
 
 export type WebhookOptions = {
   readonly namespaces: Namespaces
@@ -16,6 +18,8 @@ export type WebhookOptions = {
   readonly monotonic: () => number
   /** When the answer is no, in milliseconds. */
   readonly patience: number
+  /** What reviews under way may take together, in bytes. */
+  readonly memory: number
   /** One line for each verdict. */
   readonly log: (entry: Readonly<Record<string, unknown>>) => void
 }
@@ -26,6 +30,14 @@ export type Webhook = {
   readonly drain: () => void
 }
 
+/** A review on its way in. */
+type Coming = {
+  readonly request: IncomingMessage
+  readonly share: Share
+  /** When its answer is no, in milliseconds. */
+  readonly most: number
+}
+
 const TASKS: ReadonlyMap<string, Task> = new Map([
   ['/mutate', 'mutate'],
   ['/validate', 'validate'],
@@ -34,7 +46,8 @@ const TASKS: ReadonlyMap<string, Task> = new Map([
 const FOR_THE_WAY_MS = 500
 const MOST_LOGGED = 50
 
-export function openWebhook({ namespaces, metrics, monotonic, patience, log }: WebhookOptions): Webhook {
+export function openWebhook({ namespaces, metrics, monotonic, patience, memory, log }: WebhookOptions): Webhook {
+  const room = openRoom(memory)
   let draining = false
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -42,7 +55,12 @@ export function openWebhook({ namespaces, metrics, monotonic, patience, log }: W
     const task = TASKS.get(path)
     if (task !== undefined && request.method === 'POST') {
       const waits = patienceOf(new URLSearchParams(query).get('timeout'))
-      await review(task, request, response, Math.min(patience, waits))
+      const share = room.open()
+      try {
+        await review(task, { request, share, most: Math.min(patience, waits) }, response)
+      } finally {
+        share.close()
+      }
     } else if (request.method === 'GET' || request.method === 'HEAD') {
       await tellHealth(path, response)
     } else {
@@ -50,22 +68,24 @@ export function openWebhook({ namespaces, metrics, monotonic, patience, log }: W
     }
   }
 
-  async function review(task: Task, request: IncomingMessage, response: ServerResponse, most: number): Promise<void> {
+  async function review(task: Task, coming: Coming, response: ServerResponse): Promise<void> {
     const began = monotonic()
-    const document = parseReview(await readBody(request))
+    const document = parseReview(await readBody(coming.request, coming.share))
     const uid = uidOf(document)
     if (uid === undefined) throw new AdmissionError('REVIEW_MALFORMED', { what: 'request.uid', why: 'it is missing' })
-    const { asked, decision } = await decideInTime(() => readReview(document), task, most)
+    const { asked, decision } = await decideInTime(() => readReview(document), task, coming)
     const took = monotonic() - began
     tell(task, asked, decision, took)
     send(response, task, 200, 'application/json', answerOf(uid, decision))
   }
 
-  async function decideInTime(read: () => Review, task: Task, most: number) {
+  async function decideInTime(read: () => Review, task: Task, { share, most }: Coming) {
     let asked: Review | undefined
     try {
       asked = read()
-      return { asked, decision: await within(most, judged(asked, task)) }
+      const work = judged(asked, task)
+      share.keepFor(work)
+      return { asked, decision: await within(most, work) }
     } catch (error) {
       const decision = refusalBy(error)
       tellBug(decision.code, error)
@@ -125,7 +145,8 @@ export function openWebhook({ namespaces, metrics, monotonic, patience, log }: W
     const own = isAdmissionError(error) && error.code === 'REVIEW_TOO_LARGE' ? 413 : status
     log({ event: 'verdict', outcome: 'refused', reason: code, message })
     response.setHeader('connection', 'close') // what else was sent is not read
-    send(response, 'none', own, 'application/json', Buffer.from(`${JSON.stringify({ code, message })}\n`))
+    if (code === 'TOO_BUSY') response.setHeader('retry-after', '1') // API servers then ask again by themselves
+    send(response, 'none', own, 'application/json', failureFor(own, code, message))
   }
 
   return {

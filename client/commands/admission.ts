@@ -6,9 +6,12 @@ import type { Answer } from './declare.ts'
 import { usage } from './errors.ts'
 import { readAddress } from './listen-address.ts'
 import { demandPolicy, POLICY_OPTION } from './policy-option.ts'
+import { readSize } from './size.ts'
 
 /** The webhooks that are printed have the API server wait for ten; the answer has to be out before. */
 const SECONDS = 8
+/** A review that is read takes several times its bytes; the container that is printed has 512 MiB. */
+const MEMORY = '64M'
 const NAMESPACE = 'tagseal'
 
 export const admissionCommand = defineCommand({
@@ -20,6 +23,7 @@ export const admissionCommand = defineCommand({
     'tls-key': text('FILE', 'PEM of its key'),
     'client-ca': text('FILE', 'PEM of the authorities whose clients alone are served'),
     timeout: count('SECONDS', `when the answer is no; ${SECONDS} where nothing is said`),
+    'review-memory': text('SIZE', `what reviews under way may take together; ${MEMORY} where nothing is said`),
     manifests: flag('print what installs it in a cluster, and serve nothing'),
     image: text('IMAGE', 'for --manifests: this program as an image, with its digest'),
     'ca-bundle': text('FILE', 'for --manifests: PEM of the authority that signed the certificate'),
@@ -50,17 +54,28 @@ export const admissionCommand = defineCommand({
     if (cert === undefined || key === undefined)
       throw usage('API servers speak TLS only', 'give --tls-cert FILE and --tls-key FILE')
     const load = async () => await demandPolicy(context, file)
-    const { serveAdmission } = await import('../admission/serve.ts')
+    const [{ serveAdmission }, { MOST_BYTES }] = await Promise.all([
+      import('../admission/serve.ts'),
+      import('../admission/body.ts'),
+    ])
     await serveAdmission(context, {
       ...readAddress(input.text('listen') ?? '0.0.0.0:8443'),
       policy: await load(),
       reload: load,
       certificate: { cert, key, clientCa: input.text('client-ca') },
       seconds: input.count('timeout') ?? SECONDS,
+      memory: readMemory(input.text('review-memory') ?? MEMORY, MOST_BYTES),
     })
     return { lines: [], document: {} }
   },
 })
+
+/** Less than one review may have would refuse some for ever. */
+function readMemory(size: string, least: number): number {
+  const bytes = readSize(size, '--review-memory 64M')
+  if (bytes >= least) return bytes
+  throw usage(`${size} is less than the ${least} bytes that one review may have`, '--review-memory 64M')
+}
 
 type Wish = {
   readonly image: string | undefined

@@ -7,6 +7,7 @@ import type { Answer } from './declare.ts'
 import { usage } from './errors.ts'
 import { readAddress } from './listen-address.ts'
 import { demandPolicy, POLICY_OPTION } from './policy-option.ts'
+import { readSize } from './size.ts'
 
 export const gatewayCommand = defineCommand({
   operands: {},
@@ -49,7 +50,7 @@ export const gatewayCommand = defineCommand({
         policy: await load(),
         reload: load,
         cache: input.text('cache'),
-        cacheBytes: readSize(input.text('cache-size') ?? '10G'),
+        cacheBytes: readCacheSize(input.text('cache-size') ?? '10G'),
         tls,
         users: input.text('users'),
         agentSocket: input.text('agent-socket'),
@@ -100,21 +101,11 @@ function refusePlain({ settings: { plainHttp } }: Context, host: string, port: n
   )
 }
 
-const UNITS: ReadonlyMap<string, number> = new Map([
-  ['', 1],
-  ['K', 1024],
-  ['M', 1024 ** 2],
-  ['G', 1024 ** 3],
-  ['T', 1024 ** 4],
-])
-
 /** A number without its unit is a mistake more often than a wish. */
 const LEAST_CACHE = 1024 ** 2
 
-function readSize(size: string): number {
-  const [, count = '', unit = ''] = /^([0-9]{1,9})([KMGT]?)$/.exec(size) ?? []
-  if (count === '') throw usage(`${size} is no size`, '--cache-size 20G')
-  const bytes = Number(count) * (UNITS.get(unit) ?? 1)
+function readCacheSize(size: string): number {
+  const bytes = readSize(size, '--cache-size 20G')
   if (bytes > 0 && bytes < LEAST_CACHE)
     throw usage(`${size} is less than any image: that many bytes`, '--cache-size 20G, or 0 to keep nothing')
   return bytes

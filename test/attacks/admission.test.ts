@@ -278,7 +278,13 @@ for (const [name, { body, headers = json, path = '/validate', status }] of Objec
     const answer = await lab.post(path, body, headers)
     t.equal(answer.status, status)
     t.notMatch(answer.text, /"allowed":true/)
-    t.match(JSON.parse(answer.text), { code: /^[A-Z_]+$/, message: /.+/ })
+    t.match(JSON.parse(answer.text), {
+      kind: 'Status',
+      status: 'Failure',
+      code: status,
+      reason: /^[A-Z_]+$/,
+      message: /^tagseal: /,
+    })
   })
 }
 

@@ -54,6 +54,7 @@ export type AdmissionLabOptions = {
   readonly top?: string
   readonly signedOnce?: boolean
   readonly patience?: number
+  readonly memory?: number
   /** What the first question of each engine waits for. */
   readonly opening?: Promise<void>
 }
@@ -89,6 +90,7 @@ export async function openAdmissionLab(options: AdmissionLabOptions = {}): Promi
     metrics: openMetrics(),
     monotonic: monotonicNow,
     patience: options.patience ?? 5000,
+    memory: options.memory ?? 64 * 1024 * 1024,
     log: (entry) => log.push(entry),
   })
   const handle = (...exchange: Parameters<typeof webhook.handle>) => void webhook.handle(...exchange)
