@@ -8,6 +8,7 @@ import type { Agent, IncomingMessage, RequestOptions } from 'node:http'
 import type { AgentOptions } from 'node:https'
 import type { LookupFunction } from 'node:net'
 import { HttpError } from './http-errors.ts'
+import { readByIntakes, takeBody } from './intake.ts'
 
 // An `import` of these evaluates every lazy export of theirs, and TLS is loaded where nothing asks for it.
 const plain = () => process.getBuiltinModule('node:http')
@@ -22,6 +23,11 @@ export type HttpRequest = {
   readonly signal?: AbortSignal
   /** Milliseconds without a byte in either direction. */
   readonly idleTimeout?: number
+  /**
+   * A large body is asked for, which is worth a connection: its chunks are good until the next one is asked for, and no
+   * longer (ADR 0041).
+   */
+  readonly bulk?: boolean
 }
 
 /** A header sent twice comes joined by `, `, as RFC 9110 5.3 allows. */
@@ -58,17 +64,19 @@ const DEFAULT_IDLE_MS = 15_000
 /** A connection pool; `close` it, or the process waits for its idle sockets. */
 export function openHttp(options: HttpOptions = {}): Http {
   const agents = new Map<string, Agent>()
-  const agentFor = (protocol: string): Agent => {
-    const known = agents.get(protocol)
+  const agentFor = ({ url: { protocol }, bulk = false }: HttpRequest): Agent => {
+    const name = bulk ? `bulk ${protocol}` : protocol
+    const known = agents.get(name)
     if (known !== undefined) return known
     const made = makeAgent(protocol, options)
-    agents.set(protocol, made)
+    if (bulk) readByIntakes(made)
+    agents.set(name, made)
     return made
   }
   return {
     async send(request) {
       refusePlainHttp(request.url, options)
-      return await exchange(request, agentFor(request.url.protocol), options.userAgent ?? 'tagseal')
+      return await exchange(request, agentFor(request), options.userAgent ?? 'tagseal')
     },
     close() {
       for (const agent of agents.values()) agent.destroy()
@@ -180,14 +188,17 @@ function responseOf(incoming: IncomingMessage, where: string): HttpResponse {
     status: incoming.statusCode ?? 0,
     header: (name) => incoming.headersDistinct[name]?.join(', '),
     headerValues: (name) => incoming.headersDistinct[name] ?? [],
-    body: readChunks(incoming, where),
+    body: readChunks(takeBody(incoming) ?? incoming, where),
     discard: () => {
       incoming.destroy()
     },
   }
 }
 
-async function* readChunks(incoming: IncomingMessage, where: string): AsyncGenerator<Uint8Array, void, undefined> {
+async function* readChunks(
+  incoming: AsyncIterable<unknown>,
+  where: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
   try {
     for await (const part of incoming) if (part instanceof Uint8Array) yield part
   } catch (error) {

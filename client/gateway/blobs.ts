@@ -183,7 +183,7 @@ async function sendPast({ registry, ref }: Place, blob: Blob, response: ServerRe
     if (!response.headersSent) writeHead(response, blob, undefined)
     sent += chunk.length
     const end = sent === blob.size ? chunk.length - 1 : chunk.length
-    last = chunk.subarray(end)
+    last = new Uint8Array(chunk.subarray(end))
     await send(response, chunk.subarray(0, end))
   }
   await registry.blob(ref, blob, take, gone.signal)

@@ -84,7 +84,6 @@ export function openFill(size: number, incoming: Incoming, fetch: Fetch): Fill {
         wake()
       }
     }
-    giveBack(chunk)
   }
 
   async function run(): Promise<void> {
@@ -130,12 +129,4 @@ export function openFill(size: number, incoming: Incoming, fetch: Fetch): Fill {
       return (await incoming.handle.read(buffer, 0, most, position)).bytesRead
     },
   }
-}
-
-/**
- * The memory of a chunk that was copied, at once: to the garbage collector it is a few bytes that hold 64 KiB elsewhere,
- * and looking for those took a third of the time of a download.
- */
-function giveBack({ buffer, byteLength }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0)
 }

@@ -20,6 +20,8 @@ export type Call = {
   readonly method: 'GET' | 'HEAD'
   readonly path: string
   readonly headers?: Readonly<Record<string, string>>
+  /** A large body is asked for: its chunks are then good until the next one is asked for. */
+  readonly bulk?: boolean
   /** In the words of an error message. */
   readonly what: string
   readonly signal: AbortSignal | undefined
@@ -99,13 +101,13 @@ async function exchange(
   call: Call,
   deadline: Deadline,
 ): Promise<Response> {
-  const { ref, method, what, signal } = call
+  const { ref, method, bulk = false, what, signal } = call
   const ask: Ask = { repository: ref.repository, what, ...(signal === undefined ? {} : { signal }) }
   const url = new URL(`/v2/${ref.repository}/${call.path}`, channel.base)
   for (let renewed = false; ; renewed = true) {
     const sent = auth.header(ref.repository)
     const headers = { ...call.headers, ...(sent === undefined ? {} : { authorization: sent }) }
-    const response = await follow(http, channel, { method, url, headers, what }, limits.redirects, deadline)
+    const response = await follow(http, channel, { method, url, headers, bulk, what }, limits.redirects, deadline)
     // A 401 from where a redirect led is no question of the registry's, and gets no login.
     if (response.status !== 401 || response.url.origin !== channel.base.origin) return response
     await drain(response)

@@ -11,7 +11,7 @@ export type Resolved = { readonly digest: string; readonly length: number; reado
 /** Where a registry keeps content. */
 export type Kind = 'manifest' | 'blob'
 
-/** Takes bytes in order; each chunk is its own from then on. Whoever is slow slows the download, not the memory. */
+/** Takes bytes in order, each chunk until what it gives is settled: then its memory is used again. Whoever is slow slows the download, not the memory. */
 export type Sink = (chunk: Uint8Array) => void | Promise<void>
 
 /** How content is called in messages: by its tag, or by its digest. */

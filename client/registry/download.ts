@@ -5,6 +5,9 @@ import { RegistryError } from './errors.ts'
 import { announcedLength, type Deadline, drain, type Response } from './http.ts'
 import type { RepositoryName } from './reference.ts'
 
+/** From here on what is gained by reading in bulk is more than the connection that it takes. */
+const BULK = 1024 * 1024
+
 /** What has arrived, over however many connections. */
 type Progress = { length: number; readonly digest: DigestWriter; etag: string | undefined }
 
@@ -23,7 +26,7 @@ export async function downloadBlob(
   const progress: Progress = { length: 0, digest: openDigest(algorithmOf(wanted.digest)), etag: undefined }
   const { limits } = client
   const deadline = client.deadline(signal, limits.requestMs + (wanted.size / limits.bytesPerSecond) * 1000)
-  const call = { ref, method: 'GET', path: `blobs/${wanted.digest}`, what, signal } as const
+  const call = { ref, method: 'GET', path: `blobs/${wanted.digest}`, bulk: wanted.size >= BULK, what, signal } as const
   const once = () => continueFrom(client, { ...call, headers: range(progress) }, wanted, progress, sink, deadline)
   await client.patiently(signal, once, () => progress.length)
   refuseOtherDigest(what, wanted.digest, progress.digest.end())

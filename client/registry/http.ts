@@ -8,6 +8,8 @@ export type Request = {
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string
+  /** A large body is asked for: its chunks are then good until the next one is asked for. */
+  readonly bulk?: boolean
   /** What is being asked for, in the words of an error message. */
   readonly what: string
 }
@@ -38,11 +40,19 @@ export function deadlineIn(milliseconds: number, caller?: AbortSignal): Deadline
 
 export function useHttp(transport: Transport, limits: RegistryLimits): Http {
   const http: Http = {
-    async send({ method, url, headers, body, what }, deadline) {
+    async send({ method, url, headers, body, bulk = false, what }, deadline) {
       try {
         const payload = body === undefined ? {} : { body: new TextEncoder().encode(body) }
         const { signal } = deadline
-        const answer = await transport.send({ method, url, headers, ...payload, signal, idleTimeout: limits.idleMs })
+        const answer = await transport.send({
+          method,
+          url,
+          headers,
+          ...payload,
+          bulk,
+          signal,
+          idleTimeout: limits.idleMs,
+        })
         return { ...answer, url }
       } catch (error) {
         throw failure(error, url, what, deadline, limits)

@@ -172,7 +172,7 @@ async function readConfig(
 ): Promise<void> {
   const chunks: Uint8Array[] = []
   const collect = (chunk: Uint8Array) => {
-    chunks.push(chunk)
+    chunks.push(new Uint8Array(chunk))
     tally.arrived(chunk.length)
   }
   await registry.blob(ref, config, collect, signal)

@@ -385,7 +385,7 @@ await t.test('a blob', async (t) => {
     server.lie(...lies)
     const chunks: Uint8Array[] = []
     const registry = open(t, { limits })
-    await registry.blob(image(), wanted, (chunk) => void chunks.push(chunk))
+    await registry.blob(image(), wanted, (chunk) => void chunks.push(new Uint8Array(chunk)))
     return { bytes: Buffer.concat(chunks), registry }
   }
   const [layer] = IMAGE.layers as [Stored]
