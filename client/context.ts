@@ -8,6 +8,7 @@ import type { Environment, Settings } from './settings.ts'
 import { readAuthorities, readUserFile } from './files.ts'
 import { pathsFor } from './paths.ts'
 import type { Paths } from './paths.ts'
+import { plainHostsOf } from './plain-hosts.ts'
 import type { Http } from './http.ts'
 import type { Upstream } from './policy/rules.ts'
 import type { Credentials } from './registry/credentials.ts'
@@ -93,7 +94,7 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
   const http = once(async () => {
     const { openHttp } = await import('./http.ts')
     const ca = settings.ca === undefined ? {} : { ca: await readAuthorities(settings.ca) }
-    const opened = openHttp({ userAgent, plainHttp: (host) => namesHost(settings.plainHttp, host), ...ca })
+    const opened = openHttp({ userAgent, plainHttp: plainHostsOf(namedHosts(settings)).has, ...ca })
     closing.push(opened.close)
     return opened
   })
@@ -151,8 +152,7 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
   )
   const upstream = async ({ registry: host, ca, plainHttp, login }: Upstream) => {
     const { loginOf } = await import('./policy/login.ts')
-    const named = typeof settings.plainHttp === 'boolean' ? [] : settings.plainHttp
-    const plain = plainHttp && host !== undefined ? [host, ...named] : settings.plainHttp
+    const plain = plainHttp && host !== undefined ? [host, ...namedHosts(settings)] : settings.plainHttp
     const credentials = login.kind === 'docker' ? await logins() : loginOf(login)
     return await openRegistryBy(
       { credentials, plainHttp: plain, maxSockets: SERVING_SOCKETS },
@@ -298,8 +298,8 @@ function demandToken(text: string, path: string): string {
   throw new CommandError('FILE_MALFORMED', { path, why: 'it holds no token' })
 }
 
-function namesHost(plainHttp: boolean | readonly string[], host: string): boolean {
-  return typeof plainHttp !== 'boolean' && plainHttp.includes(host)
+function namedHosts({ plainHttp }: Settings): readonly string[] {
+  return typeof plainHttp === 'boolean' ? [] : plainHttp
 }
 
 function once<T>(make: () => Promise<T>): () => Promise<T> {

@@ -2,6 +2,7 @@ import { writePem } from '../../keys/pem.ts'
 import type { Signer } from '../../keys/signer.ts'
 import { isLoopback } from '../http.ts'
 import type { Context } from '../context.ts'
+import { plainHostsOf } from '../plain-hosts.ts'
 import { defineCommand, flag, list, text } from './declare.ts'
 import type { Answer } from './declare.ts'
 import { usage } from './errors.ts'
@@ -94,7 +95,7 @@ function readTls(cert: string | undefined, key: string | undefined, clientCa: st
 /** Who listens on the wire could change what engines are told. */
 function refusePlain({ settings: { plainHttp } }: Context, host: string, port: number): void {
   const shown = host.includes(':') ? `[${host}]` : host
-  if (isLoopback(shown) || (typeof plainHttp !== 'boolean' && plainHttp.includes(`${shown}:${port}`))) return
+  if (isLoopback(shown) || (typeof plainHttp !== 'boolean' && plainHostsOf(plainHttp).has(`${shown}:${port}`))) return
   throw usage(
     `${shown}:${port} is not this machine alone, and plain http would let anyone in between answer`,
     `give --tls-cert and --tls-key, or name it: --plain-http=${shown}:${port}`,

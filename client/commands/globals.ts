@@ -1,6 +1,7 @@
 import type { Environment, Settings } from '../settings.ts'
 import { flag, list, text } from './declare.ts'
 import type { AnyInput } from './declare.ts'
+import { usage } from './errors.ts'
 
 /** Options of every command, before or after its name. */
 export const GLOBAL_OPTIONS = {
@@ -11,7 +12,10 @@ export const GLOBAL_OPTIONS = {
   'passphrase-file': text('FILE', 'holds the passphrase of the keys (TAGSEAL_PASSPHRASE_FILE)'),
   'pin-file': text('FILE', 'holds the PIN of a PKCS#11 token (TAGSEAL_PIN_FILE)'),
   'registry-ca': text('FILE', 'PEM of the authorities to trust for registries'),
-  'plain-http': list('=HOST', 'speak plain http: to this machine, or to the host that is named'),
+  'plain-http': list(
+    '=HOST',
+    'speak plain http: to this machine, or to the host that is named, on every port of it or as HOST:PORT on one',
+  ),
   json: flag('print one JSON document'),
   quiet: flag('print results, warnings and errors only'),
   verbose: flag('say more of what is done'),
@@ -36,8 +40,11 @@ export function settingsFrom(input: AnyInput, env: Environment): Settings {
   }
 }
 
+const HOST = /^(?:\[[0-9a-fA-F:.]+\]|[^\s/:@?#[\]]+)(?::[0-9]{1,5})?$/
+
 /** `--plain-http` alone has no host: it means this machine. */
 function plainHttpOf(hosts: readonly string[]): boolean | readonly string[] {
   const named = hosts.filter((host) => host !== '')
+  for (const host of named) if (!HOST.test(host)) throw usage(`${host} is no host`, 'write HOST, or HOST:PORT')
   return named.length > 0 ? named : hosts.length > 0
 }

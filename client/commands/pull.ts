@@ -1,5 +1,6 @@
 import type { Context } from '../context.ts'
 import { isLoopback } from '../http.ts'
+import { plainHostsOf } from '../plain-hosts.ts'
 import { pinned } from '../registry/reference.ts'
 import { defineCommand, one, text } from './declare.ts'
 import { findEngine, openEngine } from './engines.ts'
@@ -71,6 +72,6 @@ async function chooseEngine(
 /** As our own registry client decides: https, unless this run named that host. `--plain-http` alone is this machine. */
 function isPlain({ settings }: Context, { registry }: TaggedImage): boolean {
   const { plainHttp } = settings
-  if (typeof plainHttp !== 'boolean') return plainHttp.includes(registry)
+  if (typeof plainHttp !== 'boolean') return plainHostsOf(plainHttp).has(registry)
   return isLoopback(registry.replace(/:\d+$/, ''))
 }

@@ -12,6 +12,7 @@ import { REGISTRY_LIMITS } from '../registry/limits.ts'
 import type { RepositoryName } from '../registry/reference.ts'
 import { refuseStatus } from '../registry/status.ts'
 import type { Http as Transport } from '../http.ts'
+import type { PlainHosts } from '../plain-hosts.ts'
 import { metadataUrlOf } from '../trust/fetch.ts'
 import type { MetadataSource } from '../trust/fetch.ts'
 import { TrustError } from '../../tuf/index.ts'
@@ -22,7 +23,7 @@ export type OldServerOptions = {
   readonly repository: RepositoryName
   readonly http: Transport
   /** Hosts that were named for plain http. */
-  readonly plainHosts: ReadonlySet<string>
+  readonly plainHosts: PlainHosts
   readonly credentials: Credentials
   readonly monotonic: () => number
 }

@@ -1,5 +1,6 @@
 import type { Context } from '../context.ts'
 import { openHttp } from '../http.ts'
+import { plainHostsOf } from '../plain-hosts.ts'
 import type { RepositoryName } from '../registry/reference.ts'
 import type { MetadataSource } from '../trust/fetch.ts'
 import { notaryCredentials, openOldServer } from './old-server.ts'
@@ -18,8 +19,8 @@ export async function openOldSource(
 ): Promise<MetadataSource & { readonly close: () => void }> {
   const { env, settings, monotonic } = context
   const { plainHttp } = settings
-  const plainHosts = new Set(typeof plainHttp === 'boolean' ? [] : plainHttp)
-  const http = openHttp({ plainHttp: (host) => plainHosts.has(host), ...(ca === undefined ? {} : { ca }) })
+  const plainHosts = plainHostsOf(typeof plainHttp === 'boolean' ? [] : plainHttp)
+  const http = openHttp({ plainHttp: plainHosts.has, ...(ca === undefined ? {} : { ca }) })
   const credentials = notaryCredentials(env['NOTARY_AUTH'], await context.logins())
   const server = openOldServer({ url, repository, http, plainHosts, credentials, monotonic })
   return { ...server, close: http.close }

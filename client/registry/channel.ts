@@ -1,3 +1,4 @@
+import { plainHostsOf } from '../plain-hosts.ts'
 import { isLoopback } from './address.ts'
 import { type Channel, mayBePlain } from './destination.ts'
 import { isRegistryError, RegistryError } from './errors.ts'
@@ -13,7 +14,7 @@ export async function openChannel(
   deadline: Deadline,
 ): Promise<Channel> {
   const host = apiHost(registry)
-  const plainHosts = new Set(Array.isArray(plain) ? plain : [])
+  const plainHosts = plainHostsOf(typeof plain === 'boolean' ? [] : plain)
   const https = { base: new URL(`https://${host}/`), plainHosts }
   const bare = { base: new URL(`http://${host}/`), plainHosts }
   const allowed = mayBePlain(plainHosts, bare.base)

@@ -1,5 +1,6 @@
 import { openHttp, type Http as Transport } from '../http.ts'
 import { monotonicNow } from '../monotonic.ts'
+import { plainHostsOf } from '../plain-hosts.ts'
 import { type Ask, type Auth, openAuth } from './auth.ts'
 import { openChannel } from './channel.ts'
 import { NO_CREDENTIALS } from './credentials.ts'
@@ -10,7 +11,7 @@ import type { RegistryLimits } from './limits.ts'
 import { lookupOutside } from './lookup.ts'
 import type { RepositoryName } from './reference.ts'
 import { type Patience, retrying, sleep } from './retry.ts'
-import type { PlainHttp, RegistrySettings } from './settings.ts'
+import type { RegistrySettings } from './settings.ts'
 import { share } from './share.ts'
 import { refuseStatus } from './status.ts'
 
@@ -47,9 +48,9 @@ type Standing = { readonly channel: Channel; readonly auth: Auth }
 
 export function openClient(settings: RegistrySettings, limits: RegistryLimits): Client {
   const { userAgent = 'tagseal', credentials = NO_CREDENTIALS } = settings
-  const plainHttp = asUrlsSay(settings.plainHttp ?? false)
+  const { plainHttp = false } = settings
   const { monotonic = monotonicNow } = settings
-  const transport = settings.http ?? openTransport({ ...settings, plainHttp }, userAgent)
+  const transport = settings.http ?? openTransport(settings, userAgent)
   const http = useHttp(transport, limits)
   const patience: Patience = { limits, sleep: settings.sleep ?? sleep, random: settings.random ?? Math.random }
   const standings = new Map<string, Standing>()
@@ -126,15 +127,8 @@ async function errorBody(http: Http, response: Response, call: Call, deadline: D
   }
 }
 
-/** A URL leaves port 80 out, and a list of hosts may well not. */
-function asUrlsSay(plain: PlainHttp): PlainHttp {
-  if (typeof plain === 'boolean') return plain
-  return plain.map((host) => (URL.canParse(`http://${host}/`) ? new URL(`http://${host}/`).host : host))
-}
-
-function openTransport({ ca, plainHttp, maxSockets }: RegistrySettings, userAgent: string): Transport {
-  const named = new Set(Array.isArray(plainHttp) ? plainHttp : [])
-  const plain = (host: string) => named.has(host)
+function openTransport({ ca, plainHttp = false, maxSockets }: RegistrySettings, userAgent: string): Transport {
+  const plain = plainHostsOf(typeof plainHttp === 'boolean' ? [] : plainHttp).has
   const sockets = maxSockets === undefined ? {} : { maxSockets }
   const authorities = ca === undefined ? {} : { ca }
   return openHttp({ userAgent, plainHttp: plain, lookup: lookupOutside(), ...sockets, ...authorities })

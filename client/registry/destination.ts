@@ -1,11 +1,12 @@
+import type { PlainHosts } from '../plain-hosts.ts'
 import { isLoopback, type Place, placeOf } from './address.ts'
 
 /** How a registry may be spoken to. */
 export type Channel = {
   /** Where its API starts: `https://registry.example.com/`. */
   readonly base: URL
-  /** Hosts (with their port) that the user has named for plain http. */
-  readonly plainHosts: ReadonlySet<string>
+  /** What the user has named for plain http. */
+  readonly plainHosts: PlainHosts
 }
 
 /**
@@ -26,8 +27,8 @@ export function whyRefused({ base, plainHosts }: Channel, from: URL, to: URL): s
 }
 
 /** Plain http is for this machine, and for what the user has named (DESIGN 7). */
-export function mayBePlain(plainHosts: ReadonlySet<string>, { host, hostname }: URL): boolean {
-  return isLoopback(hostname) || plainHosts.has(host) || plainHosts.has(hostname)
+export function mayBePlain(plainHosts: PlainHosts, { host, hostname }: URL): boolean {
+  return isLoopback(hostname) || plainHosts.has(host)
 }
 
 /** Whether a login may be sent there: what was learnt over plain http from another machine may be anybody's word. */

@@ -4,7 +4,7 @@ import type { RegistryLimits } from './limits.ts'
 import type { Patience } from './retry.ts'
 
 /**
- * `true`: plain http, to this machine only. A list: these hosts by plain http, whatever they are.
+ * `true`: plain http, to this machine only. A list: these hosts by plain http, whatever they are (see `plainHostsOf`).
  * Left out: https; and like docker, a registry on this machine is tried by https first and then by http.
  */
 export type PlainHttp = boolean | readonly string[]

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { placeOf } from '../../../client/registry/address.ts'
+import { plainHostsOf } from '../../../client/plain-hosts.ts'
 import { mayHoldLogin, whyRefused } from '../../../client/registry/destination.ts'
 
 const PLACES: Record<string, string> = {
@@ -79,6 +80,17 @@ const CASES: Record<string, Case> = {
     plain: 'r.example',
     refused: /plain/,
   },
+  'a registry named without its port to another port of it': {
+    base: 'http://r.example:5000',
+    to: 'http://r.example:5001/b',
+    plain: 'r.example',
+  },
+  'a registry named on port 80 to another port of it': {
+    base: 'http://r.example',
+    to: 'http://r.example:5001/b',
+    plain: 'r.example:80',
+    refused: /plain/,
+  },
   'down to http': { base: 'https://r.example', to: 'http://r.example/', plain: 'r.example', refused: /leaves https/ },
   'down to http at the second step': {
     base: 'http://127.0.0.1',
@@ -94,7 +106,7 @@ await t.test('sending a client from', async (t) => {
   for (const [name, { base, from = base, to, refused, plain }] of Object.entries(CASES)) {
     await t.test(`${name} is ${refused ? 'refused' : 'followed'}`, async (t) => {
       const why = whyRefused(
-        { base: new URL(base), plainHosts: new Set(plain ? [plain] : []) },
+        { base: new URL(base), plainHosts: plainHostsOf(plain ? [plain] : []) },
         new URL(from),
         new URL(to),
       )
@@ -119,7 +131,7 @@ const LOGINS: Record<string, readonly [base: string, to: string, may: boolean]> 
 await t.test('a login', async (t) => {
   for (const [name, [base, to, may]] of Object.entries(LOGINS)) {
     await t.test(name, async (t) =>
-      t.equal(mayHoldLogin({ base: new URL(base), plainHosts: new Set() }, new URL(to)), may),
+      t.equal(mayHoldLogin({ base: new URL(base), plainHosts: plainHostsOf([]) }, new URL(to)), may),
     )
   }
 })
