@@ -25,7 +25,7 @@ export const policyTestCommand = defineCommand({
     'tagseal policy test --policy policy.yaml registry.example.com/team/app:1.4',
   ],
   notes:
-    'Exits with 1 where an image would be refused. Judged as the gateway judges, and with --namespace as the webhook; no registry is asked, so that of what lies below a signed index nothing is known.',
+    'Exits with 1 where an image would be refused. Judged as the gateway and the verifier judge, and with --namespace as the webhook; of REPO:TAG@DIGEST it says what the others make, where that differs. No registry is asked, so that of what lies below a signed index nothing is known.',
   async run(context, input) {
     const written = await demandPolicy(context, input.text('policy'))
     const namespace = input.text('namespace')
@@ -37,7 +37,8 @@ export const policyTestCommand = defineCommand({
       const line = `${policy.path}: ${countText(policy.rules)}, nothing wrong with it`
       return { lines: [line], document: { policy: policy.path, rules: policy.rules, images: [] } }
     }
-    const judge = input.flag('rules') ? undefined : openJudge(await context.verdictsBy(policy))
+    const plug = namespace === undefined ? 'gateway' : 'webhook'
+    const judge = input.flag('rules') ? undefined : openJudge(await context.verdictsBy(policy), plug)
     return answerOf(policy, await Promise.all(images.map((image) => explain(context, policy, image, judge))))
   },
 })
@@ -70,21 +71,57 @@ type Explained = {
   readonly matching: ReturnType<FilePolicy['matching']>
   readonly rule: PolicyRule | undefined
   readonly outcome: Outcome | Failure | undefined
+  /** What the plugs that were not asked about make of it, where that is not the same. */
+  readonly elsewhere: Outcome | Failure | undefined
 }
-type Judge = (image: NamedImage) => Promise<Outcome>
+type Judged = { readonly outcome: Outcome | Failure; readonly elsewhere?: Outcome | Failure }
+type Judge = (image: NamedImage) => Promise<Judged>
+/** Engines ask a gateway, and containerd its verifier, for the digest alone where a name has one. */
+type Plug = 'gateway' | 'webhook'
 
-function openJudge(verdicts: Verdicts): Judge {
+function openJudge(verdicts: Verdicts, plug: Plug): Judge {
   const admit = openAdmitting(verdicts)
-  return async (image) => {
-    const { name, tag, digest = '' } = image
-    if (tag === undefined) return { kind: 'digest', digest, why: await admit({ image, digest, size: 0 }) }
+
+  const byDigest = async (image: NamedImage, digest: string): Promise<Outcome> => ({
+    kind: 'digest',
+    digest,
+    why: await admit({ image, digest, size: 0 }),
+  })
+
+  /** A digest beside a tag has to be what the tag means, or did. */
+  const byTag = async ({ name, tag, digest }: Tagged): Promise<Outcome> => {
     try {
-      return await verdicts.judge({ name, tag, digest: image.digest })
+      return await verdicts.judge({ name, tag, digest })
     } catch (error) {
-      if (failureOf(error).code !== 'DIGEST_DIFFERS' || !(await verdicts.wasSigned(name, digest))) throw error
+      if (digest === undefined || failureOf(error).code !== 'DIGEST_DIFFERS') throw error
+      if (!(await verdicts.wasSigned(name, digest))) throw error
       return { kind: 'earlier', digest, why: `${tag} means another digest by now, and signedOnce lets this one stay` }
     }
   }
+
+  return async (image) => {
+    const { name, tag, digest } = image
+    if (tag === undefined) return { outcome: await byDigest(image, digest ?? '') }
+    const tagged = await settled(byTag({ name, tag, digest }))
+    if (digest === undefined || !isFailure(tagged) || tagged.exit !== 1) return { outcome: tagged }
+    const alone = await settled(byDigest(image, digest))
+    if (isFailure(alone)) return { outcome: tagged } // refused by all, and the tag's reason says more
+    return plug === 'gateway' ? { outcome: alone, elsewhere: tagged } : { outcome: tagged, elsewhere: alone }
+  }
+}
+
+type Tagged = { readonly name: string; readonly tag: string; readonly digest: string | undefined }
+
+async function settled(outcome: Promise<Outcome>): Promise<Outcome | Failure> {
+  try {
+    return await outcome
+  } catch (error) {
+    return failureOf(error)
+  }
+}
+
+function isFailure(outcome: Outcome | Failure): outcome is Failure {
+  return 'exit' in outcome
 }
 
 /** What decides, and then what it decides. */
@@ -95,14 +132,16 @@ async function explain(
   judge: Judge | undefined,
 ): Promise<Explained> {
   const matching = policy.matching(image.name)
+  const known = { image, matching, elsewhere: undefined }
   let rule: PolicyRule | undefined
   try {
     rule = policy.ruleFor(image.name)
-    if (judge === undefined && rule.kind !== 'refuse') return { image, matching, rule, outcome: undefined }
+    if (judge === undefined && rule.kind !== 'refuse') return { ...known, rule, outcome: undefined }
+    if (judge === undefined) return { ...known, rule, outcome: refusedBy(image, rule) }
     terminal.detail(`${image.text}: asking ${rule.kind === 'signed' ? (rule.server ?? 'the trust server') : 'nobody'}`)
-    return { image, matching, rule, outcome: judge === undefined ? refusedBy(image, rule) : await judge(image) }
+    return { ...known, rule, ...(await judge(image)) }
   } catch (error) {
-    return { image, matching, rule, outcome: failureOf(error) }
+    return { ...known, rule, outcome: failureOf(error) }
   }
 }
 
@@ -120,7 +159,7 @@ function answerOf({ path }: FilePolicy, explained: readonly Explained[]): Answer
   }
 }
 
-function linesOf({ image, matching, rule, outcome }: Explained): readonly string[] {
+function linesOf({ image, matching, rule, outcome, elsewhere }: Explained): readonly string[] {
   const [decides, ...others] = matching
   return [
     `${image.text}: ${outcomeText(image, rule, outcome)}`,
@@ -128,8 +167,15 @@ function linesOf({ image, matching, rule, outcome }: Explained): readonly string
       ? ['  no rule matches']
       : [`  ${decides.where} decides: ${decides.pattern} is the most specific pattern that matches`]),
     ...(rule?.kind === 'signed' ? [`  ${termsOf(rule)}`] : []),
+    ...(elsewhere === undefined ? [] : [`  ${elsewhereText(elsewhere)}`]),
     ...others.map(({ pattern, where }) => `  ${where} matches as well and is less specific: ${pattern}`),
   ]
+}
+
+function elsewhereText(outcome: Outcome | Failure): string {
+  if (isFailure(outcome)) return `a webhook looks at the tag as well, and refuses: ${outcome.message} (${outcome.code})`
+  const why = 'why' in outcome ? outcome.why : 'it is signed'
+  return `gateway and verifier are asked for the digest alone, and admit it: ${why}`
 }
 
 function outcomeText(image: NamedImage, rule: PolicyRule | undefined, outcome: Explained['outcome']): string {
@@ -151,7 +197,15 @@ function termsOf({ pin, server, roles, require, threshold, maxAge }: PolicyRule 
   ].join('; ')
 }
 
-function documentOf({ image, matching, rule, outcome }: Explained): object {
+function documentOf({ elsewhere, ...explained }: Explained): object {
+  if (elsewhere === undefined) return verdictOf(explained)
+  const other = isFailure(elsewhere)
+    ? { plugs: ['webhook'], admitted: false, error: failureDocument(elsewhere) }
+    : { plugs: ['gateway', 'verifier'], admitted: true }
+  return { ...verdictOf(explained), elsewhere: other }
+}
+
+function verdictOf({ image, matching, rule, outcome }: Omit<Explained, 'elsewhere'>): object {
   const named = { image: image.text, repository: image.name, tag: image.tag, rules: matching }
   if (outcome === undefined) return { ...named, kind: rule?.kind }
   if ('exit' in outcome) return { ...named, admitted: false, error: failureDocument(outcome) }

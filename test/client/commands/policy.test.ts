@@ -1,9 +1,14 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { openJudge as openAdmissionJudge } from '../../../client/admission/judge.ts'
+import { loadPolicy } from '../../../client/policy/policy.ts'
+import { parseImage } from '../../../client/registry/reference.ts'
+import { openDeciding } from '../../../client/verifier/decide.ts'
 import { openLab, REPOSITORY } from '../../support/attack-lab.ts'
 import { codeOf, documentOf, tagseal } from '../../support/cli.ts'
 import { targetOf } from '../../support/simulator.ts'
+import { openVerdictLab } from '../../support/verdict-lab.ts'
 
 const lab = await openLab()
 t.teardown(lab.close)
@@ -86,6 +91,40 @@ await t.test('policy test judges as the gateway does', async (t) => {
     said: { images: [{ error: { code: 'DIGEST_NOT_SIGNED' } }] },
   })
   t.match(await ask(`${image}@${other}`), { code: 1, said: { images: [{ error: { code: 'DIGEST_DIFFERS' } }] } })
+  await t.test('and says which plug reads a tag beside the digest of another one', async (t) => {
+    lab.simulator.sign({ '1.0': targetOf('one'), '2.0': targetOf('two') })
+    const [two, both] = [`sha256:${targetOf('two').hashes.get('sha256')}`, `${REPOSITORY}:1.0`]
+    t.match(await ask(`${both}@${two}`), {
+      code: 0,
+      said: {
+        images: [
+          {
+            admitted: true,
+            kind: 'digest',
+            digest: two,
+            elsewhere: { plugs: ['webhook'], admitted: false, error: { code: 'DIGEST_DIFFERS' } },
+          },
+        ],
+      },
+    })
+    t.match(await ask('--namespace', 'team', `${both}@${two}`), {
+      code: 1,
+      said: {
+        images: [{ error: { code: 'DIGEST_DIFFERS' }, elsewhere: { plugs: ['gateway', 'verifier'], admitted: true } }],
+      },
+    })
+    const plain = await run(['policy', 'test', '--policy', policy, `${both}@${two}`])
+    t.match(plain.stdout, /^ {2}a webhook looks at the tag as well, and refuses: .* \(DIGEST_DIFFERS\)$/m)
+    const { verdicts, close } = openVerdictLab({ simulator: lab.simulator })
+    t.teardown(close)
+    verdicts.adopt(loadPolicy(policy, []))
+    await t.test('as they do', async (t) => {
+      const name = parseImage(`${both}@${two}`)
+      t.match(await openDeciding(verdicts)({ image: name, digest: two, size: 0 }), { exit: 0 })
+      await t.rejects(openAdmissionJudge(verdicts)(`${both}@${two}`), { code: 'DIGEST_DIFFERS' })
+    })
+    lab.simulator.sign({ '1.0': targetOf('one') })
+  })
   await write('    signedOnce: true\n')
   lab.simulator.sign({ '1.0': targetOf('two') })
   t.match(await ask(`${image}@${digest}`), { code: 0, said: { images: [{ admitted: true, kind: 'earlier', digest }] } })
