@@ -7,7 +7,7 @@ import type { AppDeps } from './routes/deps.ts'
 import { callerOf } from './routes/caller.ts'
 import { changefeedRoutes } from './routes/changefeed.ts'
 import { healthRoutes } from './routes/health.ts'
-import { getMetadata } from './routes/metadata.ts'
+import { getMetadata, metadataAhead } from './routes/metadata.ts'
 import { onlineKeyRoutes } from './routes/online-key.ts'
 import { postImport } from './routes/import.ts'
 import { deleteRepository } from './routes/remove.ts'
@@ -20,8 +20,10 @@ import { tokenRoutes } from './routes/tokens.ts'
 import { postUpload } from './routes/upload.ts'
 
 /** The HTTP surface over its services. Not yet listening; `app.inject` asks it without a socket. */
-export function buildApp(deps: AppDeps, door?: Door): FastifyInstance {
-  const app = openFrame(deps, door)
+export function buildApp(deps: AppDeps, door: Door = {}): FastifyInstance {
+  // Readers pass on what they have no answer to, and nothing is served of a database that was put back.
+  const alone = door.inside !== true && deps.restored === undefined
+  const app = openFrame(deps, { ...door, ahead: alone ? metadataAhead(deps) : undefined })
   recordRoutes(app)
   // Read by its route, after the caller's right to publish was looked at.
   app.addContentTypeParser('multipart/form-data', (_request, _body, done) => done(null))

@@ -16,7 +16,11 @@ import { notaryAnswer } from './notary-problem.ts'
 import { Problem, bodyOf, problemOf } from './problem.ts'
 import { nameOfCaller } from './routes/caller.ts'
 import { wantsNotary } from './serve/notary-caller.ts'
+import { answeringAhead } from './serve/ahead.ts'
+import type { Ahead, Common } from './serve/ahead.ts'
 import { refuseBrokenRequests } from './serve/broken-requests.ts'
+import { makeRequestLog } from './serve/request-log.ts'
+import type { Answered } from './serve/request-log.ts'
 import type { Dialect, MetadataStore } from './storage/store.ts'
 import { rewriteUrl } from './serve/rewrite-url.ts'
 import type { TlsFiles } from './tls.ts'
@@ -41,6 +45,8 @@ export type Door = {
   readonly limits?: Partial<SocketLimits>
   /** Whether it takes the request itself, before the application sees it; `back` gives it back. */
   readonly take?: (request: IncomingMessage, response: ServerResponse, back: () => void) => boolean
+  /** What is answered without the application, as it would. */
+  readonly ahead?: Ahead | undefined
 }
 export type SocketLimits = Pick<
   Settings,
@@ -49,23 +55,32 @@ export type SocketLimits = Pick<
 
 /** An application without routes. */
 export function openFrame(deps: FrameDeps, door: Door = {}): FastifyInstance {
-  const app = fastify(optionsOf(deps, door))
+  const requestId = makeRequestIds()
+  const log = makeRequestLog(deps)
+  let closing = false
+  const common = { requestId, log, closing: () => closing }
+  const app = fastify(optionsOf(deps, door, common))
   useLateSchemas(app)
+  app.addHook('preClose', (done) => {
+    closing = true
+    done()
+  })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'string' }, app.getDefaultJsonParser('error', 'error'))
   useRequestId(app)
-  useRequestLog(app, deps)
+  useRequestLog(app, log)
   useProblems(app, deps)
   return app
 }
 
-function optionsOf(deps: FrameDeps, door: Door): FastifyServerOptions {
+function optionsOf(deps: FrameDeps, door: Door, common: Common): FastifyServerOptions {
   const { settings, logger } = deps
+  const { ahead } = door
   return {
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }), // one line per request, once it is answered
     childLoggerFactory: (parent) => parent,
-    genReqId: makeRequestIds(),
+    genReqId: common.requestId,
     rewriteUrl: (request) => rewriteUrl(request.url ?? '/'),
     routerOptions: { maxParamLength: 2048 },
     bodyLimit: MAX_JSON, // of JSON; uploads are counted where they are read
@@ -74,7 +89,8 @@ function optionsOf(deps: FrameDeps, door: Door): FastifyServerOptions {
     clientErrorHandler: refuseBrokenRequests(settings),
     frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) =>
       void answerError(deps, error, request, reply),
-    serverFactory: (handler: RequestListener) => openServer(settings, handler, door),
+    serverFactory: (handler: RequestListener) =>
+      openServer(settings, ahead === undefined ? handler : answeringAhead(ahead, common, handler), door),
     ...(door.inside === true ? { trustProxy: (_address: string, hop: number) => hop === 0 } : {}),
   }
 }
@@ -134,29 +150,18 @@ function useRequestId(app: FastifyInstance): void {
   })
 }
 
-/** In place of a status, for a caller who did not wait for one; nginx says so too. */
-const HUNG_UP = 499
-
-/** Address and status, never a header: one of them is the token. Some put it into the address as well. */
-function useRequestLog(app: FastifyInstance, { logger, metrics }: FrameDeps): void {
-  const log = (request: FastifyRequest, reply: FastifyReply | undefined) => {
-    const status = reply?.statusCode ?? HUNG_UP
-    metrics.request(request.routeOptions.url ?? 'none', status)
-    const level = status >= 500 ? 'error' : 'info'
-    if (!logger.isLevelEnabled(level)) return
-    const { id, method, originalUrl } = request
-    const ms = reply && Math.round(reply.elapsedTime * 100) / 100
-    logger[level](
-      { request: id, method, url: withoutTokens(originalUrl), status, ms, by: nameOfCaller(request) },
-      'request',
-    )
+function useRequestLog(app: FastifyInstance, log: (answered: Answered) => void): void {
+  const over = (request: FastifyRequest, reply: FastifyReply | undefined) => {
+    const { id, method, originalUrl: url, routeOptions } = request
+    const by = nameOfCaller(request)
+    log({ id, method, url, route: routeOptions.url, status: reply?.statusCode, ms: reply?.elapsedTime, by })
   }
   app.addHook('onResponse', (request, reply, done) => {
-    log(request, reply)
+    over(request, reply)
     done()
   })
   app.addHook('onRequestAbort', (request, done) => {
-    log(request, undefined)
+    over(request, undefined)
     done()
   })
 }

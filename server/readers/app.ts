@@ -5,7 +5,7 @@ import type { Logger } from 'pino'
 import { openFrame } from '../frame.ts'
 import type { FrameDeps } from '../frame.ts'
 import { Problem } from '../problem.ts'
-import { getMetadata } from '../routes/metadata.ts'
+import { getMetadata, metadataAhead } from '../routes/metadata.ts'
 import type { MetadataDeps } from '../routes/metadata.ts'
 import { rewriteUrl } from '../serve/rewrite-url.ts'
 import type { ServedFiles } from '../serve/files.ts'
@@ -18,7 +18,7 @@ export type ReaderDeps = {
   readonly settings: Settings
   readonly serves: boolean
   readonly store: Pick<ReadingStore, 'metadata'>
-  readonly files: Pick<ServedFiles, 'get'>
+  readonly files: Pick<ServedFiles, 'get' | 'inMemory'>
   readonly metrics: FrameDeps['metrics']
   readonly sightings: MetadataDeps['sightings']
   readonly clock: () => number
@@ -42,6 +42,7 @@ export function buildReader(deps: ReaderDeps, tls: TlsFiles | undefined): Fastif
       })
       return true
     },
+    ahead: serves ? metadataAhead(deps) : undefined,
   })
   app.addHook('onRequest', (request, _reply, done) => {
     done(

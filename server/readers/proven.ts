@@ -16,13 +16,20 @@ export function provenFiles(store: Pick<ReadingStore, 'commits' | 'revision'>, f
   return {
     ...files,
     async get(repository, file, toPublish) {
-      prove(repository)
+      prove(repository, store.commits())
       return files.get(repository, file, toPublish)
+    },
+    inMemory() {
+      const at = store.commits()
+      const find = files.inMemory()
+      return (repository, file) => {
+        prove(repository, at)
+        return find(repository, file)
+      }
     },
   }
 
-  function prove(repository: string): void {
-    const at = store.commits()
+  function prove(repository: string, at: number): void {
     const before = proven.get(repository)
     if (before?.at === at) return
     const revision = store.revision(repository)

@@ -1,10 +1,13 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Caller } from '../auth/authenticate.ts'
 import type { Settings } from '../config.ts'
 import { Problem } from '../problem.ts'
 import { repositoryName } from '../repository-name.ts'
+import type { Ahead, Ready } from '../serve/ahead.ts'
 import { acceptsGzip, matchesEtag } from '../serve/conditional.ts'
-import type { Served, ServedFiles } from '../serve/files.ts'
+import type { Compressed, Served, ServedFiles } from '../serve/files.ts'
+import { plainFile } from '../serve/rewrite-url.ts'
 import type { Seen, Sightings } from '../serve/sightings.ts'
 import { NO_BODY, REPOSITORY, askAgain, problems } from './schema.ts'
 
@@ -44,7 +47,7 @@ const schema = {
 type Params = { repository: string; file: string }
 
 export type MetadataDeps = {
-  readonly files: Pick<ServedFiles, 'get'>
+  readonly files: Pick<ServedFiles, 'get' | 'inMemory'>
   readonly settings: Settings
   readonly sightings: Pick<Sightings, 'note'>
   readonly clock: () => number
@@ -52,43 +55,101 @@ export type MetadataDeps = {
   readonly requireReader: (request: FastifyRequest, repository: string) => Promise<Caller>
 }
 
-const FOREVER = 'max-age=31536000, immutable'
+const ROUTE = '/v2/:repository/_trust/tuf/:file'
 
 /** `GET /v2/:repository/_trust/tuf/:file`. Answers the stored bytes untouched: any other byte would break their hashes. */
-export function getMetadata(
-  app: FastifyInstance,
-  { files, settings, requireReader, sightings, clock }: MetadataDeps,
-): void {
-  app.get<{ Params: Params }>('/v2/:repository/_trust/tuf/:file', { schema }, async (request, reply) => {
+export function getMetadata(app: FastifyInstance, deps: MetadataDeps): void {
+  const { files, settings, requireReader } = deps
+  app.get<{ Params: Params }>(ROUTE, { schema }, async (request, reply) => {
     const { repository, file } = request.params
     repositoryName(repository)
     // Reading is open to everybody: then nobody's token is looked at, which keeps the most frequent request cheap.
     const caller = settings.private ? await requireReader(request, repository) : undefined
-    const toPublish = request.headers[PURPOSE] === 'publish'
+    const toPublish = isToPublish(request.headers)
     const served = await files.get(repository, file, toPublish)
     if (served === undefined) throw new Problem('METADATA_NOT_FOUND', { repository, file })
-    if (file === 'timestamp.json' && !toPublish) sightings.note(repository, seenAs(request, caller), served.version)
-    return send(request, reply, served)
+    if (!toPublish) noteSighting(deps, { repository, file, served, who: seenAs(request, caller) })
+    const small = await smallOf(served, request.headers)
+    const { status, headers, body } = answerWith(deps, request.headers, served, small)
+    return reply.code(status).headers(headers).send(body)
   })
+}
 
-  const forever = `${settings.private ? 'private' : 'public'}, ${FOREVER}`
-
-  async function send(request: FastifyRequest, reply: FastifyReply, served: Served): Promise<FastifyReply> {
-    const { headers } = request
-    const small = acceptsGzip(headers['accept-encoding']) ? await served.gzip() : undefined
-    const { bytes, etag } = small ?? served
-    void reply.header('etag', etag)
-    void reply.header('last-modified', served.lastModified)
-    void reply.header('cache-control', served.immutable ? forever : askAgain(settings))
-    void reply.header('vary', settings.private ? 'accept-encoding, authorization' : 'accept-encoding')
-    const { warning } = served
-    if (warning !== undefined && clock() >= warning.from) void reply.header('warning', warning.text)
-    if (matchesEtag(headers['if-none-match'], etag)) return reply.code(304).send()
-    if (small !== undefined) void reply.header('content-encoding', 'gzip')
-    return reply.type('application/json').send(bytes)
+/**
+ * The same ahead of the application, for what anybody may read and is in memory. It finds nothing that the route did not
+ * serve under that name before, so it need not be looked at again whether it is a name.
+ */
+export function metadataAhead(deps: Omit<MetadataDeps, 'requireReader'>): Ahead | undefined {
+  if (deps.settings.private) return undefined
+  return {
+    route: ROUTE,
+    concerns: isPlain,
+    look() {
+      const find = deps.files.inMemory()
+      return ({ url = '/', headers, socket }) => {
+        const wanted = plainFile(url)
+        const served = wanted && find(wanted.repository, wanted.file)
+        if (wanted === undefined || served === undefined) return undefined
+        const small = smallOf(served, headers)
+        if (small instanceof Promise) return undefined
+        noteSighting(deps, { ...wanted, served, who: { address: socket.remoteAddress ?? '' } })
+        return answerWith(deps, headers, served, small)
+      }
+    },
   }
+}
+
+/** No body, which nobody wants, and nothing that changes what is served. */
+function isPlain({ method, url = '/', headers }: IncomingMessage): boolean {
+  return (
+    method === 'GET' &&
+    plainFile(url) !== undefined &&
+    !isToPublish(headers) &&
+    headers['content-length'] === undefined &&
+    headers['transfer-encoding'] === undefined
+  )
+}
+
+function isToPublish(headers: IncomingHttpHeaders): boolean {
+  return headers[PURPOSE] === 'publish'
+}
+
+type Sight = { readonly repository: string; readonly file: string; readonly served: Served; readonly who: Seen }
+
+function noteSighting({ sightings }: Pick<MetadataDeps, 'sightings'>, { repository, file, served, who }: Sight): void {
+  if (file === 'timestamp.json') sightings.note(repository, who, served.version)
 }
 
 function seenAs({ ip }: FastifyRequest, caller: Caller | undefined): Seen {
   return caller?.name === undefined ? { address: ip } : { token: caller.name }
+}
+
+function smallOf(served: Served, headers: IncomingHttpHeaders): ReturnType<Served['gzip']> {
+  return acceptsGzip(headers['accept-encoding']) ? served.gzip() : undefined
+}
+
+const FOREVER = 'max-age=31536000, immutable'
+
+/** What is answered to who asked with these headers. `small` is the file as it is sent, where it is sent compressed. */
+function answerWith(
+  { settings, clock }: Pick<MetadataDeps, 'settings' | 'clock'>,
+  asked: IncomingHttpHeaders,
+  served: Served,
+  small: Compressed | undefined,
+): Ready {
+  const { bytes, etag } = small ?? served
+  const { warning, lastModified, immutable } = served
+  const hidden = settings.private
+  const headers: Record<string, string> = {
+    etag,
+    'last-modified': lastModified,
+    'cache-control': immutable ? `${hidden ? 'private' : 'public'}, ${FOREVER}` : askAgain(settings),
+    vary: hidden ? 'accept-encoding, authorization' : 'accept-encoding',
+  }
+  if (warning !== undefined && clock() >= warning.from) headers.warning = warning.text
+  if (matchesEtag(asked['if-none-match'], etag)) return { status: 304, headers, body: undefined }
+  if (small !== undefined) headers['content-encoding'] = 'gzip'
+  headers['content-type'] = 'application/json'
+  headers['content-length'] = String(bytes.length)
+  return { status: 200, headers, body: bytes }
 }

@@ -24,8 +24,8 @@ export type Served = {
   readonly warning: { readonly from: number; readonly text: string } | undefined
   /** Named by its version or hash: it will never be another. */
   readonly immutable: boolean
-  /** Compressed once, for all readers; undefined where it does not pay. */
-  readonly gzip: () => Promise<Compressed | undefined>
+  /** Compressed once, for all readers: a promise for the first of them alone. Undefined where it does not pay. */
+  readonly gzip: () => Promise<Compressed> | Compressed | undefined
 }
 export type Compressed = { readonly bytes: Buffer; readonly etag: string }
 
@@ -38,6 +38,8 @@ export type ServedFiles = {
    * publish what was lost.
    */
   readonly get: (repository: string, file: string, toPublish?: boolean) => Promise<Served | undefined>
+  /** What is in memory and true now. What it returns must not be kept: it is wrong after the next wait. */
+  readonly inMemory: () => (repository: string, file: string) => Served | undefined
   /** From the next request on, what is stored is looked at again. */
   readonly changed: (repository: string) => void
 }
@@ -52,9 +54,11 @@ export function openServedFiles(metadata: FileStore, maxBytes: number): ServedFi
   const shelves = new Map<string, Shelf>()
   let size = 0
   let changes = 0
+  const inMemory = (repository: string, file: string) => shelves.get(repository)?.files.get(file)
   return {
+    inMemory: () => inMemory,
     get(repository, file, toPublish = false) {
-      const known = shelves.get(repository)?.files.get(file)
+      const known = inMemory(repository, file)
       return known === undefined ? fetch(repository, file, toPublish) : Promise.resolve(known)
     },
     changed(repository) {
@@ -124,7 +128,7 @@ async function lookUp(
 
 function servedOf(stored: StoredFile, { version, sha256 }: WantedFile, cached: boolean): Served {
   const bytes = Buffer.from(stored.bytes.buffer, stored.bytes.byteOffset, stored.bytes.length)
-  let compressed: Promise<Compressed | undefined> | undefined
+  let compressed: Promise<Compressed> | Compressed | undefined
   return {
     bytes,
     version: stored.version,
@@ -132,10 +136,10 @@ function servedOf(stored: StoredFile, { version, sha256 }: WantedFile, cached: b
     lastModified: new Date(stored.storedAt).toUTCString(),
     warning: warningOf(stored, version),
     immutable: version !== undefined || sha256 !== undefined,
-    async gzip() {
+    gzip() {
       // What is not kept would be compressed for each reader anew, which is a way to keep a server busy.
       if (bytes.length < GZIP_FROM || !cached) return undefined
-      compressed ??= gzip(bytes).then((small) => ({ bytes: small, etag: `"${stored.sha256}-gzip"` }))
+      compressed ??= gzip(bytes).then((small) => (compressed = { bytes: small, etag: `"${stored.sha256}-gzip"` }))
       return compressed
     },
   }

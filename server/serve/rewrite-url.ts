@@ -29,6 +29,16 @@ function rewriteTrust(url: string): string {
   return `/v2/${folded(path.slice(4, at))}${TRUST}${folded(path.slice(at + TRUST.length))}${query}`
 }
 
+/** Reads the same however it is read: no escape, no query, no origin. */
+const PLAIN = /^\/v2\/[\w.:/-]+\.json$/
+
+/** The repository and the file that an address of trust metadata is about; undefined for one that is not plain. */
+export function plainFile(url: string): { readonly repository: string; readonly file: string } | undefined {
+  const at = url.indexOf(TRUST)
+  if (at < 0 || !PLAIN.test(url)) return undefined
+  return { repository: url.slice(4, at), file: url.slice(at + TRUST.length) }
+}
+
 const BASE = '/v1/repositories/'
 /** No part of a name begins with `_`, so that those with one are nobody's repository. */
 const SUFFIX = /\/(?:history|_import|_changes|_sightings|proposals(?:\/[0-9a-f]{32}(?:\/signatures)?)?)$/

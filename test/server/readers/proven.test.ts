@@ -28,7 +28,9 @@ function openReader(t: { teardown: (end: () => void) => unknown }, { dir }: Test
   }
   const files = provenFiles(store, openServedFiles(counted, 1024 * 1024))
   const version = async (repository = REPO, role = 'timestamp') => {
+    const known = files.inMemory()(repository, `${role}.json`)
     const served = await files.get(repository, `${role}.json`)
+    if (known !== undefined && known !== served) throw new Error('what was in memory was another one')
     return served && (JSON.parse(served.bytes.toString()) as { signed: { version: number } }).signed.version
   }
   return { version, looked }

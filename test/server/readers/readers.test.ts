@@ -101,8 +101,10 @@ await t.test('two readers of one server', async (t) => {
       .filter((line) => line.includes('"msg":"request"'))
     t.equal(lines.filter((line) => line.includes('99.root.json')).length, 20)
     t.equal(lines.filter((line) => line.includes('/healthz')).length, 1)
-    for (const line of lines.filter((each) => !each.includes('POST')))
-      t.match(JSON.parse(line), { request: /./, method: 'GET', url: /^\//, status: Number, ms: Number })
+    const read = lines.filter((line) => !line.includes('POST')).map((line) => JSON.parse(line) as { url: string })
+    // One for each address: readers were asked many thousand times above.
+    for (const line of new Map(read.map((each) => [each.url, each])).values())
+      t.match(line, { request: /./, method: 'GET', url: /^\//, status: Number, ms: Number })
   })
 
   await t.test('a reader that dies is replaced, and its callers find the others', async (t) => {
@@ -117,7 +119,7 @@ await t.test('two readers of one server', async (t) => {
       if (answer !== undefined) statuses.add(answer.status)
     }
     t.strictSame([...statuses], [200])
-    t.match(server.log(), new RegExp(`"reader":${first},"ended":"SIGKILL"`))
+    await until(() => server.log().includes(`"reader":${first},"ended":"SIGKILL"`))
     t.equal(await server.stop(), 0)
     t.strictSame(readersOf(server).filter(runs), [], 'and all end with the server')
   })
