@@ -12,6 +12,7 @@ export type TestAdmission = {
   readonly log: () => readonly Readonly<Record<string, unknown>>[]
   readonly ask: (task: 'mutate' | 'validate', review: object, as?: Caller) => Promise<Asked>
   readonly get: (path: string, as?: Caller) => Promise<string>
+  readonly hangUp: () => void
   /** Gives what it ended by. */
   readonly stop: (signal?: NodeJS.Signals) => Promise<number | NodeJS.Signals | null>
 }
@@ -36,13 +37,14 @@ export async function startAdmission({ folder, args, ca }: TestAdmissionOptions)
     await end(child, 'SIGKILL')
     throw new Error(`tagseal admission did not start:\n${written.join('')}`)
   }
-  const lines = () => written.join('').split('\n')
+  const lines = () => written.join('').split('\n').slice(0, -1) // the last one may be still coming
   return {
     url,
     log: () => lines().flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as Record<string, unknown>] : [])),
     ask: async (task, review, as = { ca }) =>
       readAnswer(await send(`${url}/${task}?timeout=10s`, { method: 'POST', body: JSON.stringify(review), as })),
     get: async (path, as = { ca }) => await send(url + path, { method: 'GET', body: '', as }),
+    hangUp: () => void child.kill('SIGHUP'),
     stop: (signal = 'SIGTERM') => end(child, signal),
   }
 }
