@@ -8,7 +8,7 @@ export const keyRemoveCommand = defineCommand({
   examples: ['tagseal key remove 4f0a9c1e --yes'],
   async run(context, input) {
     const keystore = await context.keystore()
-    const key = await keystore.find(input.one('KEY'))
+    const key = await keystore.findKept(input.one('KEY'))
     if (!input.flag('yes')) {
       throw key.signer === undefined
         ? usage(
@@ -20,7 +20,7 @@ export const keyRemoveCommand = defineCommand({
             `the key stays there, and "tagseal key import" finds it again: add --yes`,
           )
     }
-    await keystore.remove(key.id)
+    await keystore.remove(input.one('KEY'))
     const done =
       key.signer === undefined ? `removed key ${key.id}` : `forgot key ${key.id}, which stays in ${key.signer}`
     return { lines: [done], document: { removed: keyDocument(key) } }

@@ -44,9 +44,7 @@ export function openKeystore({ dir, passphrase, clock = Date.now }: FileKeystore
     },
     async index() {
       const files = await Promise.all((await fileNames()).map(async (name) => ({ name, text: await readText(name) })))
-      return files.flatMap(({ name, text }) =>
-        text === undefined ? [] : [readEntry(name.slice(0, -SUFFIX.length), text)],
-      )
+      return files.flatMap(({ name, text }) => (text === undefined ? [] : [readEntry(idOf(name), text)]))
     },
     find: async (wanted) => (await findFile(wanted)).info,
     open: async (wanted) => openFile(await findFile(wanted)),
@@ -109,10 +107,15 @@ export function openKeystore({ dir, passphrase, clock = Date.now }: FileKeystore
     await usePrivateFolder(dir)
     const exact = FILE_NAME.test(wanted + SUFFIX) ? await readOne(wanted + SUFFIX) : undefined
     if (exact !== undefined) return exact
-    const fits = (await readAll()).filter(({ info }) => isMeant(wanted, info))
-    const [found, ...others] = fits
-    if (found === undefined) throw new KeyError('KEY_NOT_FOUND', { wanted, where: dir })
-    if (others.length > 0) throw new KeyError('KEY_AMBIGUOUS', { wanted, ids: fits.map(({ info }) => info.id) })
+    const names = await fileNames()
+    const { good, bad } = await sortedOut(names, readOne)
+    const fits = good.filter(({ info }) => isMeant(wanted, info))
+    const [found] = fits
+    if (found === undefined) throw bad[0] ?? new KeyError('KEY_NOT_FOUND', { wanted, where: dir })
+    // Of a damaged file the id is known all the same.
+    const begun = wanted.length < MIN_PREFIX ? [] : names.filter((name) => name.startsWith(wanted)).map(idOf)
+    const ids = [...new Set([...fits.map(({ info }) => info.id), ...begun])]
+    if (ids.length > 1) throw new KeyError('KEY_AMBIGUOUS', { wanted, ids })
     return found
   }
 
@@ -149,6 +152,10 @@ export function openKeystore({ dir, passphrase, clock = Date.now }: FileKeystore
     secret.close()
     throw new KeyError('KEY_MALFORMED', { what: `key ${info.id}`, why: 'its private half belongs to another key' })
   }
+}
+
+function idOf(name: string): string {
+  return name.slice(0, -SUFFIX.length)
 }
 
 async function closing<T>(secret: Secret, use: (secret: Secret) => Promise<T>): Promise<T> {

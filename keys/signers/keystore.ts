@@ -28,6 +28,8 @@ export type SigningKeystore = Keystore & {
   readonly generateAt: (reference: string, algorithm: Algorithm, name: string | undefined) => Promise<KeyInfo>
   /** What an agent, a token or a program has to offer. */
   readonly offered: (reference: string) => Promise<readonly (OfferedKey | UnfitKey)[]>
+  /** A key that is kept here: one that a reference only names is none. Throws KEY_NOT_FOUND. */
+  readonly findKept: (wanted: string) => Promise<KeyInfo>
   readonly close: () => Promise<void>
 }
 
@@ -76,10 +78,12 @@ export function withSigners(files: Keystore, options: SigningOptions): SigningKe
       refuseElsewhere(await elsewhere(wanted))
       return files.passwd(wanted, next)
     },
+    findKept,
     async remove(wanted) {
-      const key = await elsewhere(wanted)
-      if (key === undefined) return files.remove(wanted)
-      await references.remove(key.id)
+      const { id, signer } = await findKept(wanted)
+      if (signer === undefined) return files.remove(id)
+      const key = await keptReference(id)
+      await references.remove(id)
       return key
     },
     async importReference(reference, name) {
@@ -99,6 +103,17 @@ export function withSigners(files: Keystore, options: SigningOptions): SigningKe
       custodians.clear()
       for (const custodian of opened) await custodian.close()
     },
+  }
+
+  async function findKept(wanted: string): Promise<KeyInfo> {
+    const key = await elsewhere(wanted)
+    return key === undefined ? await files.find(wanted) : await keptReference(key.id, wanted)
+  }
+
+  async function keptReference(id: string, wanted = id): Promise<ReferencedKey> {
+    const kept = (await references.usable()).find((key) => key.id === id)
+    if (kept === undefined) throw new KeyError('KEY_NOT_FOUND', { wanted, where: dir })
+    return kept
   }
 
   function custodianOf(reference: string): Promise<Custodian> {

@@ -102,3 +102,46 @@ for (const [name, { make, why }] of Object.entries(UNUSABLE)) {
     t.match(ran.stderr, /hint: .*--passphrase-file/)
   })
 }
+
+await t.test(
+  'a key that is only named by where it is cannot be forgotten, and one in a file stays there',
+  async (t) => {
+    const home = privateFolder(t)
+    const run = (...args: string[]) => tagsealHere(args, { env: { TAGSEAL_HOME: home } })
+    const reference = exampleSigner(t, 'ed25519')
+    for (const more of [[], ['--yes']]) {
+      const ran = await run('key', 'remove', reference, ...more)
+      t.same([ran.code, codeOf(ran)], [2, 'KEY_NOT_FOUND'])
+      t.match(ran.stderr, 'hint: tagseal key list')
+    }
+    t.equal((await run('key', 'import', reference)).code, 0)
+    t.match((await run('key', 'remove', reference, '--yes')).stdout, /^forgot key/)
+  },
+)
+
+await t.test('a key beside a damaged one', async (t) => {
+  const { run, first, second, dir } = await machineWithKeys(t)
+  damage(join(dir, `${first}.pem`))
+  await t.test('is found by the beginning of its id, and by its name', async (t) => {
+    for (const wanted of [second.slice(0, 8), 'second']) {
+      const ran = await run('key', 'export', wanted)
+      t.match(ran, { code: 0, stdout: /BEGIN PUBLIC KEY/ })
+    }
+  })
+  await t.test('is not taken for the damaged one', async (t) => {
+    for (const wanted of [first, first.slice(0, 8), 'first']) {
+      const ran = await run('key', 'remove', wanted, '--yes')
+      t.equal(codeOf(ran), 'KEY_MALFORMED', wanted)
+      t.match(ran.stderr, `${first}.pem`)
+    }
+    t.equal(readdirSync(dir).length, 3, 'and nothing is removed')
+  })
+  await t.test('is not found by a beginning that both have', async (t) => {
+    const twin = `${second.slice(0, 10)}${'0'.repeat(54)}`
+    writeFileSync(join(dir, `${twin}.pem`), 'damaged', { mode: 0o400 })
+    const ran = await run('key', 'remove', second.slice(0, 8), '--yes')
+    t.equal(codeOf(ran), 'KEY_AMBIGUOUS')
+    t.match(ran.stderr, twin)
+    t.match((await run('key', 'export', second)).stdout, /BEGIN PUBLIC KEY/)
+  })
+})
