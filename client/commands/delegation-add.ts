@@ -88,7 +88,7 @@ export const delegationAddCommand = defineCommand({
         },
       }
       const { published, unsigned, pending } = await publishOrPropose(desk, planDelegation(wish, context))
-      sayUnsigned(context.terminal, unsigned)
+      sayUnsigned(context.terminal, repository, unsigned)
       sayKept(context.terminal, repository, now)
       const answer = answerFor(repository, now, published)
       if (pending === undefined) return answer

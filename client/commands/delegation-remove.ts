@@ -75,7 +75,7 @@ async function removeKeys(
     if (pending !== undefined) {
       return withPending(context, allowPending, [{ repository, pending }], { lines: [], document })
     }
-    sayUnsigned(context.terminal, unsigned)
+    sayUnsigned(context.terminal, repository, unsigned)
     return { lines: removed.map((id) => `${role} of ${repository} has no longer the key ${shortId(id)}`), document }
   } finally {
     desk.close()

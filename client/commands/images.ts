@@ -1,5 +1,6 @@
 import { parseImage } from '../registry/reference.ts'
 import type { ImageReference } from '../registry/reference.ts'
+import type { Terminal } from '../terminal.ts'
 import { usage } from './errors.ts'
 
 /** An image whose tag somebody named: what signatures are about. `digest` where it was named as well. */
@@ -32,6 +33,11 @@ export function parseSpelledOut(text: string): TaggedImage {
 /** Whether `latest` is only docker's word for a tag that nobody named. */
 export function isUnsaid({ tag, text }: TaggedImage): boolean {
   return tag === 'latest' && !/:latest(?:@|$)/.test(text)
+}
+
+/** Docker says so as well, and who means another tag should not have to find out by its digest. */
+export function sayUnsaid({ note }: Pick<Terminal, 'note'>, image: TaggedImage): void {
+  if (isUnsaid(image)) note(`${image.text} names no tag: ${image.name}:latest is meant`)
 }
 
 /** The images of each repository, in the order in which they were named, each once. */

@@ -6,7 +6,7 @@ import { defineCommand, one, text } from './declare.ts'
 import { findEngine, openEngine } from './engines.ts'
 import type { EngineName } from './engines.ts'
 import { CommandError, usage } from './errors.ts'
-import { parseTagged } from './images.ts'
+import { parseTagged, sayUnsaid } from './images.ts'
 import type { TaggedImage } from './images.ts'
 import { POLICY_OPTION } from './policy-option.ts'
 import { verifyImage, warnOfExpiries } from './verify.ts'
@@ -27,6 +27,7 @@ export const pullCommand = defineCommand({
   notes: 'The engine gets the signed digest and never the tag; afterwards it is asked what the tag is now.',
   async run(context, input) {
     const image = parseTagged(input.one('IMAGE'))
+    sayUnsaid(context.terminal, image)
     const output = input.text('output')
     const engine = openEngine(await chooseEngine(context, input.text('engine'), output), context.env)
     const verified = await verifyImage(context, image, input.text('policy'))

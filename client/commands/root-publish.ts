@@ -31,7 +31,7 @@ export const rootPublishCommand = defineCommand({
     const { version } = opened.root.signed.body
     if (followedBy(opened) === undefined) await vouchFor(opened, context)
     const { published, unsigned } = await publishProposal(context, opened)
-    sayUnsigned(context.terminal, unsigned)
+    sayUnsigned(context.terminal, repository, unsigned)
     const { server } = await context.api(repository)
     await keepPin(context, opened, server)
     const { terminal } = context

@@ -60,7 +60,7 @@ export async function lookAgain(context: Context, rotation: Rotation): Promise<R
     context.terminal.warn(
       `${role} of ${repository} got its keys already, and none now; if one of these leaked as well, name it with --stolen`,
     )
-    sayUnsigned(context.terminal, unsigned)
+    sayUnsigned(context.terminal, repository, unsigned)
     return {
       codec: standing.codec,
       standing,

@@ -50,7 +50,7 @@ export async function rotateRole(context: Context, rotation: Rotation): Promise<
         ? await publishOrPropose(desk, log.recording(planDelegatedRotation(repository, role, after, making)))
         : { ...(await publish(desk, log.recording(planTopRotation(tops, making)))), pending: undefined }
     if (pending === undefined) await log.published()
-    sayUnsigned(context.terminal, unsigned)
+    sayUnsigned(context.terminal, repository, unsigned)
     const roles = [...wanted.keys()]
     return { codec: standing.codec, standing, before, after, roles, incident: log.incident(), pending }
   } finally {

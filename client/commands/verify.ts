@@ -8,7 +8,7 @@ import type { View } from '../trust/repository.ts'
 import { VerdictError } from '../verdict/errors.ts'
 import { defineCommand, flag, many } from './declare.ts'
 import type { Answer } from './declare.ts'
-import { parseTagged } from './images.ts'
+import { parseTagged, sayUnsaid } from './images.ts'
 import { POLICY_OPTION } from './policy-option.ts'
 import type { TaggedImage } from './images.ts'
 
@@ -25,6 +25,7 @@ export const verifyCommand = defineCommand({
   notes: 'Nothing is printed on stdout unless every image passes.',
   async run(context, input) {
     const images = input.many('IMAGE').map(parseTagged)
+    for (const image of images) sayUnsaid(context.terminal, image)
     const verdicts = await Promise.all(images.map((image) => judge(context, image, input.text('policy'))))
     // One after the other: side by side, large layers would keep small manifests waiting beyond all patience.
     for (const [i, verdict] of input.flag('deep') ? verdicts.entries() : []) {

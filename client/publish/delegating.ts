@@ -119,7 +119,7 @@ export function planKeyRemoval(wish: KeyRemoval, { clock }: Making): Plan {
     const keys = entry.keyids.flatMap((id) => delegations?.keys.get(id) ?? [])
     const [leaving, left] = [keys.filter(wish.isMeant), keys.filter((key) => !wish.isMeant(key))]
     if (leaving.length === 0 && gone) return []
-    if (leaving.length === 0) throw new PublishError('KEY_NOT_IN_ROLE', { role, key: 'that was named' })
+    if (leaving.length === 0) throw new PublishError('KEY_NOT_IN_ROLE', { repository, role, key: 'that was named' })
     gone = true
     wish.found(leaving)
     if (left.length < entry.threshold) {

@@ -19,7 +19,7 @@ export type PublishFailures = {
     readonly proposing?: string
   }
   /** The key that was named signs nothing here. */
-  readonly KEY_NOT_IN_ROLE: { readonly role: string; readonly key: string }
+  readonly KEY_NOT_IN_ROLE: { readonly role: string; readonly key: string; readonly repository?: string }
   /** Left on the server until others have signed it too; nothing is published. */
   readonly APPROVAL_PENDING: {
     readonly repository: string
@@ -135,7 +135,7 @@ const HINT: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string } =
         ? lostHint(d)
         : ['if a key here was one of them once, ask whoever delegates to its role']),
     ].join('; '),
-  KEY_NOT_IN_ROLE: () => 'tagseal status REPO shows the keys of every role',
+  KEY_NOT_IN_ROLE: ({ repository = 'REPO' }) => `tagseal status ${repository} shows the keys of every role`,
   APPROVAL_PENDING: (d) => `whoever holds one of those keys: tagseal approve ${d.repository} ${d.proposal}`,
   PROPOSAL_UNFIT: () => 'ask whoever began it; "tagseal approve REPO PROPOSAL --withdraw" takes it back',
   PROPOSAL_ALTERED: () => 'sign nothing that this server shows before you know why',

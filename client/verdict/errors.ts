@@ -49,9 +49,14 @@ const HINT: { readonly [C in VerdictCode]: (d: VerdictFailures[C]) => string } =
   DIGEST_DIFFERS: () => 'do not use the digest that was given, unless you know why it differs',
   DIGEST_NOT_SIGNED: (d) => `tagseal list ${d.repository} shows what is signed`,
   ROLE_NOT_COUNTED: () => 'have it signed by a role that counts, or name this one under roles in the policy',
-  ROLE_REQUIRED: () => 'have that role sign the same image: tagseal sign IMAGE --role ROLE',
-  THRESHOLD_REQUIRED: () => 'have its threshold raised: tagseal delegation add REPO ROLE --threshold N',
+  ROLE_REQUIRED: (d) => `have that role sign the same image: tagseal sign ${d.image} --role ${d.role}`,
+  THRESHOLD_REQUIRED: (d) =>
+    `have its threshold raised: tagseal delegation add ${repositoryOf(d.image)} ${d.role} --threshold ${d.need}`,
   FOREIGN_CONTENT: () => 'push the image with its layers, or do not use it',
+}
+
+function repositoryOf(image: string): string {
+  return image.slice(0, image.lastIndexOf(':'))
 }
 
 /** An image that is refused. Branch on `code`. */

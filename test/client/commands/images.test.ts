@@ -1,4 +1,6 @@
 import t from 'tap'
+import { VerdictError } from '../../../client/verdict/errors.ts'
+import { tagsealHere } from '../../support/in-process.ts'
 import { parseSpelledOut, parseTagged } from '../../../client/commands/images.ts'
 
 const DIGEST = `sha256:${'a'.repeat(64)}`
@@ -22,4 +24,26 @@ for (const [name, { text, tag }] of Object.entries(CASES)) {
 
 await t.test('elsewhere a repository alone is its latest, as docker reads it', async (t) => {
   t.equal(parseTagged(APP).tag, 'latest')
+})
+
+await t.test('verify and pull say which tag is meant where none is named, unless they are to be quiet', async (t) => {
+  const said = /^registry\.example\.com\/team\/app names no tag: registry\.example\.com\/team\/app:latest is meant$/m
+  const home = t.testdir()
+  const stderrOf = async (...args: readonly string[]) => (await tagsealHere(['--home', home, ...args])).stderr
+  t.match(await stderrOf('verify', 'registry.example.com/team/app'), said)
+  t.match(await stderrOf('pull', 'registry.example.com/team/app', '--engine', 'skopeo', '--output', home), said)
+  t.notMatch(await stderrOf('verify', '--quiet', 'registry.example.com/team/app'), said)
+  t.notMatch(await stderrOf('verify', 'registry.example.com/team/app:latest'), said)
+})
+
+await t.test('a hint names the repository and the role that it is about', async (t) => {
+  const image = 'registry.example.com:5000/team/app:1.0'
+  t.equal(
+    new VerdictError('THRESHOLD_REQUIRED', { image, role: 'releases', need: 2, have: 1 }).hint,
+    'have its threshold raised: tagseal delegation add registry.example.com:5000/team/app releases --threshold 2',
+  )
+  t.equal(
+    new VerdictError('ROLE_REQUIRED', { image, role: 'qa', found: undefined }).hint,
+    `have that role sign the same image: tagseal sign ${image} --role qa`,
+  )
 })
