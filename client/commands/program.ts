@@ -161,13 +161,23 @@ function wholeNumber(text: string): number {
 function normalised(argv: readonly string[]): readonly string[] {
   const end = argv.indexOf('--')
   const plain = argv.map((word, i) => (word === '--plain-http' && (end < 0 || i < end) ? '--plain-http=' : word))
-  const own = plain.find((word) => Object.hasOwn(COMMANDS, word)) === 'verifier' ? withTwoDashes(plain) : plain
+  const own = plain.find((word) => Object.hasOwn(COMMANDS, word)) === 'verifier' ? asContainerdCalls(plain) : plain
   return own[0] === 'help' ? [...own.slice(1), '--help'] : own
 }
 
-/** containerd calls its verifiers as programs in Go are called: with one dash before a long option. */
-function withTwoDashes(argv: readonly string[]): string[] {
-  return argv.map((word) => (/^-[a-z][a-z-]+(?:=.*)?$/s.test(word) ? `-${word}` : word))
+/**
+ * containerd calls its verifiers as programs in Go are called: with one dash before a long option. What follows is a value,
+ * whatever it reads like: an image that is named `--version` asks for no version, which would be a yes.
+ */
+function asContainerdCalls(argv: readonly string[]): string[] {
+  const words: string[] = []
+  for (let i = 0; i < argv.length; i++) {
+    const [word = '', value] = argv.slice(i, i + 2)
+    const isGiven = value !== undefined && /^-(?:name|digest|stdin-media-type)$/.test(word)
+    if (isGiven) i += 1
+    words.push(isGiven ? `-${word}=${value}` : word.replace(/^-(?=[a-z][a-z-]+(?:=|$))/, '--'))
+  }
+  return words
 }
 
 function inputOf({ operands, options }: Pick<CommandModule, 'operands' | 'options'>, command: Command): AnyInput {

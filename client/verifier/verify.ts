@@ -1,5 +1,6 @@
 /** One question of containerd's from its arguments to the line that it shows. */
 import type { Context } from '../context.ts'
+import { untilAborted } from '../until-aborted.ts'
 import { askAgent } from './ask.ts'
 import { openDeciding, refusal } from './decide.ts'
 import type { Decision } from './decide.ts'
@@ -24,11 +25,8 @@ export async function verifyOnce(context: Context, settings: VerifierSettings): 
     const left = Math.max(seconds * 1000 - context.age(), 0)
     timer = setTimeout(() => reject(new VerifierError('TOO_SLOW', { seconds })), left)
   })
-  const ended = new Promise<never>((_resolve, reject) => {
-    context.signal.addEventListener('abort', () => reject(new Error('it was ended')), { once: true })
-  })
   try {
-    return await Promise.race([decide(context, settings), late, ended])
+    return await untilAborted(Promise.race([decide(context, settings), late]), context.signal)
   } catch (error) {
     return refusal(error)
   } finally {
