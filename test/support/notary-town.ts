@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
+import { serverHere } from './in-process.ts'
 import { NOTARY_PASSPHRASES, whyNoNotary } from './notary.ts'
 import { runProgram } from './program.ts'
 import type { Ran } from './program.ts'
-import { startServer } from './server.ts'
 import { makeCertificate, whyNoOpenssl } from './tls.ts'
 import type { TestCertificate } from './tls.ts'
 
@@ -67,14 +67,13 @@ export async function openNotaryTown(t: Test, start: Start = startOurs): Promise
     signer: (name, kind = 'certificate') => makeSigner(dir, name, kind),
     rootKey: (name) => makeRootKey(dir, name),
     async requests() {
-      await pause(500) // the log comes through a pipe
+      await pause(100) // a line is written after its answer
       return requestsIn(server.log?.() ?? '')
     },
   }
 }
 
-export const startOurs: Start = ({ cert, key }) =>
-  startServer({ args: ['--open', '--tls-cert', cert, '--tls-key', key] })
+export const startOurs: Start = ({ cert, key }) => serverHere({ tlsCert: cert, tlsKey: key })
 
 function notaryIn(dir: string, cwd: string, url: string, ca: string): Notary {
   const env = { PATH: process.env['PATH'], ...NOTARY_PASSPHRASES, HOME: dir }

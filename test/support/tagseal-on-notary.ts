@@ -3,9 +3,10 @@ import { cp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Test } from 'tap'
-import { codeOf, documentOf, tagseal } from './cli.ts'
+import { codeOf, documentOf, tagseal as startTagseal } from './cli.ts'
 import type { Ran } from './cli.ts'
 import { buildImage } from './images.ts'
+import { tagsealHere } from './in-process.ts'
 import { NOTARY_PASSPHRASES } from './notary.ts'
 import { openNotaryTown, targetsIn } from './notary-town.ts'
 import type { Start } from './notary-town.ts'
@@ -23,15 +24,25 @@ type Tagseal = {
   readonly json: (command: string) => Promise<unknown>
 }
 
-async function openPlace(t: Test, start: Start) {
+/** The servers, which start once for all stories. */
+async function openWorld(t: Test, start: Start) {
   const [town, registry] = await Promise.all([openNotaryTown(t, start), startRegistry()])
   t.teardown(registry.stop)
-  const repo = `${registry.host}/team/app`
+  return { town, registry }
+}
+type World = Awaited<ReturnType<typeof openWorld>>
+
+let stories = 0
+
+/** A repository that nobody has heard of, and people whom no other story knows. */
+async function openPlace(t: Test, { town, registry }: World) {
+  const story = `story-${++stories}`
+  const repo = `${registry.host}/${story}/app`
   const folder = t.testdir()
-  const tagsealOf = (name: string): Tagseal => {
+  const tagsealOf = (name: string, program: typeof startTagseal = tagsealHere): Tagseal => {
     const home = join(folder, name)
     const env = { TAGSEAL_HOME: home, TAGSEAL_SERVER: town.url, TAGSEAL_CA: town.certificate.ca, HOME: home }
-    const attempt = (command: string) => tagseal(command.split(' '), { env: { ...NOTARY_PASSPHRASES, ...env } })
+    const attempt = (command: string) => program(command.split(' '), { env: { ...NOTARY_PASSPHRASES, ...env } })
     const must = async (command: string) => {
       const ran = await attempt(command)
       if (ran.code !== 0) throw new Error(`tagseal ${command} ended with ${ran.code}: ${ran.stdout}${ran.stderr}`)
@@ -46,10 +57,12 @@ async function openPlace(t: Test, start: Start) {
   }
   return {
     ...town,
+    user: (name: string) => town.user(`${story}-${name}`),
     repo,
     folder,
     tagseal: tagsealOf,
-    push: async (tag: string) => await pushImage(registry, 'team/app', tag, buildImage({ layers: [{ [tag]: tag }] })),
+    push: async (tag: string) =>
+      await pushImage(registry, `${story}/app`, tag, buildImage({ layers: [{ [tag]: tag }] })),
     get: async (file: string) => {
       const url = `${town.url}/v2/${repo}/_trust/tuf/${file}`
       return (await run('curl', ['-sf', '--cacert', town.certificate.ca, '-H', 'Accept:', url])).stdout
@@ -59,8 +72,8 @@ async function openPlace(t: Test, start: Start) {
 type Place = Awaited<ReturnType<typeof openPlace>>
 
 /** A repository that our client made, and its owner. */
-async function founded(t: Test, start: Start) {
-  const place = await openPlace(t, start)
+async function founded(t: Test, world: World) {
+  const place = await openPlace(t, world)
   const owner = place.tagseal('owner')
   const made = await owner.try(`init ${place.repo} --dialect notary --no-passphrase`)
   t.equal(made.code, 0, made.stderr)
@@ -78,8 +91,9 @@ async function seenBy({ repo, tagseal, user }: Place, pin: string, name: string)
 
 /** Our client on Notary repositories, beside the original one. */
 export async function tagsealOnNotary(t: Test, start: Start): Promise<void> {
+  const world = await openWorld(t, start)
   await t.test('a repository that tagseal made is one that notary would make', async (t) => {
-    const place = await founded(t, start)
+    const place = await founded(t, world)
     const { repo, owner, user, push, get, pin, folder } = place
     const { digest } = await push('1.0')
     const root = JSON.parse(await get('root.json')) as {
@@ -105,7 +119,7 @@ export async function tagsealOnNotary(t: Test, start: Start): Promise<void> {
   })
 
   await t.test('a root key with a certificate of its own', async (t) => {
-    const place = await openPlace(t, start)
+    const place = await openPlace(t, world)
     const { repo, user, push, tagseal, folder } = place
     const owner = tagseal('owner')
     const [key, wrong] = [join(folder, 'root.key'), join(folder, 'wrong.crt')]
@@ -128,7 +142,7 @@ export async function tagsealOnNotary(t: Test, start: Start): Promise<void> {
   })
 
   await t.test('a client of notary that is two roots behind', async (t) => {
-    const place = await founded(t, start)
+    const place = await founded(t, world)
     const { repo, owner, get } = place
     const signers = async () => {
       const { signatures } = JSON.parse(await get('root.json')) as { signatures: { keyid: string }[] }
@@ -145,7 +159,7 @@ export async function tagsealOnNotary(t: Test, start: Start): Promise<void> {
   })
 
   await t.test('whoever saw it before every rotation follows', async (t) => {
-    const place = await founded(t, start)
+    const place = await founded(t, world)
     const { repo, owner, user, push, pin, tagseal } = place
     await push('1.0')
     await owner.run(`sign ${repo}:1.0`)
@@ -166,7 +180,7 @@ export async function tagsealOnNotary(t: Test, start: Start): Promise<void> {
   })
 
   await t.test('roles are delegated to keys in every form', async (t) => {
-    const place = await founded(t, start)
+    const place = await founded(t, world)
     const { repo, owner, user, push, pin, signer, folder } = place
     await Promise.all(['1.0', '2.0', 'qa-1'].map(push))
     const [releases, qa, large] = [
@@ -237,7 +251,7 @@ export async function tagsealOnNotary(t: Test, start: Start): Promise<void> {
   })
 
   await t.test('what notary made, tagseal goes on with, and notary again', async (t) => {
-    const place = await openPlace(t, start)
+    const place = await openPlace(t, world)
     const { repo, user, push, file, get, tagseal, folder } = place
     await Promise.all(['1.0', '2.0'].map(push))
     const theirs = user('owner')
@@ -288,7 +302,7 @@ export async function tagsealOnNotary(t: Test, start: Start): Promise<void> {
   })
 
   await t.test('what tagseal made, notary goes on with, and tagseal again', async (t) => {
-    const { repo, owner, user, push, file, folder } = await founded(t, start)
+    const { repo, owner, user, push, file, folder } = await founded(t, world)
     await Promise.all(['1.0', '2.0'].map(push))
     await owner.run(`sign ${repo}:1.0`)
     const theirs = user('owner')
@@ -308,12 +322,12 @@ export async function tagsealOnNotary(t: Test, start: Start): Promise<void> {
   })
 
   await t.test('four who publish at once lose nothing', async (t) => {
-    const { repo, owner, push, tagseal, user, folder } = await founded(t, start)
+    const { repo, owner, push, tagseal, user, folder } = await founded(t, world)
     const rounds = [1, 2, 3, 4, 5]
     const publishers = await Promise.all(
       ['a', 'b', 'c', 'd'].map(async (name) => {
         await cp(owner.home, join(folder, name), { recursive: true })
-        return { name, tagseal: tagseal(name) }
+        return { name, tagseal: tagseal(name, startTagseal) }
       }),
     )
     const tags = publishers.flatMap(({ name }) => rounds.map((round) => `${name}${round}`))
