@@ -3,13 +3,13 @@ import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
-import { documentOf, tagseal } from '../support/cli.ts'
+import { documentOf } from '../support/cli.ts'
 import type { Ran } from '../support/cli.ts'
+import { serverHere, tagsealHere } from '../support/in-process.ts'
 import { NOTARY_PASSPHRASES, notaryUser, whyNoNotary } from '../support/notary.ts'
 import type { NotaryUser } from '../support/notary.ts'
 import { startNotaryServer, whyNoNotaryServer } from '../support/notary-server.ts'
 import { privateFolder } from '../support/secrets.ts'
-import { startServer } from '../support/server.ts'
 import { notaryUser as tokenUser, openTokenTown } from '../support/token-town.ts'
 import { makeCertificate, whyNoOpenssl } from '../support/tls.ts'
 
@@ -22,8 +22,7 @@ async function openLab(t: Test) {
   const certificate = await makeCertificate(join(dir, 'tls'))
   const old = await startNotaryServer(certificate)
   t.teardown(old.stop)
-  const tls = ['--open', '--tls-cert', certificate.cert, '--tls-key', certificate.key]
-  const ours = await startServer({ data: join(dir, 'data'), args: tls })
+  const ours = await serverHere({ data: join(dir, 'data'), tlsCert: certificate.cert, tlsKey: certificate.key })
   t.teardown(ours.stop)
   writeFileSync(join(dir, 'artefact'), 'what is signed')
   const at = (url: string) => ({ url, ca: certificate.ca })
@@ -47,9 +46,9 @@ async function openLab(t: Test) {
       cpSync(user.dir, `${user.dir}-moved`, { recursive: true })
       return notaryUser(`${user.dir}-moved`, at(ours.url))
     },
-    tagseal: (...args: readonly string[]) => tagseal(args, { env }),
+    tagseal: (...args: readonly string[]) => tagsealHere(args, { env }),
     import: (...args: readonly string[]) =>
-      tagseal(['--json', 'import', 'notary', ...from, REPOSITORY, ...args], { env }),
+      tagsealHere(['--json', 'import', 'notary', ...from, REPOSITORY, ...args], { env }),
   }
 }
 
@@ -225,7 +224,9 @@ await t.test('an old server that asks for a login gets that of notary, or of doc
     const from = ['--from', old.url, '--from-ca', town.tls.ca, '--private', join(dir, 'notary', 'trust', 'private')]
     const args = ['--json', 'import', 'notary', ...from, REPOSITORY, '--tofu']
     const ours = { TAGSEAL_SERVER: town.server.url, TAGSEAL_CA: town.tls.ca, TAGSEAL_TOKEN: secret }
-    return tagseal(args, { env: { HOME: dir, TAGSEAL_HOME: join(dir, home), ...ours, ...NOTARY_PASSPHRASES, ...env } })
+    return tagsealHere(args, {
+      env: { HOME: dir, TAGSEAL_HOME: join(dir, home), ...ours, ...NOTARY_PASSPHRASES, ...env },
+    })
   }
   const wrong = await bring('a', { NOTARY_AUTH: Buffer.from(`owner:${other}`).toString('base64') })
   t.match(documented(wrong).repositories, [{ error: { code: 'UNAUTHORIZED' } }])

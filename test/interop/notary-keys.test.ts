@@ -8,7 +8,8 @@ import { openPassphrases } from '../../keys/keystore/passphrase-source.ts'
 import { nativeSuite } from '../../keys/native/suite.ts'
 import { toTufFields } from '../../keys/tuf-key.ts'
 import { tufCodec } from '../../tuf/index.ts'
-import { documentOf, tagseal } from '../support/cli.ts'
+import { documentOf } from '../support/cli.ts'
+import { tagsealHere } from '../support/in-process.ts'
 import { NOTARY_PASSPHRASES, notaryUser, whyNoNotary } from '../support/notary.ts'
 import { startNotaryServer, whyNoNotaryServer } from '../support/notary-server.ts'
 import { runProgram } from '../support/program.ts'
@@ -29,7 +30,7 @@ function ownerIn(dir: string) {
   }
   return {
     async run(args: readonly string[], more: Readonly<Record<string, string>> = {}) {
-      const ran = await tagseal(args, { env: { ...env, ...more } })
+      const ran = await tagsealHere(args, { env: { ...env, ...more } })
       if (ran.code !== 0) throw new Error(`tagseal ${args.join(' ')}: ${ran.stderr}`)
       return ran
     },
@@ -108,7 +109,7 @@ await t.test(
     t.strictSame(keys.map(({ notary: { id } }) => `${id}.key`).toSorted(), readdirSync(folder).toSorted())
     await signsInKeystore(t, join(dir, 'ours', 'keys'), keys)
 
-    const again = await tagseal(['export', 'notary-keys', '--out', folder], {
+    const again = await tagsealHere(['export', 'notary-keys', '--out', folder], {
       env: { TAGSEAL_HOME: join(dir, 'ours'), HOME: dir, ...NOTARY_PASSPHRASES },
     })
     t.equal(again.code, 1)

@@ -2,8 +2,9 @@ import { cp } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import t from 'tap'
 import type { Test } from 'tap'
-import { codeOf, documentOf } from '../support/cli.ts'
+import { codeOf, documentOf, tagseal } from '../support/cli.ts'
 import { buildImage } from '../support/images.ts'
+import { serverHere } from '../support/in-process.ts'
 import { startProxy } from '../support/proxy.ts'
 import { pushImage, whyNoRegistry } from '../support/registry.ts'
 import { openTown, pinFrom } from '../support/town.ts'
@@ -13,7 +14,7 @@ const A = buildImage({ layers: [{ a: 'a' }] })
 const B = buildImage({ layers: [{ b: 'b' }] })
 
 async function releasedTown(t: Test) {
-  const town = await openTown()
+  const town = await openTown({}, tagseal, serverHere)
   t.teardown(town.close)
   const owner = await town.person()
   const [a, b] = [await town.push('a', A), await town.push('b', B)]
@@ -133,7 +134,7 @@ await t.test(
 )
 
 await t.test('a tag that moves in the registry while it is being signed is not signed', { skip }, async (t) => {
-  const town = await openTown()
+  const town = await openTown({}, tagseal, serverHere)
   t.teardown(town.close)
   const proxy = await startProxy(town.registry.url)
   t.teardown(proxy.close)

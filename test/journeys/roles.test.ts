@@ -4,6 +4,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { codeOf, documentOf } from '../support/cli.ts'
 import { buildImage } from '../support/images.ts'
+import { serverHere, tagsealHere } from '../support/in-process.ts'
 import { whyNoRegistry } from '../support/registry.ts'
 import { openTown, pinFrom } from '../support/town.ts'
 import type { Person } from '../support/town.ts'
@@ -11,7 +12,7 @@ import type { Person } from '../support/town.ts'
 const skip = (await whyNoRegistry()) ?? false
 
 async function released(t: Test) {
-  const town = await openTown()
+  const town = await openTown({}, tagsealHere, serverHere)
   t.teardown(town.close)
   const [owner, consumer] = [await town.person(), await town.person()]
   const image = await town.push('1.0', buildImage())
@@ -75,7 +76,7 @@ await t.test('a rotation that cannot be signed makes no key', { skip }, async (t
 })
 
 await t.test('a root key that was lost is replaced by two of the three', { skip }, async (t) => {
-  const town = await openTown()
+  const town = await openTown({}, tagsealHere, serverHere)
   t.teardown(town.close)
   const [owner, consumer] = [await town.person(), await town.person()]
   const { repository } = town

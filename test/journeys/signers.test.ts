@@ -4,11 +4,13 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 import { Updater } from 'tuf-js'
-import { codeOf, documentOf } from '../support/cli.ts'
+import { codeOf, documentOf, tagseal } from '../support/cli.ts'
 import { buildImage } from '../support/images.ts'
+import { serverHere } from '../support/in-process.ts'
 import { whyNoNotary } from '../support/notary.ts'
 import { runProgram } from '../support/program.ts'
 import { whyNoRegistry } from '../support/registry.ts'
+import { privateFolder } from '../support/secrets.ts'
 import { exampleSigner, startAgent, startToken, whyNoTokens } from '../support/signers.ts'
 import { openTown, pinFrom } from '../support/town.ts'
 
@@ -33,7 +35,7 @@ const SIGNERS: Record<string, { readonly keys: (t: Test) => Promise<Keys>; reado
 for (const [name, { keys, skip: why }] of Object.entries(SIGNERS)) {
   await t.test(`${name} signs root, targets and a delegation`, { skip: why }, async (t) => {
     const { env, root, targets, next, team } = await keys(t)
-    const town = await openTown()
+    const town = await openTown({}, tagseal, serverHere)
     t.teardown(town.close)
     const { repository } = town
     const [owner, consumer] = [await town.person(), await town.person()]
@@ -98,7 +100,7 @@ for (const [name, { keys, skip: why }] of Object.entries(SIGNERS)) {
   await t.test(`${name} signs what notary reads`, { skip: why || noNotary }, async (t) => {
     const { env, next, ...made } = await keys(t)
     const [root, targets] = name === 'an ssh-agent' ? [made.root, next] : [made.root, made.targets]
-    const town = await openTown()
+    const town = await openTown({}, tagseal, serverHere)
     t.teardown(town.close)
     const { repository } = town
     const [owner, consumer] = [await town.person(), await town.person()]
@@ -129,12 +131,11 @@ async function agentKeys(t: Test): Promise<Keys> {
 
 async function tokenKeys(t: Test): Promise<Keys> {
   const { env } = startToken(t)
-  const town = await openTown()
-  t.teardown(town.close)
-  const maker = await town.person()
+  const home = privateFolder(t)
   const make = async (object: string, algorithm: string) => {
     const uri = `pkcs11:token=release;object=${object}`
-    const made = await maker.run(['key', 'generate', '--pkcs11', uri, '--algorithm', algorithm], { env })
+    const args = ['key', 'generate', '--pkcs11', uri, '--algorithm', algorithm]
+    const made = await tagseal(args, { env: { ...env, TAGSEAL_HOME: home, HOME: home } })
     if (made.code !== 0) throw new Error(made.stderr)
     return uri
   }

@@ -91,13 +91,9 @@ async function play(stage: Stage, text: string): Promise<Played> {
     images.set(tag, await pushImage(registry, 'team/app', tag, buildIndex([{ layers: [{ tag }] }])))
   }
   const old = text.includes(OLD_SERVER) ? await openOld(stage, registry.host, images) : undefined
-  const server = await stage.serve(TAGSEAL_SERVER, [
-    '--data',
-    stage.path('trust.example.com'),
-    '--listen',
-    '127.0.0.1:0',
-  ])
   const place = ['--data', stage.path('trust.example.com')]
+  const alone = { TAGSEAL_SERVER_READERS: '0' }
+  const server = await stage.serve(TAGSEAL_SERVER, [...place, '--listen', '127.0.0.1:0'], alone)
   const made = await stage.run(TAGSEAL_SERVER, [
     'token',
     'create',

@@ -5,10 +5,10 @@ import type { Test } from 'tap'
 import { openTestServer } from '../server/support/app.ts'
 import { documentOf } from './cli.ts'
 import type { Ran } from './cli.ts'
-import { tagsealHere } from './in-process.ts'
+import { serverHere, tagsealHere } from './in-process.ts'
 import { buildImage } from './images.ts'
 import type { Stored } from './images.ts'
-import { startServer } from './server.ts'
+import type { startServer } from './server.ts'
 import { openTown, pinFrom } from './town.ts'
 import type { Person, Town } from './town.ts'
 
@@ -37,7 +37,7 @@ async function signer(town: Town, token: string | undefined): Promise<Signer> {
 /** Targets are under two of the keys of Alice, Bob and Carol; nobody has more than their own. */
 export async function openSharedTown(
   t: Test,
-  serve: typeof startServer = startServer,
+  serve: typeof startServer = serverHere,
   tokenOf: Tokens = async () => undefined,
 ): Promise<SharedTown> {
   const town = await openTown({}, tagsealHere, serve)
