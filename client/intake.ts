@@ -21,8 +21,8 @@ type Buffered = { readonly bytes: Buffer; used: number; taken: number }
 
 type Intake = {
   readonly onread: OnReadOpts
-  /** Whatever arrives after what is being read just now is not given to the parser any more. */
-  readonly take: () => void
+  /** Whatever of this answer arrives after what is being read just now is not given to the parser any more. */
+  readonly take: (incoming: IncomingMessage) => void
   /** What has arrived, as soon as there is something; good until the next call. Rejects once `fail` was called. */
   readonly next: (socket: Socket) => Promise<Uint8Array>
   readonly fail: (error: unknown) => void
@@ -44,13 +44,13 @@ export function readByIntakes(agent: Agent): void {
 
 /**
  * To be called while the head of the answer is being told. The body in chunks that are good until the next is asked for;
- * undefined where it is to be read as any other. Its connection ends with it.
+ * undefined where it is to be read as any other. Its connection ends with it, but where it came with its head altogether.
  */
 export function takeBody(incoming: IncomingMessage): AsyncGenerator<Uint8Array, void, undefined> | undefined {
   const intake = intakes.get(incoming.socket)
   const length = lengthOf(incoming)
   if (intake === undefined || length === undefined) return undefined
-  intake.take()
+  intake.take(incoming)
   incoming.on('error', intake.fail)
   return chunksOf(incoming, intake, length)
 }
@@ -68,6 +68,7 @@ async function* chunksOf(
   intake: Intake,
   length: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  if (incoming.complete) return yield* bytesOf(incoming) // the parser knows that, and the connection is used again
   try {
     let left = length
     const first: unknown = incoming.read() // it came with the head, and the parser has had it
@@ -86,11 +87,15 @@ async function* chunksOf(
   }
 }
 
+async function* bytesOf(incoming: AsyncIterable<unknown>): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const part of incoming) if (part instanceof Uint8Array) yield part
+}
+
 function openIntake(pass: (bytes: Uint8Array) => void): Intake {
   const buffers: Buffered[] = []
   const free: Buffer[] = []
   const head = Buffer.allocUnsafeSlow(HEAD)
-  let taking = false
+  let taking: IncomingMessage | undefined
   let taken = false
   let failure: { readonly error: unknown } | undefined
   let wake = () => {}
@@ -99,7 +104,8 @@ function openIntake(pass: (bytes: Uint8Array) => void): Intake {
     const last = buffers.at(-1)
     if (last === undefined) {
       pass(head.subarray(0, length))
-      taken = taking
+      taken = taking?.complete === false
+      taking = undefined
       return !taken
     }
     last.used += length
@@ -126,7 +132,7 @@ function openIntake(pass: (bytes: Uint8Array) => void): Intake {
 
   return {
     onread: { buffer: room, callback: landed },
-    take: () => void (taking = true),
+    take: (incoming) => void (taking = incoming),
     fail(error) {
       failure ??= { error }
       wake()

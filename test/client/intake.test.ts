@@ -179,6 +179,22 @@ for (const [over, transport] of Object.entries(TRANSPORTS)) {
     for (let i = 0; i < 6; i++) t.equal((await collect((await ask()).body)).toString(), 'never')
     t.equal(sockets.length, 1)
   })
+
+  for (const rest of ['the rest', '']) {
+    await t.test(
+      `over ${over} a body of ${rest.length} bytes that came with its head leaves a good connection`,
+      async (t) => {
+        const { ask, sockets } = await openAsked(t, transport, (socket) =>
+          socket.write(Buffer.concat([head(`Content-Length: ${rest.length}`), Buffer.from(rest)])),
+        )
+        for (let i = 0; i < 4; i++) {
+          t.equal((await collect((await ask({ idleTimeout: 1000 })).body, () => delay(5))).toString(), rest)
+          await delay(5)
+        }
+        t.equal(sockets.length, 1)
+      },
+    )
+  }
 }
 
 async function closed(sockets: readonly Socket[]): Promise<void> {
