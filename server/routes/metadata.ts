@@ -93,7 +93,8 @@ export function metadataAhead(deps: Omit<MetadataDeps, 'requireReader'>): Ahead 
         const small = smallOf(served, headers)
         if (small instanceof Promise) return undefined
         noteSighting(deps, { ...wanted, served, who: { address: socket.remoteAddress ?? '' } })
-        return answerWith(deps, headers, served, small)
+        const ready = answerWith(deps, headers, served, small)
+        return ready.body === served.bytes ? { ...ready, body: served.text ?? served.bytes } : ready
       }
     },
   }

@@ -10,7 +10,8 @@ import type { Answered } from './request-log.ts'
 export type Ready = {
   readonly status: number
   readonly headers: OutgoingHttpHeaders
-  readonly body: Buffer | undefined
+  /** Text has a character for each byte. */
+  readonly body: Buffer | string | undefined
 }
 
 /** What a route answers ahead of itself, just as it would. */
@@ -66,7 +67,7 @@ export function answeringAhead(ahead: Ahead, { requestId, log, closing }: Common
   function send(each: Waiting, id: string, { status, headers, body }: Ready): void {
     const { request, response } = each
     response.writeHead(status, { 'x-request-id': id, ...headers })
-    response.end(body)
+    response.end(body, 'latin1')
     const taken = response.socket !== null && response.writableLength === 0 && request.socket.errored === null
     if (taken) return record(each, id, status)
     // The kernel did not take all of it. Then it is over when it did, or when the caller went.

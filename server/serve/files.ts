@@ -10,12 +10,16 @@ const gzip = promisify(gzipWithCallback)
 
 /** Below this a compressed answer is hardly smaller than its headers. */
 const GZIP_FROM = 4 * 1024
+/** Below this it is worth the memory to have a file as text as well. */
+const TEXT_BELOW = 4 * 1024
 /** An entry may take this share of the memory at most, so that one large file does not push out all others. */
 const LARGEST_SHARE = 4
 
 /** A file ready to be sent: its bytes are those that were stored. */
 export type Served = {
   readonly bytes: Buffer
+  /** A character for each byte, of a small file: such text is sent in one piece with the headers in front of it. */
+  readonly text: string | undefined
   readonly version: number
   readonly etag: string
   /** When it was stored, as HTTP writes it. */
@@ -93,7 +97,7 @@ export function openServedFiles(metadata: FileStore, maxBytes: number): ServedFi
 
   function keep(shelf: Shelf, file: string, served: Served): void {
     if (shelf.files.has(file)) return
-    const bytes = served.bytes.length + 512
+    const bytes = served.bytes.length + (served.text?.length ?? 0) + 512
     shelf.files.set(file, served)
     shelf.size += bytes
     size += bytes
@@ -131,6 +135,7 @@ function servedOf(stored: StoredFile, { version, sha256 }: WantedFile, cached: b
   let compressed: Promise<Compressed> | Compressed | undefined
   return {
     bytes,
+    text: cached && bytes.length < TEXT_BELOW ? bytes.toString('latin1') : undefined,
     version: stored.version,
     etag: `"${stored.sha256}"`,
     lastModified: new Date(stored.storedAt).toUTCString(),
