@@ -7,7 +7,7 @@ import type { FrameDeps } from '../frame.ts'
 import { Problem } from '../problem.ts'
 import { getMetadata, metadataAhead } from '../routes/metadata.ts'
 import type { MetadataDeps } from '../routes/metadata.ts'
-import { rewriteUrl } from '../serve/rewrite-url.ts'
+import { plainFile, rewriteUrl } from '../serve/rewrite-url.ts'
 import type { ServedFiles } from '../serve/files.ts'
 import type { ReadingStore } from '../storage/store.ts'
 import type { Settings } from '../config.ts'
@@ -65,5 +65,5 @@ const FILE = /^\/v2\/[^/?]+\/_trust\/tuf\/[^/?]+\.json(?:\?|$)/
 
 /** What looks any other way is not looked at closer here: the main process knows every route. */
 function isForReaders({ method, url = '/' }: IncomingMessage): boolean {
-  return (method === 'GET' || method === 'HEAD') && FILE.test(rewriteUrl(url))
+  return (method === 'GET' || method === 'HEAD') && (plainFile(url) !== undefined || FILE.test(rewriteUrl(url)))
 }

@@ -35,7 +35,7 @@ const PLAIN = /^\/v2\/[\w.:/-]+\.json$/
 /** The repository and the file that an address of trust metadata is about; undefined for one that is not plain. */
 export function plainFile(url: string): { readonly repository: string; readonly file: string } | undefined {
   const at = url.indexOf(TRUST)
-  if (at < 0 || !PLAIN.test(url)) return undefined
+  if (at < 5 || !PLAIN.test(url)) return undefined // before that there is no name
   return { repository: url.slice(4, at), file: url.slice(at + TRUST.length) }
 }
 
