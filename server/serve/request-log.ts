@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { withoutTokens } from '../auth/tokens.ts'
+import { infoLines } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 
 /** A request that is over. */
@@ -27,13 +28,13 @@ export function makeRequestLog({
   readonly logger: Logger
   readonly metrics: Pick<Metrics, 'request'>
 }): (answered: Answered) => void {
+  const info = infoLines(logger, 'request')
   return ({ id, method, url, route, status = HUNG_UP, ms, by }) => {
     metrics.request(route ?? 'none', status)
-    const level = status >= 500 ? 'error' : 'info'
-    if (!logger.isLevelEnabled(level)) return
     // Some put the token into the address as well.
     const line = { request: id, method, url: withoutTokens(url), status, ms: ms && rounded(ms), by }
-    logger[level](line, 'request')
+    if (status >= 500) logger.error(line, 'request')
+    else info(line)
   }
 }
 

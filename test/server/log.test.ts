@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { pino } from 'pino'
 import t from 'tap'
 import { KeyError } from '../../keys/errors.ts'
@@ -60,4 +61,42 @@ await t.test('the line of a request', async (t) => {
   t.match(await failed(new Problem('UNAVAILABLE', { reason: 'r' })), { code: 'UNAVAILABLE', err: undefined })
   t.match(await failed(new TypeError('x')), { err: { stack: /log\.test/ }, msg: 'failed' })
   Object.assign(store, { check: before })
+})
+
+const FIELDS = [
+  { request: 'a-1', method: 'GET', url: '/v2/a/_trust/tuf/timestamp.json', status: 200, ms: 0.07, by: undefined },
+  {
+    request: 'a-2',
+    method: 'GET',
+    url: '/"\\\u0001\u007f\u2028é\ud800/'.repeat(20),
+    status: 499,
+    ms: undefined,
+    by: 'ci',
+  },
+]
+const PROGRAM = `
+  const { infoLines, openLog } = await import(process.argv[1])
+  const logger = openLog(process.argv[2], 0)
+  const write = infoLines(logger, 'request')
+  for (const fields of ${JSON.stringify(FIELDS)}) {
+    write(fields)
+    logger.info(fields, 'request')
+  }
+  logger.flushed()`
+
+await t.test('the lines of requests are those that pino would write, where there are any', async (t) => {
+  const written = (level: string) => {
+    const module = new URL('../../server/log.ts', import.meta.url).href
+    const run = spawnSync(process.execPath, ['--input-type=module', '-e', PROGRAM, module, level])
+    return String(run.stderr)
+      .replaceAll(/"time":\d{13}/g, '')
+      .split('\n')
+  }
+  const [first, second, third, fourth, ...rest] = written('info')
+  t.match(first, /^{"level":30,,"request":"a-1",.*"msg":"request"}$/)
+  t.equal(first, second)
+  t.match(third, /"by":"ci"/)
+  t.equal(third, fourth)
+  t.same(rest, [''])
+  t.same(written('warn'), [''])
 })
