@@ -1,6 +1,6 @@
 /**
  * Loaded into tap before it starts (`node --import`): test files run without its recorder of loaded files and without
- * source maps, and get tap itself in one file.
+ * source maps, get tap itself in one file, and have their temporary files in memory.
  *
  * tap has every test file, and every program that one starts, note what it loads, for coverage and `--changed`, which
  * nobody asks for here. That took 0.4 s of processor for each of 280 test files and 0.1 to 0.2 s for each of some
@@ -12,6 +12,7 @@ import { renameSync } from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { temporaryFolderOf } from './tests-in-memory.mjs'
 
 const MODULES = new URL('../node_modules/', import.meta.url)
 const RECORDER = /^--import=.*@tapjs\/processinfo/
@@ -26,7 +27,7 @@ const spawn = childProcess.spawn
 childProcess.spawn = (command, args, options) => {
   if (!args.some((arg) => RECORDER.test(arg))) return spawn(command, args, options)
   const own = args.filter((arg) => !RECORDER.test(arg) && arg !== '--enable-source-maps')
-  const env = { ...options.env, NODE_OPTIONS: process.env.NODE_OPTIONS }
+  const env = { ...options.env, ...temporaryFolderOf(own), NODE_OPTIONS: process.env.NODE_OPTIONS }
   return spawn(command, [TAKES_ONE_FILE, ...own], { ...options, env })
 }
 syncBuiltinESMExports()
