@@ -8,11 +8,14 @@
 import type { Agent, ClientRequestArgs, IncomingMessage } from 'node:http'
 import type { OnReadOpts, Socket, TcpNetConnectOpts } from 'node:net'
 
-/** What is copied by one trip to the kernel, at most. */
-const BUFFER = 256 * 1024
-/** With less room than that the next buffer is read into: a trip should be worth its while. */
-const LEAST = 64 * 1024
-/** One that arrives and one that is looked at. TLS may hand over a little more when it was told to stop. */
+/** What is copied by one trip to the kernel: at most, and with ever so many bodies under way. */
+const LARGEST = 256 * 1024
+const SMALLEST = 32 * 1024
+/** What the buffers of all bodies of an agent take together, until each has the smallest. */
+const MOST_BUFFERED = 16 * 1024 * 1024
+/** With less room than that part of a buffer the next is read into: a trip should be worth its while. */
+const LEAST = 1 / 4
+/** One that arrives and one that is looked at; a third is there for what TLS hands over when it was told to stop. */
 const MOST_BUFFERS = 2
 /** For the heads of answers, and for bodies that are not taken. */
 const HEAD = 16 * 1024
@@ -33,8 +36,15 @@ const intakes = new WeakMap<object, Intake>()
 /** Has each connection of this agent read by an intake of its own. */
 export function readByIntakes(agent: Agent): void {
   const connect = agent.createConnection.bind(agent)
+  const bodies = new Set<IncomingMessage>()
+  const share = (incoming: IncomingMessage) => {
+    bodies.add(incoming)
+    incoming.once('close', () => bodies.delete(incoming))
+    const part = Math.floor(MOST_BUFFERED / ((MOST_BUFFERS + 1) * bodies.size))
+    return Math.min(Math.max(part, SMALLEST), LARGEST)
+  }
   agent.createConnection = (options: ClientRequestArgs, callback) => {
-    const intake = openIntake((bytes) => socket?.emit('data', bytes))
+    const intake = openIntake((bytes) => socket?.emit('data', bytes), share)
     const withIntake: ClientRequestArgs & Pick<TcpNetConnectOpts, 'onread'> = { ...options, onread: intake.onread }
     const socket = connect(withIntake, callback)
     if (socket) intakes.set(socket, intake)
@@ -91,11 +101,12 @@ async function* bytesOf(incoming: AsyncIterable<unknown>): AsyncGenerator<Uint8A
   for await (const part of incoming) if (part instanceof Uint8Array) yield part
 }
 
-function openIntake(pass: (bytes: Uint8Array) => void): Intake {
+function openIntake(pass: (bytes: Uint8Array) => void, share: (incoming: IncomingMessage) => number): Intake {
   const buffers: Buffered[] = []
   const free: Buffer[] = []
   const head = Buffer.allocUnsafeSlow(HEAD)
   let taking: IncomingMessage | undefined
+  let size = 0
   let taken = false
   let failure: { readonly error: unknown } | undefined
   let wake = () => {}
@@ -104,20 +115,23 @@ function openIntake(pass: (bytes: Uint8Array) => void): Intake {
     const last = buffers.at(-1)
     if (last === undefined) {
       pass(head.subarray(0, length))
-      taken = taking?.complete === false
+      if (taking?.complete === false) {
+        size = share(taking)
+        taken = true
+      }
       taking = undefined
       return !taken
     }
     last.used += length
     wake()
-    return buffers.length < MOST_BUFFERS || last.bytes.length - last.used >= LEAST
+    return buffers.length < MOST_BUFFERS || hasRoom(last)
   }
 
   function room(): Buffer {
     if (!taken) return head
     const last = buffers.at(-1)
-    if (last !== undefined && last.bytes.length - last.used >= LEAST) return last.bytes.subarray(last.used)
-    const bytes = free.pop() ?? Buffer.allocUnsafeSlow(BUFFER)
+    if (last !== undefined && hasRoom(last)) return last.bytes.subarray(last.used)
+    const bytes = free.pop() ?? Buffer.allocUnsafeSlow(size)
     buffers.push({ bytes, used: 0, taken: 0 })
     return bytes
   }
@@ -154,4 +168,8 @@ function openIntake(pass: (bytes: Uint8Array) => void): Intake {
       }
     },
   }
+}
+
+function hasRoom({ bytes, used }: Buffered): boolean {
+  return bytes.length - used >= bytes.length * LEAST
 }

@@ -21,7 +21,8 @@ type Transport = {
 }
 
 const noOpenssl = await whyNoOpenssl()
-const TRANSPORTS: Record<string, Transport> = { 'plain http': { scheme: 'http', listen: createServer } }
+const PLAIN: Transport = { scheme: 'http', listen: createServer }
+const TRANSPORTS: Record<string, Transport> = { 'plain http': PLAIN }
 if (noOpenssl === undefined) {
   const files = await makeCertificate(t.testdir())
   const [cert, key, ca] = await Promise.all([files.cert, files.key, files.ca].map((file) => readFile(file, 'utf8')))
@@ -39,7 +40,7 @@ async function openAsked(t: Test, { scheme, listen, ca }: Transport, answer: (so
     socket.on('data', () => answer(socket, asked++))
   })
   await once(server.listen(0, '127.0.0.1'), 'listening')
-  const http = openHttp({ ...(ca === undefined ? {} : { ca }), lookup: nobodyFirst })
+  const http = openHttp({ ...(ca === undefined ? {} : { ca }), lookup: nobodyFirst, maxSockets: 256 })
   t.teardown(() => {
     http.close()
     for (const socket of sockets) socket.destroy()
@@ -95,6 +96,18 @@ const WHOLE: Record<string, (socket: Socket) => unknown> = {
     socket.write(Buffer.concat([head('Transfer-Encoding: chunked'), chunked(CONTENT)])),
   'without a length, up to the end of the connection': (socket) => socket.end(Buffer.concat([head(), CONTENT])),
 }
+
+await t.test('two hundred bodies that nobody reads on take little memory', async (t) => {
+  const answer = Buffer.concat([head(LENGTH), CONTENT])
+  const { ask } = await openAsked(t, PLAIN, (socket) => socket.write(answer))
+  const before = process.memoryUsage().arrayBuffers
+  const readers = await Promise.all(Array.from({ length: 200 }, async () => (await ask()).body[Symbol.asyncIterator]()))
+  await Promise.all(readers.map(async (reader) => await reader.next()))
+  await Promise.all(readers.map(async (reader) => await reader.next()))
+  await delay(500)
+  const taken = (process.memoryUsage().arrayBuffers - before) / MIB
+  t.ok(taken < 90, `${Math.round(taken)} MiB`)
+})
 
 for (const [over, transport] of Object.entries(TRANSPORTS)) {
   for (const [name, answer] of Object.entries(WHOLE)) {
