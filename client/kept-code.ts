@@ -6,9 +6,21 @@
  * trust, or in this user's own cache; never in /tmp, and never in another user's folder. V8 tells one source from
  * another by its length alone: hence the build in the name; and a checksum tells a damaged file.
  */
-import { existsSync, lstatSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import type { Stats } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { dirname, isAbsolute, join } from 'node:path'
 import { Script } from 'node:vm'
 import { hash } from '../keys/digest.ts'
 import { ensureFolder } from '../keys/folder.ts'
@@ -81,30 +93,45 @@ function keptFile(build: string, name: string): string | undefined {
     if (folder === undefined) return undefined
     ensureFolder(folder)
     const found = lstatSync(folder)
-    const mine = process.getuid === undefined || found.uid === process.getuid()
-    if (!mine || !found.isDirectory() || (found.mode & OTHERS_MAY_WRITE) !== 0) return undefined
+    if (!isOurs(found) || !found.isDirectory()) return undefined
     return join(folder, `${build}-${process.version}-${process.arch}-${name}.v8`)
   } catch {
     return undefined
   }
 }
 
+function isOurs({ uid, mode }: Stats): boolean {
+  return (process.getuid === undefined || uid === process.getuid()) && (mode & OTHERS_MAY_WRITE) === 0
+}
+
+/** A relative one would have the current folder say what is run. */
 function keptFolder(): string | undefined {
   const at = process.argv.indexOf('--home')
   const home = at > 0 ? process.argv[at + 1] : process.env['TAGSEAL_HOME']
   if (home) return join(home, 'cache')
   const { XDG_CACHE_HOME, HOME } = process.env
-  if (XDG_CACHE_HOME) return join(XDG_CACHE_HOME, 'tagseal')
-  return HOME ? join(HOME, '.cache', 'tagseal') : undefined
+  if (XDG_CACHE_HOME && isAbsolute(XDG_CACHE_HOME)) return join(XDG_CACHE_HOME, 'tagseal')
+  return HOME && isAbsolute(HOME) ? join(HOME, '.cache', 'tagseal') : undefined
 }
 
+/** Whoever owns a folder above ours may put another one in its place after we looked: the file itself has to be ours. */
 function readKept(path: string): Buffer | undefined {
   try {
-    const bytes = readFileSync(path)
+    const bytes = readOurs(path)
     const data = bytes.subarray(SUM_LENGTH)
     return hash('sha256', data) === bytes.toString('latin1', 0, SUM_LENGTH) ? data : undefined
   } catch {
     return undefined
+  }
+}
+
+function readOurs(path: string): Buffer {
+  const file = openSync(path, 'r')
+  try {
+    if (!isOurs(fstatSync(file))) throw new Error('it is not ours')
+    return readFileSync(file)
+  } finally {
+    closeSync(file)
   }
 }
 
