@@ -6,6 +6,14 @@ import type { Share } from './room.ts'
 export const MOST_BYTES = 8 * 1024 * 1024
 /** What a part costs beside its bytes: a body may come in millions of one. */
 const A_PART = 256
+/** What reading makes of a byte, about: a list of nothing but `{}` takes twenty times its bytes. */
+const READ: ReadonlyMap<string, number> = new Map([
+  ['{', 48],
+  ['[', 32],
+  [':', 32],
+  [',', 16],
+])
+const READ_BYTES = Uint8Array.from({ length: 256 }, (_, byte) => READ.get(String.fromCharCode(byte)) ?? 0)
 
 /** Throws NOT_A_REVIEW for another type than JSON, and REVIEW_TOO_LARGE or TOO_BUSY before more is read. */
 export async function readBody(request: IncomingMessage, share: Share): Promise<Uint8Array> {
@@ -15,7 +23,16 @@ export async function readBody(request: IncomingMessage, share: Share): Promise<
   if ((headers['content-encoding'] ?? 'identity') !== 'identity')
     throw new AdmissionError('NOT_A_REVIEW', { why: 'its content is encoded' })
   if (Number(headers['content-length'] ?? 0) > MOST_BYTES) throw tooLarge()
-  return await collect(request, share)
+  const bytes = await collect(request, share)
+  const refusal = share.take(onceRead(bytes))
+  if (refusal !== undefined) throw refusal
+  return bytes
+}
+
+function onceRead(bytes: Uint8Array): number {
+  let sum = 0
+  for (let i = 0; i < bytes.length; i++) sum += READ_BYTES[bytes[i] ?? 0] ?? 0
+  return sum
 }
 
 /** Not by iterating: that would end the connection before the reason is told. */

@@ -10,7 +10,7 @@ import { readSize } from './size.ts'
 
 /** The webhooks that are printed have the API server wait for ten; the answer has to be out before. */
 const SECONDS = 8
-/** A review that is read takes several times its bytes; the container that is printed has 512 MiB. */
+/** Counted as they are once they are read, about; the container that is printed has 512 MiB. */
 const MEMORY = '64M'
 const NAMESPACE = 'tagseal'
 

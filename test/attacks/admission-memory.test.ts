@@ -80,6 +80,21 @@ await t.test('a body in parts of one byte counts for what they take', async (t) 
   t.equal(await status, 503)
 })
 
+await t.test('a body counts for what reading makes of it', async (t) => {
+  const lab = await openSigned(t, { memory: 1024 * KIB })
+  for (const [part, status] of [
+    ['{}', 503],
+    ['[]', 503],
+    ['{"a":"b"}', 503],
+    [`"${'x'.repeat(100)}"`, 200],
+  ] as const) {
+    const many = Array.from({ length: (150 * KIB) / (part.length + 1) }, () => part).join(',')
+    const review = JSON.stringify({ ...reviewOf(pod(SIGNED)), more: 0 }).replace('"more":0', `"more":[${many}]`)
+    t.equal((await lab.post('/mutate', review)).status, status, part.slice(0, 9))
+  }
+  t.equal(await statusOf(lab), 200, 'and whoever comes later is answered')
+})
+
 await t.test('a review whose answer was late keeps its room until what it waits for has ended', async (t) => {
   const { promise: silence, resolve } = Promise.withResolvers<void>()
   const lab = await openSigned(t, { memory: 1024 * KIB, patience: 100 })
