@@ -32,6 +32,8 @@ export type CommandFailures = {
   readonly DRILL_FAILED: { readonly what: string }
   readonly ENGINE_MISSING: { readonly tried: string }
   readonly ENGINE_FAILED: { readonly engine: string; readonly why: string }
+  /** From this home: `what` is a repository, or a key that leaves many; `holder` a process. */
+  readonly ROTATION_RUNNING: { readonly what: string; readonly holder: string }
   readonly INTERRUPTED: Record<string, never>
   readonly INTERNAL: { readonly why: string }
   readonly IO: { readonly what: string; readonly why: string }
@@ -54,6 +56,7 @@ const SENTENCE: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string
   DRILL_FAILED: (d) => `the drill failed: ${d.what}`,
   ENGINE_MISSING: (d) => `none of ${d.tried} is installed`,
   ENGINE_FAILED: (d) => `${d.engine} failed: ${d.why}`,
+  ROTATION_RUNNING: (d) => `${d.what} is being rotated from this home already, by ${d.holder}`,
   INTERRUPTED: () => 'interrupted',
   INTERNAL: (d) => `internal error: ${d.why}`,
   IO: (d) => `${d.what}: ${d.why}`,
@@ -80,6 +83,7 @@ const HINT: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string } =
   ENGINE_FAILED: () => 'the image passed; see that the engine works by itself, or name another with --engine',
   INTERNAL: () => 'this is a bug in tagseal; run it again with --verbose and report what it prints',
   FILE_MALFORMED: (d) => `mend ${d.path}, or name another file`,
+  ROTATION_RUNNING: () => 'wait until that run has ended, and see what it did before you run it again',
   INTERRUPTED: () => 'run it again: nothing is half done',
   IO: (d) => `check ${d.what}, and who may use it`,
 }

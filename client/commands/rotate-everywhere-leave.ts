@@ -16,12 +16,17 @@ import type { Done, Everywhere, Running, Settling } from './everywhere.ts'
 import type { RoleImpact } from './impact-everywhere.ts'
 import { decideIncident, openIncident } from './incident-log.ts'
 import { rotateRole } from './rotate-role.ts'
+import { inTurn } from './rotation-turn.ts'
 
 /** A key leaves the roles of a repository one after the other. */
 const MOST_ROLES = 64
 
 /** Role by role, each on top of what the one before it left. */
 export async function leave(context: Context, wish: Everywhere, running: Running, repository: string): Promise<Done> {
+  return await inTurn(context, repository, async () => await leaveRoles(context, wish, running, repository))
+}
+
+async function leaveRoles(context: Context, wish: Everywhere, running: Running, repository: string): Promise<Done> {
   const roles: RoleName[] = []
   const impacts: RoleImpact[] = []
   let standing = await (await context.repository(repository)).refreshToPublish(context.signal)

@@ -15,6 +15,7 @@ import type { Done, Everywhere, Running, Undone } from './everywhere.ts'
 import { leave, sayUnknown, whatWaits } from './rotate-everywhere-leave.ts'
 import { repositoriesMeant } from './rotate-everywhere-names.ts'
 import { sayOutside, told } from './rotate-everywhere-told.ts'
+import { inTurn } from './rotation-turn.ts'
 
 /** What is done is written down this often, in milliseconds: losing a little of it costs a second look. */
 const NOTED_MS = 1000
@@ -29,10 +30,12 @@ export async function rotateEverywhere(context: Context, wish: Everywhere): Prom
     sayOutside(context, wish, meant.outside)
     if (names.length === 0) throw usage(`no repository matches ${wish.pattern.text}`)
     const waiting = await whatWaits(shared.context, wish, names)
-    const campaign = await begin(shared.context, wish)
-    const { done, undone } = await work(shared.context, wish, campaign, names)
-    sayUnknown(context, wish, waiting, done)
-    return await told(context, wish, { campaign: campaign(), meant, done, undone })
+    return await inTurn(context, `key ${wish.gone}`, async () => {
+      const campaign = await begin(shared.context, wish)
+      const { done, undone } = await work(shared.context, wish, campaign, names)
+      sayUnknown(context, wish, waiting, done)
+      return await told(context, wish, { campaign: campaign(), meant, done, undone })
+    })
   } finally {
     shared.close()
   }

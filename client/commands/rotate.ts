@@ -37,6 +37,7 @@ import { rotateRole, topRole } from './rotate-role.ts'
 import type { Rotated } from './rotate-role.ts'
 import { leavingKeys } from './rotation-keys.ts'
 import type { Rotation } from './rotation-keys.ts'
+import { inTurn } from './rotation-turn.ts'
 import { doubtDocument, removedTags, sayDoubts, sayUndecided } from './rotation-words.ts'
 
 export const rotateCommand = defineCommand({
@@ -127,9 +128,11 @@ export const rotateCommand = defineCommand({
     const rotation = { ...common, repository, role, gone: [...stolen, ...lost] }
     if (proposal !== undefined && decisions.given)
       throw usage('--propose decides nothing', 'decide once it is published, by the same command without --propose')
-    const work =
-      proposal === undefined ? rotateHere(context, rotation, decisions) : proposeRotation(context, rotation, proposal)
-    return await untilAborted(work, context.signal)
+    const work = async () =>
+      proposal === undefined
+        ? await rotateHere(context, rotation, decisions)
+        : await proposeRotation(context, rotation, proposal)
+    return await untilAborted(inTurn(context, repository, work), context.signal)
   },
 })
 
