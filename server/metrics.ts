@@ -10,6 +10,7 @@ export type Metrics = {
   readonly conflict: () => void
   readonly signed: (count: number) => void
   readonly signingFailed: () => void
+  readonly failing: (repositories: number) => void
 }
 
 export type MetricsOptions = {
@@ -50,6 +51,11 @@ export function makeMetrics({ clock, summary, expiries }: MetricsOptions): Metri
     help: 'Repositories that could not be.',
     registers,
   })
+  const failing = new Gauge({
+    name: 'tagseal_refresh_failing_repositories',
+    help: 'Repositories that the last look at all of them could not sign anew.',
+    registers,
+  })
   const measure = storageGauges(registry, clock, summary)
   const measureExpiries = expiryGauges(registry, clock, expiries)
   const children = new Map<string, (times: number) => void>()
@@ -72,6 +78,7 @@ export function makeMetrics({ clock, summary, expiries }: MetricsOptions): Metri
     conflict: () => conflicts.inc(),
     signed: (count) => signed.inc(count),
     signingFailed: () => failed.inc(),
+    failing: (repositories) => failing.set(repositories),
   }
 }
 

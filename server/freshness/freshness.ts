@@ -36,7 +36,12 @@ export type FreshnessOptions = Completion & {
   /** From 0 up to 1; spreads the work of several servers. */
   readonly random: () => number
 }
-export type FreshnessReport = { readonly signed: (count: number) => void; readonly signingFailed: () => void }
+export type FreshnessReport = {
+  readonly signed: (count: number) => void
+  readonly signingFailed: () => void
+  /** How many repositories the pass that has ended could not sign. */
+  readonly failing: (repositories: number) => void
+}
 
 export type Freshness = {
   /** Signs anew whatever is due now; returns how many repositories were. One that fails does not stop the others. */
@@ -111,8 +116,14 @@ function windowsOf({ timestamp, snapshot }: Lifetimes, now: number): DueWindows 
 const DIALECTS: readonly Dialect[] = ['tuf-1.0', 'notary-v1']
 
 async function pass(options: FreshnessOptions): Promise<number> {
-  let signed = 0
-  for (const dialect of DIALECTS) signed += await passOf(options, dialect)
+  const { report } = options
+  let [signed, failing] = [0, 0]
+  const signingFailed = () => {
+    failing += 1
+    report.signingFailed()
+  }
+  for (const dialect of DIALECTS) signed += await passOf({ ...options, report: { ...report, signingFailed } }, dialect)
+  report.failing(failing)
   return signed
 }
 

@@ -140,6 +140,17 @@ await t.test('one repository that cannot be signed does not stop the others', as
   t.match(metrics, /tagseal_refresh_failures_total 1\n/)
   t.match(metrics, /tagseal_refreshed_total 59\n/)
   t.match(metrics, /tagseal_oldest_timestamp_seconds 46800\n/)
+  await t.test('nor the server, which counts it for as long as it lasts', async (t) => {
+    t.equal(await server.services.freshness.pass(), 0)
+    const later = (await server.get('/metrics')).body
+    t.match(later, /tagseal_refresh_failures_total 2\n/, 'with every look')
+    t.match(later, /tagseal_refresh_failing_repositories 1\n/, 'and not with every look')
+    t.equal((await server.get('/readyz')).statusCode, 200, 'the others are served')
+    const gone = await server.app.inject({ method: 'DELETE', url: `/v2/${broken}/_trust/tuf/` })
+    t.equal(gone.statusCode, 200)
+    await server.services.freshness.pass()
+    t.match((await server.get('/metrics')).body, /tagseal_refresh_failing_repositories 0\n/)
+  })
 })
 
 await t.test('the timer does it by itself, and stops', async (t) => {
