@@ -15,15 +15,18 @@ const READ: ReadonlyMap<string, number> = new Map([
 ])
 const READ_BYTES = Uint8Array.from({ length: 256 }, (_, byte) => READ.get(String.fromCharCode(byte)) ?? 0)
 
-/** Throws NOT_A_REVIEW for another type than JSON, and REVIEW_TOO_LARGE or TOO_BUSY before more is read. */
-export async function readBody(request: IncomingMessage, share: Share): Promise<Uint8Array> {
+/**
+ * Throws NOT_A_REVIEW for another type than JSON, and REVIEW_TOO_LARGE or TOO_BUSY before more is read; TOO_SLOW for what
+ * is not there after so many milliseconds: whoever dawdles must not keep the room of others.
+ */
+export async function readBody(request: IncomingMessage, share: Share, most: number): Promise<Uint8Array> {
   const { headers } = request
   if (!/^application\/json(?:; ?charset=utf-8)?$/i.test(headers['content-type'] ?? ''))
     throw new AdmissionError('NOT_A_REVIEW', { why: 'its content type is not application/json' })
   if ((headers['content-encoding'] ?? 'identity') !== 'identity')
     throw new AdmissionError('NOT_A_REVIEW', { why: 'its content is encoded' })
   if (Number(headers['content-length'] ?? 0) > MOST_BYTES) throw tooLarge()
-  const bytes = await collect(request, share)
+  const bytes = await collect(request, share, most)
   const refusal = share.take(onceRead(bytes))
   if (refusal !== undefined) throw refusal
   return bytes
@@ -36,24 +39,28 @@ function onceRead(bytes: Uint8Array): number {
 }
 
 /** Not by iterating: that would end the connection before the reason is told. */
-function collect(request: IncomingMessage, share: Share): Promise<Uint8Array> {
+function collect(request: IncomingMessage, share: Share, most: number): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     let parts: Buffer[] = []
     let size = 0
+    const refuse = (why: AdmissionError) => {
+      parts = [] // whoever was refused may send on for as long as they like
+      request.removeAllListeners('data').resume()
+      reject(why)
+    }
+    const late = setTimeout(() => refuse(new AdmissionError('TOO_SLOW', { seconds: most / 1000 })), most)
     request.on('data', (part: Buffer) => {
       size += part.length
       const refusal = size > MOST_BYTES ? tooLarge() : share.take(part.length + A_PART)
-      if (refusal === undefined) {
-        parts.push(part)
-        return
-      }
-      parts = [] // whoever was refused may send on for as long as they like
-      request.removeAllListeners('data').resume()
-      reject(refusal)
+      if (refusal === undefined) parts.push(part)
+      else refuse(refusal)
     })
     request.on('end', () => resolve(Buffer.concat(parts)))
     request.on('error', reject)
-    request.on('close', () => reject(new AdmissionError('NOT_A_REVIEW', { why: 'it ended early' })))
+    request.on('close', () => {
+      clearTimeout(late)
+      reject(new AdmissionError('NOT_A_REVIEW', { why: 'it ended early' }))
+    })
   })
 }
 

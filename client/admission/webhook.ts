@@ -70,7 +70,7 @@ export function openWebhook({ namespaces, metrics, monotonic, patience, memory, 
 
   async function review(task: Task, coming: Coming, response: ServerResponse): Promise<void> {
     const began = monotonic()
-    const document = parseReview(await readBody(coming.request, coming.share))
+    const document = parseReview(await readBody(coming.request, coming.share, coming.most))
     const uid = uidOf(document)
     if (uid === undefined) throw new AdmissionError('REVIEW_MALFORMED', { what: 'request.uid', why: 'it is missing' })
     const { asked, decision } = await decideInTime(() => readReview(document), task, coming)

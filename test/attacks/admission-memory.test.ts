@@ -80,6 +80,16 @@ await t.test('a body in parts of one byte counts for what they take', async (t) 
   t.equal(await status, 503)
 })
 
+await t.test('whoever sends slowly keeps no room for longer than an answer takes', async (t) => {
+  const lab = await openSigned(t, { memory: 1024 * KIB, patience: 300 })
+  const held = Array.from({ length: 7 }, () => hold(lab.url, 128 * KIB))
+  t.teardown(() => held.forEach(({ sender }) => sender.destroy()))
+  while ((await statusOf(lab)) === 200) await wait(5)
+  t.same(new Set(await Promise.all(held.map(({ status }) => status))), new Set([503]))
+  t.equal(await statusOf(lab), 200, 'and whoever comes later is answered')
+  t.equal(lab.log.filter(({ reason }) => reason === 'TOO_SLOW').length, 7)
+})
+
 await t.test('a body counts for what reading makes of it', async (t) => {
   const lab = await openSigned(t, { memory: 1024 * KIB })
   for (const [part, status] of [
