@@ -23,13 +23,17 @@ const PROGRAMS = {
   'g++': 'c++',
   'docker.io': 'dockerd',
   podman: 'podman',
+  buildah: 'buildah',
   'busybox-static': 'busybox',
 }
 
 const asked = process.argv.slice(2)
 const missing = (asked.length > 0 ? asked : Object.keys(PROGRAMS)).filter((name) => !onPath(PROGRAMS[name] ?? name))
 if (missing.length > 0) install(missing)
-if (asked.length === 0) await import('./debian-13.mjs')
+if (asked.length === 0) {
+  await import('./debian-13.mjs')
+  await import('./debian-next.mjs')
+}
 
 function install(packages) {
   const list = packages.join(' ')

@@ -154,8 +154,8 @@ function refuseMirrors(config: ReturnType<typeof readConfig>): void {
 function withConfigPath(file: string, before: string | undefined): string {
   const line = `config_path = "${CERTS}"`
   if (before === undefined) return `version = 2\n\n[plugins."io.containerd.grpc.v1.cri".registry]\n  ${line}\n`
-  const version = at(readToml(before, file), 'version')?.value
-  const plugin = version === 3 ? 'io.containerd.cri.v1.images' : 'io.containerd.grpc.v1.cri'
+  const version = Number(at(readToml(before, file), 'version')?.value)
+  const plugin = version >= 3 ? 'io.containerd.cri.v1.images' : 'io.containerd.grpc.v1.cri'
   const lines = before.replace(/\n*$/, '').split('\n')
   const header = new RegExp(`^\\s*\\[plugins\\.["']${plugin.replaceAll('.', '\\.')}["']\\.registry\\]\\s*(?:#.*)?$`)
   const found = lines.findIndex((text) => header.test(text))

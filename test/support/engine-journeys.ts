@@ -10,7 +10,7 @@ import { startProxy } from './proxy.ts'
 import type { Proxy } from './proxy.ts'
 import { pushImage, startRegistry } from './registry.ts'
 import type { TestRegistry } from './registry.ts'
-import type { Route, StockEngine } from './stock-engines.ts'
+import type { Route, StockEngine } from './stock-engine.ts'
 
 /** How old an answer may be, in milliseconds: so much passes at once when something new is to be seen. */
 const MAX_AGE = 10_000

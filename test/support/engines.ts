@@ -62,10 +62,10 @@ async function emptyPodman(run: (...args: string[]) => Promise<Ran>): Promise<vo
 }
 
 /**
- * Every podman of one user keeps its state and its locks in one place, unless it is told: whoever resets one takes away what
+ * Every podman and buildah of one user keeps its state and its locks in one place, unless it is told: whoever resets one takes away what
  * another is about to write, and the locks of its containers.
  */
-async function storageIn(folder: string): Promise<Readonly<Record<string, string>>> {
+export async function storageIn(folder: string): Promise<Readonly<Record<string, string>>> {
   const [graph, runtime] = [join(folder, 'graph'), join(folder, 'run')]
   const files = {
     'storage.conf': `[storage]\ndriver = "vfs"\ngraphroot = "${graph}"\nrunroot = "${join(runtime, 'root')}"\n`,

@@ -1,54 +1,22 @@
 /** Engines as their makers ship them, which know nothing of us but what `tagseal doctor` wrote. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
-import { tryDocker, tryPodman } from './engines.ts'
-import { runInside } from './run-inside.ts'
+import { storageIn, tryDocker, tryPodman } from './engines.ts'
+import { tryContainerd, tryContainerdTwo } from './containerd.ts'
 import { runProgram } from './program.ts'
-import type { Ran } from './program.ts'
-
-/** From the registry that stands in names to the gateway that is asked, as `127.0.0.1:5000`. */
-export type Route = { readonly registry: string; readonly gateway: string }
-
-export type StockEngine = {
-  readonly name: string
-  /** How this engine calls an image of `team/app`: `:tag` or `@digest` is what follows. */
-  readonly imageOf: (what: string) => string
-  /** `apart`: as somebody else, where the engine knows several who share nothing. */
-  readonly pull: (image: string, apart?: string) => Promise<Ran>
-  /** Runs an image that was pulled; undefined: this engine runs nothing. */
-  readonly start: ((image: string) => Promise<Ran>) | undefined
-  /** Every image in its store in its own words, and all content by digest where it can say; the same as long as nothing comes. */
-  readonly store: () => Promise<string>
-  /** Takes an image out of it. */
-  readonly remove: (image: string) => Promise<Ran>
-  /** All that it tells of a layer that is refused, where it shows nobody else's words. */
-  readonly saidOfLayers: RegExp | undefined
-  /** What its command line needs to reach this one. */
-  readonly env: Readonly<Record<string, string>>
-  /** Below it is what doctor wrote. */
-  readonly root: string
-  readonly stop: () => Promise<void>
-}
+import { writtenFor } from './stock-engine.ts'
+import type { Route, StockEngine } from './stock-engine.ts'
 
 /** Each of them, or why it is not here: tests pass the reason to `skip`. */
 export const STOCK_ENGINES = {
   skopeo: trySkopeo,
   podman: tryStockPodman,
+  buildah: tryBuildah,
   docker: tryStockDocker,
   containerd: tryContainerd,
+  'containerd 2': tryContainerdTwo,
 } as const satisfies Readonly<Record<string, (route: Route) => Promise<StockEngine | string>>>
-
-/** The folder below which `tagseal doctor` wrote the configuration of an engine. */
-export async function writtenFor(engine: string, gateway: string, more: readonly string[] = []): Promise<string> {
-  const root = await mkdtemp(join(tmpdir(), 'tagseal-written-'))
-  const args = ['doctor', '--write', engine, '--root', root, '--gateway', `http://${gateway}`, '--yes', ...more]
-  const { exit, stderr } = await runInside(args)
-  if (exit !== 0) throw new Error(stderr)
-  return root
-}
 
 /** What doctor wrote for podman, where the libraries of podman and skopeo look first. */
 async function intoHome(root: string, home: string): Promise<void> {
@@ -134,6 +102,38 @@ async function tryStockPodman({ registry, gateway }: Route): Promise<StockEngine
 /** podman raises them to what a container that runs these tests may not have. */
 const LOW_LIMITS = ['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1024:1024']
 
+/** It builds upon what it pulls, and decides by the files of podman. */
+async function tryBuildah({ registry, gateway }: Route): Promise<StockEngine | string> {
+  const { code } = await runProgram('buildah', ['--version'])
+  if (code !== 0) return 'SKIPPED: buildah is not installed (apt-get install buildah)'
+  const folder = await mkdtemp(join(tmpdir(), 'tagseal-buildah-'))
+  const root = await writtenFor('podman', gateway, ['--registry', registry])
+  await intoHome(root, folder)
+  const env = { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`, HOME: folder, ...(await storageIn(folder)) }
+  const run = (...args: string[]) => runProgram('buildah', args, { env })
+  const stop = async () => {
+    await Promise.all([folder, root].map((one) => rm(one, { recursive: true, force: true })))
+  }
+  const images = () => run('images', '--all', '--digests', '--format', '{{.Digest}} {{.Name}}:{{.Tag}}')
+  const found = await images()
+  if (found.code !== 0) {
+    await stop()
+    return `SKIPPED: buildah does not work here: ${found.stderr.trim().split('\n').at(-1)}`
+  }
+  return {
+    name: 'buildah',
+    saidOfLayers: ONLY_A_STATUS,
+    root,
+    env,
+    imageOf: (what) => `${registry}/team/app${what}`,
+    pull: (image) => run('pull', image),
+    start: undefined,
+    store: async () => (await images()).stdout,
+    remove: (image) => run('rmi', image),
+    stop,
+  }
+}
+
 async function tryStockDocker({ gateway }: Route): Promise<StockEngine | string> {
   const root = await writtenFor('docker', gateway)
   const dropIn = await readFile(join(root, 'etc/systemd/system/docker.service.d/zz-tagseal.conf'), 'utf8')
@@ -161,88 +161,4 @@ async function tryStockDocker({ gateway }: Route): Promise<StockEngine | string>
       await stop()
     },
   }
-}
-
-const SECONDS_TO_START = 20
-const SECONDS_TO_WRITE = 10
-
-/** containerd with its whole state in a folder of ours, asked with `ctr`. */
-async function tryContainerd({ registry, gateway }: Route): Promise<StockEngine | string> {
-  const found = await Promise.all([runProgram('containerd', ['--version']), runProgram('ctr', ['--version'])])
-  if (found.some(({ code }) => code !== 0)) return 'SKIPPED: containerd is not installed (apt-get install containerd)'
-  if (process.getuid?.() !== 0) return 'SKIPPED: containerd runs as root only'
-  const folder = await mkdtemp(join(tmpdir(), 'tagseal-containerd-'))
-  const socket = join(folder, 'sock')
-  await mkdir(join(folder, 'root'), { recursive: true })
-  const config = `version = 2
-root = "${join(folder, 'root')}"
-state = "${join(folder, 'state')}"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
-[grpc]
-  address = "${socket}"
-[ttrpc]
-  address = "${socket}.ttrpc"
-`
-  await writeFile(join(folder, 'config.toml'), config)
-  const args = ['--pdeathsig', 'TERM', 'containerd', '--config', join(folder, 'config.toml')]
-  const path = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`
-  const child = spawn('setpriv', args, { stdio: 'ignore', env: { PATH: path, HOME: folder } })
-  const ctr = (...words: string[]) => runProgram('ctr', ['--address', socket, ...words])
-  const root = await writtenFor('containerd', gateway)
-  const stop = async () => {
-    await end(child)
-    await rm(root, { recursive: true, force: true })
-    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
-  }
-  if (!(await answers(child, ctr))) {
-    await stop()
-    return 'SKIPPED: containerd does not start here'
-  }
-  const hosts = join(root, 'etc/containerd/certs.d')
-  let started = 0
-  return {
-    name: 'containerd',
-    saidOfLayers: undefined,
-    root,
-    env: { PATH: path, CONTAINERD_ADDRESS: socket, CONTAINERD_SNAPSHOTTER: 'native' },
-    imageOf: (what) => `${registry}/team/app${what}`,
-    pull: (image, apart = 'default') =>
-      ctr('--namespace', apart, 'images', 'pull', '--hosts-dir', hosts, '--snapshotter', 'native', image),
-    async start(image) {
-      const [id, said] = [`run-${++started}`, join(folder, `run-${started}.log`)]
-      const ran = await ctr('run', '--rm', '--snapshotter', 'native', '--log-uri', `file://${said}`, image, id)
-      return ran.code === 0 ? { ...ran, stdout: await comingIn(said) } : ran
-    },
-    store: async () => `${(await ctr('images', 'list')).stdout}\n${(await ctr('content', 'list', '--quiet')).stdout}`,
-    remove: (image) => ctr('images', 'remove', '--sync', image),
-    stop,
-  }
-}
-
-/**
- * What a container wrote, by the shim and not by `ctr`: that gives up a pipe which it has not yet opened when the container
- * ends, and says 0 and nothing of what came through it. The shim may be late as well, and loses nothing.
- */
-async function comingIn(file: string): Promise<string> {
-  for (let tries = 0; tries < SECONDS_TO_WRITE * 10; tries++) {
-    const text = await readFile(file, 'utf8')
-    if (text !== '') return text
-    await pause(100)
-  }
-  return ''
-}
-
-async function answers(child: ChildProcess, ctr: (...words: string[]) => Promise<Ran>): Promise<boolean> {
-  for (let tries = 0; tries < SECONDS_TO_START * 10 && child.exitCode === null; tries++) {
-    if ((await ctr('version')).code === 0) return true
-    await pause(100)
-  }
-  return false
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const ended = new Promise((resolve) => child.once('exit', resolve))
-  child.kill('SIGTERM')
-  await ended
 }

@@ -66,6 +66,10 @@ const CONFIGS: Record<string, { before: string; expected: RegExp }> = {
     expected:
       /^# ours\nversion = 3\nroot = "\/data"\n\n\[plugins\."io\.containerd\.cri\.v1\.images"\.registry\]\n {2}config_path = "\/etc\/containerd\/certs\.d"\n$/,
   },
+  'of a version that only later ones write': {
+    before: 'version = 4\n',
+    expected: /^version = 4\n\n\[plugins\."io\.containerd\.cri\.v1\.images"\.registry\]\n/,
+  },
   'with the table and another one behind it': {
     before:
       'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry] # here\n  config_path = ""\n[debug]\nlevel = "info"\n',
