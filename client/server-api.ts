@@ -93,6 +93,8 @@ export type ServerApi = {
   readonly history: (tag: string, limit: number) => Promise<readonly HistoryEntry[]>
   /** Newest first, page by page, for as long as somebody reads on. */
   readonly wholeHistory: (tag: string) => AsyncIterable<HistoryEntry>
+  /** What time the server has, in milliseconds since 1970; undefined where it does not say. */
+  readonly clock: () => Promise<number | undefined>
   /** What was changed at that moment (milliseconds) or later. */
   readonly changes: (since: number) => Promise<Changes>
   /** What waits there for signatures. */
@@ -156,6 +158,7 @@ export function openServerApi(options: ServerApiOptions): ServerApi {
         before = entries.length === 0 ? undefined : textOf(member(asObject(reply.body), 'next'))
       }
     },
+    clock: async () => await clockOf(options),
     async changes(since) {
       const url = new URL(`${baseUrl(server)}v1/repositories/${encodeURIComponent(repository)}/_changes`)
       return await allChanges(server, async (from) => {
@@ -182,6 +185,18 @@ export async function askServer(
   request: Omit<HttpRequest, 'signal'>,
 ): Promise<Json | undefined> {
   return (await send(options, request)).body
+}
+
+/** By the header of any answer; of one that nobody keeps for later, where the server is one of ours. */
+async function clockOf(options: ServerApiOptions): Promise<number | undefined> {
+  const request = { url: new URL(`${baseUrl(options.server)}healthz`) }
+  const date = await inTime(options, request, async (signal) => {
+    const response = await options.http.send({ ...request, signal })
+    response.discard()
+    return response.header('date')
+  })
+  const at = Date.parse(date ?? '')
+  return Number.isNaN(at) ? undefined : at
 }
 
 async function send(

@@ -34,6 +34,13 @@ export type CommandFailures = {
   readonly ENGINE_FAILED: { readonly engine: string; readonly why: string }
   /** From this home: `what` is a repository, or a key that leaves many; `holder` a process. */
   readonly ROTATION_RUNNING: { readonly what: string; readonly holder: string }
+  /** Of the server and of this machine, as dates; `since`: what was meant, by the one that is behind. */
+  readonly CLOCKS_DIFFER: {
+    readonly server: string
+    readonly theirs: string
+    readonly ours: string
+    readonly since: string
+  }
   readonly INTERRUPTED: Record<string, never>
   readonly INTERNAL: { readonly why: string }
   readonly IO: { readonly what: string; readonly why: string }
@@ -57,6 +64,7 @@ const SENTENCE: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string
   ENGINE_MISSING: (d) => `none of ${d.tried} is installed`,
   ENGINE_FAILED: (d) => `${d.engine} failed: ${d.why}`,
   ROTATION_RUNNING: (d) => `${d.what} is being rotated from this home already, by ${d.holder}`,
+  CLOCKS_DIFFER: (d) => `it is ${d.ours} here, and ${d.theirs} at ${d.server}, which dated what was changed`,
   INTERRUPTED: () => 'interrupted',
   INTERNAL: (d) => `internal error: ${d.why}`,
   IO: (d) => `${d.what}: ${d.why}`,
@@ -84,6 +92,7 @@ const HINT: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string } =
   INTERNAL: () => 'this is a bug in tagseal; run it again with --verbose and report what it prints',
   FILE_MALFORMED: (d) => `mend ${d.path}, or name another file`,
   ROTATION_RUNNING: () => 'wait until that run has ended, and see what it did before you run it again',
+  CLOCKS_DIFFER: (d) => `set the clock that is wrong, or name the moment itself: --since ${d.since}`,
   INTERRUPTED: () => 'run it again: nothing is half done',
   IO: (d) => `check ${d.what}, and who may use it`,
 }

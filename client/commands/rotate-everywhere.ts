@@ -8,6 +8,7 @@ import { failureOf } from '../exit.ts'
 import { campaignId, readCampaign, writeCampaign } from '../publish/campaign.ts'
 import type { Campaign } from '../publish/campaign.ts'
 import { untilAborted } from '../until-aborted.ts'
+import { refuseOtherClocks } from './clocks.ts'
 import type { Answer } from './declare.ts'
 import { CommandError, usage } from './errors.ts'
 import { againFrom, eachOf, idsNamed, nameOf } from './everywhere.ts'
@@ -29,6 +30,8 @@ export async function rotateEverywhere(context: Context, wish: Everywhere): Prom
     const { names } = meant
     sayOutside(context, wish, meant.outside)
     if (names.length === 0) throw usage(`no repository matches ${wish.pattern.text}`)
+    const { ago } = wish.rotation
+    if (ago !== undefined) await refuseOtherClocks(context, names, ago)
     const waiting = await whatWaits(shared.context, wish, names)
     return await inTurn(context, `key ${wish.gone}`, async () => {
       const campaign = await begin(shared.context, wish)

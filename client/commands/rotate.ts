@@ -19,6 +19,7 @@ import { addPin } from '../trust/pins.ts'
 import { untilAborted } from '../until-aborted.ts'
 import type { Answer } from './declare.ts'
 import { any, count, defineCommand, flag, list, one, text } from './declare.ts'
+import { refuseOtherClock } from './clocks.ts'
 import { decisionsOf, refuseUnknown, warnUnknown } from './decisions.ts'
 import type { Decisions } from './decisions.ts'
 import { CommandError, usage } from './errors.ts'
@@ -77,7 +78,7 @@ export const rotateCommand = defineCommand({
     'with --keep, --restore and --drop, which then rotates nothing. A delegation is called delegation:ROLE there, the order',
     'in which the roles below ROLE are asked order:ROLE. What was before by the word of the server alone is restored once it',
     'was told, by the command given again; a delegation by its name.',
-    'TIME is a date (2026-11-24T22:00Z) or how long ago (90m, 6h, 2d).',
+    'TIME is a date (2026-11-24T22:00Z) or how long ago (90m, 6h, 2d), which is refused where the clock of the server differs.',
     'With --compromised, timestamp and snapshot get new keys together where the server holds both.',
     'With --key and the keys that the role has, root is only renewed.',
     'In a repository of Notary, snapshot --key takes the snapshot key here, and without --key gives it to the server.',
@@ -110,6 +111,7 @@ export const rotateCommand = defineCommand({
       stolen: stolen.length,
       compromised,
       since: sinceOf(input.text('since'), compromised, role ?? TARGETS, context.clock()),
+      ago: agoOf(input.text('since')),
       legacy: legacyOf(input.count('legacy'), role ?? TARGETS),
       decide: decisions.decide,
     }
@@ -128,10 +130,11 @@ export const rotateCommand = defineCommand({
     const rotation = { ...common, repository, role, gone: [...stolen, ...lost] }
     if (proposal !== undefined && decisions.given)
       throw usage('--propose decides nothing', 'decide once it is published, by the same command without --propose')
-    const work = async () =>
-      proposal === undefined
-        ? await rotateHere(context, rotation, decisions)
-        : await proposeRotation(context, rotation, proposal)
+    const work = async () => {
+      if (rotation.ago !== undefined) await refuseOtherClock(context, await context.api(repository), rotation.ago)
+      if (proposal !== undefined) return await proposeRotation(context, rotation, proposal)
+      return await rotateHere(context, rotation, decisions)
+    }
     return await untilAborted(inTurn(context, repository, work), context.signal)
   },
 })
@@ -361,14 +364,20 @@ function sinceOf(given: string | undefined, compromised: boolean, role: RoleName
   if (!compromised) throw usage('--since goes with --compromised')
   if (topRole(role) !== undefined && topRole(role) !== 'targets')
     throw usage(`${role} holds no tags`, 'leave --since out')
-  const [, count, unit = ''] = /^(\d{1,5})([mhd])$/.exec(given) ?? []
+  const ago = agoOf(given)
   const dated = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2}))?$/.test(given)
-  const at = count === undefined ? (dated ? Date.parse(given) : Number.NaN) : now - Number(count) * (AGO.get(unit) ?? 0)
+  const at = ago === undefined ? (dated ? Date.parse(given) : Number.NaN) : now - ago
   if (at <= now) return at
   throw usage(
     `--since ${JSON.stringify(given)} is no time in the past`,
     'write 2026-11-24T22:00Z, or 6h for six hours ago',
   )
+}
+
+/** In milliseconds; undefined for what is no such time. */
+function agoOf(given: string | undefined): number | undefined {
+  const [, count, unit = ''] = /^(\d{1,5})([mhd])$/.exec(given ?? '') ?? []
+  return count === undefined ? undefined : Number(count) * (AGO.get(unit) ?? 0)
 }
 
 /** A key that leaves one role may be listed by another: whoever stole it still has that one. */

@@ -34,6 +34,8 @@ export type Rotation = {
   readonly compromised: boolean
   /** Milliseconds since 1970. */
   readonly since: number | undefined
+  /** How long ago that was, where it was said so. */
+  readonly ago?: number | undefined
   readonly decide: Decide
   /** How many roots before the present one. */
   readonly legacy: number

@@ -45,6 +45,8 @@ export type IncidentLab = {
   readonly url: string
   /** Milliseconds since 1970, for everybody. */
   readonly clock: { now: number }
+  /** How many milliseconds the server's answers are dated off that clock. */
+  readonly apart: { by: number }
   readonly person: () => Promise<Person>
 }
 
@@ -56,6 +58,9 @@ export async function openIncidentLab(
   const server = await openTestServer(t, flags, clock)
   await server.app.listen({ host: '127.0.0.1', port: 0 })
   const address = server.app.server.address()
+  const apart = { by: 0 }
+  const date = () => new Date(clock.now + apart.by).toUTCString()
+  server.app.server.prependListener('request', (_request, response) => void response.setHeader('date', date()))
   const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`
   const homes = await mkdtemp(join(tmpdir(), 'tagseal-incident-'))
   t.teardown(() => rm(homes, { recursive: true, force: true }))
@@ -63,6 +68,7 @@ export async function openIncidentLab(
     server,
     url,
     clock,
+    apart,
     person: async () => personIn(t, await mkdtemp(join(homes, 'home-')), url, clock),
   }
 }
