@@ -106,8 +106,10 @@ function isOurs({ uid, mode }: Stats): boolean {
 
 /** A relative one would have the current folder say what is run. */
 function keptFolder(): string | undefined {
-  const at = process.argv.indexOf('--home')
-  const home = at > 0 ? process.argv[at + 1] : process.env['TAGSEAL_HOME']
+  const end = process.argv.indexOf('--') // what follows is no option
+  const options = end < 0 ? process.argv : process.argv.slice(0, end)
+  const at = options.indexOf('--home')
+  const home = at > 0 ? options[at + 1] : process.env['TAGSEAL_HOME']
   if (home) return join(home, 'cache')
   const { XDG_CACHE_HOME, HOME } = process.env
   if (XDG_CACHE_HOME && isAbsolute(XDG_CACHE_HOME)) return join(XDG_CACHE_HOME, 'tagseal')

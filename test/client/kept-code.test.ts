@@ -37,14 +37,19 @@ const RUN = `
   const whole = process.env['PROGRAM']
   runProgram({ whole, quick: whole, build: 'b', commands: [], quickCommands: [] })`
 
-type Run = { readonly says: string; readonly in: string; readonly env: Readonly<Record<string, string>> }
+type Run = {
+  readonly says: string
+  readonly in: string
+  readonly env: Readonly<Record<string, string>>
+  readonly words?: readonly string[]
+}
 
 /** Runs a program that prints a word. V8 takes what was compiled of another one that is as long for its own. */
-function run(folder: string, { says, in: cwd, env }: Run): string {
+function run(folder: string, { says, in: cwd, env, words = [] }: Run): string {
   const program = join(folder, `${says}.cjs`)
   writeFileSync(program, `(function () { process.stdout.write('${says}') })`)
   const nowhere = { HOME: undefined, XDG_CACHE_HOME: undefined, TAGSEAL_HOME: undefined }
-  const run = spawnSync(process.execPath, ['--input-type=module', '-e', RUN], {
+  const run = spawnSync(process.execPath, ['--input-type=module', '-e', RUN, 'tagseal', ...words], {
     cwd,
     env: { ...process.env, ...nowhere, PROGRAM: program, ...env },
     encoding: 'utf8',
@@ -84,3 +89,11 @@ for (const [variable, value, at] of [
     t.equal(run(folder, { says: 'mine..', in: folder, env: { [variable]: value } }), 'mine..')
   })
 }
+
+await t.test('an image that is named like an option does not say where what is run is kept', async (t) => {
+  const folder = t.testdir()
+  const env = { XDG_CACHE_HOME: join(folder, 'ours') }
+  t.equal(run(folder, { says: 'theirs', in: folder, env, words: ['--home', 'named'] }), 'theirs')
+  t.equal(run(folder, { says: 'mine..', in: folder, env, words: ['--home', 'named'] }), 'theirs', 'an option does')
+  t.equal(run(folder, { says: 'mine..', in: folder, env, words: ['x', '--', '--home', 'named'] }), 'mine..')
+})
