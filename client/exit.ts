@@ -369,10 +369,11 @@ function keyHint(error: Error, code: string): string | undefined {
     PIN_UNUSABLE: 'give another file with --pin-file FILE or TAGSEAL_PIN_FILE, or the one that pin-source names',
     PIN_WRONG: 'check it: a token locks itself after a few wrong ones',
     PIN_LOCKED: "log in once with the right PIN by the token's own tool, or have it unlocked",
-    PASSPHRASE_MISSING: 'give --passphrase-file FILE, or set TAGSEAL_PASSPHRASE_FILE',
+    PASSPHRASE_MISSING:
+      'give --passphrase-file FILE, TAGSEAL_PASSPHRASE_FILE or the systemd credential tagseal-passphrase',
     PASSPHRASE_WRONG:
-      'nothing was changed; try again, or name the file that holds it: --passphrase-file FILE, and for the keys of ' +
-      'notary and docker --old-passphrase-file FILE',
+      'nothing was changed; the keys here may be under different passphrases: --passphrase-file FILE takes several, one a ' +
+      'line, and "tagseal key passwd KEY" puts a key under another',
     PASSPHRASE_UNUSABLE: 'give another with --passphrase-file FILE or TAGSEAL_PASSPHRASE_FILE, or type it',
     PASSPHRASE_CANCELLED: 'nothing was published; run it again',
     KEY_MALFORMED: 'nothing was changed; get the original again, in the form that the message names',
@@ -383,12 +384,18 @@ function keyHint(error: Error, code: string): string | undefined {
   }
   const detail = 'detail' in error ? error.detail : undefined
   if (code === 'KEY_PERMISSIONS' && isPermissions(detail)) return detail.mend
+  if (code === 'PASSPHRASE_WRONG' && isForeign(detail))
+    return 'nothing was changed; try again, or name the file that holds it: --old-passphrase-file FILE'
   if (code === 'KEY_NOT_FOUND' && isElsewhere(detail)) return `tagseal key list ${quoted(detail.among)}`
   return new Map<string, string>(Object.entries(hints)).get(code)
 }
 
 function isPermissions(detail: unknown): detail is KeyFailures['KEY_PERMISSIONS'] {
   return typeof detail === 'object' && detail !== null && 'mend' in detail && typeof detail.mend === 'string'
+}
+
+function isForeign(detail: unknown): boolean {
+  return typeof detail === 'object' && detail !== null && 'isForeign' in detail && detail.isForeign === true
 }
 
 function isElsewhere(detail: unknown): detail is { readonly among: string } {

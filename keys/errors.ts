@@ -42,7 +42,8 @@ export type KeyFailures = {
   readonly PIN_LOCKED: { readonly token: string; readonly why: string }
   readonly KEYSTORE_IO: { readonly path: string; readonly why: string }
   readonly PASSPHRASE_MISSING: { readonly key: string }
-  readonly PASSPHRASE_WRONG: { readonly key: string }
+  /** `isForeign`: a key that is taken in, and not one of the keystore. */
+  readonly PASSPHRASE_WRONG: { readonly key: string; readonly isForeign?: true }
   /** `source` is a file name or "the terminal". */
   readonly PASSPHRASE_UNUSABLE: { readonly source: string; readonly why: string }
   /** The person at the terminal would rather not. */
@@ -98,8 +99,7 @@ const SENTENCE: { readonly [C in KeyCode]: (d: KeyFailures[C]) => string } = {
   PIN_WRONG: (d) => `${d.token} refused the PIN; it was tried once and is not tried again`,
   PIN_LOCKED: (d) => `${d.token} takes no PIN: ${d.why}`,
   KEYSTORE_IO: (d) => `cannot use ${d.path}: ${inWords(d.why)}`,
-  PASSPHRASE_MISSING: (d) =>
-    `${d.key} needs a passphrase and there is no terminal to ask on; give --passphrase-file FILE, TAGSEAL_PASSPHRASE_FILE or the systemd credential tagseal-passphrase`,
+  PASSPHRASE_MISSING: (d) => `${d.key} needs a passphrase and there is no terminal to ask on`,
   PASSPHRASE_WRONG: (d) => `the passphrase does not open ${d.key}`,
   PASSPHRASE_UNUSABLE: (d) => `the passphrase from ${d.source} cannot be used: ${d.why}`,
   PASSPHRASE_CANCELLED: (d) => `nobody answered "${d.prompt}"`,

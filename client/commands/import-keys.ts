@@ -60,7 +60,14 @@ export async function importKeys(
 export async function importKey(context: Context, found: FoundKey, wishes: ImportWishes): Promise<KeyInfo> {
   const keystore = await context.keystore()
   const { passphrase, encrypted } = wishes
-  return await keystore.import({ pem: found.key, ...nameOf(found, wishes), encrypted, passphrase })
+  const stays = ({ id }: KeyInfo) => sayStays(context, id)
+  return await keystore.import({ pem: found.key, ...nameOf(found, wishes), encrypted, passphrase, stays })
+}
+
+/** Whoever signs with the other keys here would not open this one. */
+function sayStays({ terminal, settings, env }: Context, id: string): void {
+  if ((settings.passphraseFile ?? (env['TAGSEAL_PASSPHRASE_FILE'] || undefined)) !== undefined) return
+  terminal.note(`${shortId(id)} stays under the passphrase that it had; --passphrase-file FILE puts it under another`)
 }
 
 async function findAgain({ keystore, terminal }: Context, id: string): Promise<KeyInfo> {

@@ -8,7 +8,7 @@ import { notaryKeyId } from '../notary/key-id.ts'
 import { notaryFile } from '../notary/key-file.ts'
 import { readForeignKey } from './foreign.ts'
 import { type KeyFacts, type KeyFile, keyInfo, readEntry, readKeyFile, sameKey, writeKeyFile } from './key-file.ts'
-import type { KeyInfo, Keystore } from './keystore.ts'
+import type { ImportedKey, KeyInfo, Keystore } from './keystore.ts'
 import type { Passphrase, PassphraseSource } from './passphrase.ts'
 import { encryptPkcs8 } from './pbes2.ts'
 import { unlock } from './unlock.ts'
@@ -20,6 +20,9 @@ export type FileKeystoreOptions = {
   /** Milliseconds since 1970; dates new keys. */
   readonly clock?: () => number
 }
+
+/** What a key comes with that was kept elsewhere. */
+type Coming = { readonly before?: Passphrase | undefined; readonly stays?: ImportedKey['stays'] }
 
 const SUFFIX = '.pem'
 const FILE_NAME = /^[0-9a-f]{64}\.pem$/
@@ -48,13 +51,13 @@ export function openKeystore({ dir, passphrase, clock = Date.now }: FileKeystore
     },
     find: async (wanted) => (await findFile(wanted)).info,
     open: async (wanted) => openFile(await findFile(wanted)),
-    async import({ pem, name, encrypted, passphrase: theirs }) {
+    async import({ pem, name, encrypted, passphrase: theirs, stays }) {
       const foreign = typeof pem === 'string' ? readForeignKey(pem) : pem
       const { role, gun } = foreign
       const note = role === undefined ? {} : { notary: { role, ...(gun !== undefined && { gun }) } }
       const opener = noting(theirs ?? passphrase)
       return closing(await foreign.open(opener.source), (secret) =>
-        store(secret, { ...(name !== undefined && { name }), encrypted, ...note }, opener.last()),
+        store(secret, { ...(name !== undefined && { name }), encrypted, ...note }, { before: opener.last(), stays }),
       )
     },
     exportPublic: async (wanted) => writePem('PUBLIC KEY', (await findFile(wanted)).info.public.spki),
@@ -91,15 +94,17 @@ export function openKeystore({ dir, passphrase, clock = Date.now }: FileKeystore
     },
   }
 
-  async function store(secret: Secret, facts: Omit<KeyFacts, 'now'>, before?: Passphrase): Promise<KeyInfo> {
+  async function store(secret: Secret, facts: Omit<KeyFacts, 'now'>, { before, stays }: Coming = {}): Promise<KeyInfo> {
     const info = keyInfo(secret.public, { ...facts, now: clock() })
     await usePrivateFolder(dir)
     const name = info.id + SUFFIX
     // Before anybody is asked for a passphrase; whether it is still so, the writing itself sees.
     if ((await readText(name)) !== undefined) throw new KeyError('KEY_EXISTS', { id: info.id, path: join(dir, name) })
-    const der = await protect(secret, facts.encrypted ? passphrase : 'none', labelOf(info), before)
+    const own = noting(passphrase)
+    const der = await protect(secret, facts.encrypted ? own.source : 'none', labelOf(info), before)
     const stored = await writeNewFile(dir, name, encoded({ info, der }))
     if (!stored) throw new KeyError('KEY_EXISTS', { id: info.id, path: join(dir, name) })
+    if (before !== undefined && own.last() === before) stays?.(info)
     return info
   }
 
@@ -206,14 +211,15 @@ export function isMeant(wanted: string, { id, name, public: material }: KeyInfo)
   return wanted.length >= MIN_PREFIX && (id.startsWith(wanted) || notaryKeyId(material).startsWith(wanted))
 }
 
-/** The same source, and which passphrase it gave last: the one that opened what asked for it. */
+/** The same source, and which passphrase it gave last: the one that opened what asked for it, or that it chose. */
 function noting(source: PassphraseSource): {
   readonly source: PassphraseSource
   readonly last: () => Passphrase | undefined
 } {
   let last: Passphrase | undefined
   const unlock: PassphraseSource['unlock'] = async (key, tried) => (last = await source.unlock(key, tried))
-  return { source: { ...source, unlock }, last: () => last }
+  const choose: PassphraseSource['choose'] = async (key, before) => (last = await source.choose(key, before))
+  return { source: { ...source, unlock, choose }, last: () => last }
 }
 
 function labelOf({ id, name, algorithm }: KeyInfo): string {

@@ -61,7 +61,7 @@ function foreignKey(block: PemBlock): ForeignKey {
   const decrypt = decryptionOf(block)
   return decrypt === undefined
     ? { ...facts, encrypted: false, open: async () => open(block.der) }
-    : { ...facts, encrypted: true, open: (passphrase) => unlockAny({ key, form, decrypt, open }, passphrase) }
+    : { ...facts, encrypted: true, open: (source) => unlockAny({ key, form, isForeign: true, decrypt, open }, source) }
 }
 
 function decryptionOf({ label, headers, der }: PemBlock): Locked['decrypt'] | undefined {

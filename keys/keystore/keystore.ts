@@ -40,6 +40,8 @@ export type ImportedKey = Omit<NewKey, 'algorithm'> & {
   readonly pem: string | ForeignKey
   /** Opens it, where it is encrypted. What the keystore writes is under its own passphrase; where none is named, this one. */
   readonly passphrase?: PassphraseSource
+  /** Told of a key that is stored under the passphrase that it came with. */
+  readonly stays?: (key: KeyInfo) => void
 }
 
 /** `bad`: what `list` would have thrown, once for each key that cannot be used. */

@@ -9,6 +9,8 @@ export type Locked = {
   /** For people. */
   readonly key: string
   readonly form: ForeignForm
+  /** Another program wrote it. */
+  readonly isForeign?: true
   /** undefined for a wrong passphrase, as far as padding shows it. */
   readonly decrypt: (passphrase: Uint8Array) => Promise<Uint8Array | undefined>
   /** Takes over the bytes. */
@@ -25,10 +27,14 @@ export async function unlockAny(locked: Locked, source: PassphraseSource): Promi
   const tried = new Set<Passphrase>()
   while (true) {
     const passphrase = await source.unlock(locked.key, tried)
-    if (passphrase === undefined) throw new KeyError('PASSPHRASE_WRONG', { key: locked.key })
+    if (passphrase === undefined) throw wrong(locked)
     const der = await locked.decrypt(passphrase.bytes)
     if (der !== undefined && hasForm(der, locked.form)) return locked.open(der)
     der?.fill(0) // one wrong passphrase in 256 ends in a padding that looks right: what it opened is noise
     tried.add(passphrase)
   }
+}
+
+function wrong({ key, isForeign }: Locked): KeyError {
+  return new KeyError('PASSPHRASE_WRONG', { key, ...(isForeign && { isForeign }) })
 }

@@ -223,11 +223,17 @@ const ERRORS: Record<string, { error: unknown; code: string; exit: number; hint?
     exit: 1,
     hint: /^chmod 400 \/k$/,
   },
-  'a passphrase that does not open a key, of ours or of notary': {
+  'a passphrase that does not open a key here, though it opens others': {
     error: new KeyError('PASSPHRASE_WRONG', { key: 'k' }),
     code: 'PASSPHRASE_WRONG',
     exit: 1,
-    hint: /--passphrase-file FILE.*--old-passphrase-file FILE/,
+    hint: /different passphrases: --passphrase-file FILE(?!.*--old-passphrase-file)/,
+  },
+  'a passphrase that does not open a key that is taken in': {
+    error: new KeyError('PASSPHRASE_WRONG', { key: 'k', isForeign: true }),
+    code: 'PASSPHRASE_WRONG',
+    exit: 1,
+    hint: / --old-passphrase-file FILE$/,
   },
   'a missing passphrase': {
     error: new KeyError('PASSPHRASE_MISSING', { key: 'k' }),

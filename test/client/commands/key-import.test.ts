@@ -39,6 +39,7 @@ await t.test(
     t.strictSame(notaryIds(documented(ran).keys), namesOf('trust-private').toSorted())
     const { keys } = documented(await run('key', 'list'))
     t.ok(keys.every(({ encrypted }) => encrypted))
+    for (const { id } of keys) t.match(ran.stderr, `${id.slice(0, 12)} stays under the passphrase that it had; `)
     const targets = keys.find(({ notary }) => notary.gun === 'example.com/alpha' && notary.role === 'targets')
     t.equal(targets?.name, 'targets example.com/alpha')
     const opened = await run('key', 'export', targets?.notary.id ?? '', '--private', '--no-passphrase')
@@ -62,6 +63,7 @@ await t.test('keys that no passphrase opens are named, keep no other one out, an
   t.match(failed, [{ key: 'the root key', file: /e01ce6d975b6/, error: { code: 'PASSPHRASE_WRONG' } }])
   t.equal(failed.length, 1)
   t.match(ran.stderr, /e01ce6d975b6[^\n]*does not open the root key \(PASSPHRASE_WRONG\)/)
+  t.match(ran.stderr, /hint: [^\n]* --old-passphrase-file FILE\n/)
   t.notMatch(ran.stderr + ran.stdout, /dctrepo123/)
 
   writeFileSync(old, 'root: dctroot123\nrepository: dctrepo123\n')
@@ -82,6 +84,7 @@ await t.test(
     )
     const ran = await tagseal(['--json', 'key', 'import', ...files, '--passphrase-file', own], { env })
     t.equal(ran.code, 0, ran.stderr)
+    t.notMatch(ran.stderr, /stays under/)
     const opening = { env: { TAGSEAL_HOME: join(home, 'home'), HOME: home, TAGSEAL_PASSPHRASE_FILE: own } }
     for (const { id } of documented(ran).keys.slice(-8)) {
       t.equal((await tagseal(['key', 'export', id, '--private', '--no-passphrase'], opening)).code, 0)
