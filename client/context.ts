@@ -192,7 +192,7 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
       clock: more.now ?? clock,
       shareWithin: more.shareWithin,
       warn: ({ message }) => terminal.warn(message),
-      ...(secret === undefined ? {} : { token: secret }),
+      ...(secret === undefined ? {} : { token: secret, tokenFrom: tokenFile ?? tokenSource(settings) }),
     })
   }
   const repository = each(async (name: string) => {
@@ -244,6 +244,7 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
       server: await serverOf(name),
       repository: name,
       token: await token(),
+      tokenFrom: tokenSource(settings),
       signal,
     })
   })
@@ -287,6 +288,10 @@ async function readText(path: string, most: number): Promise<string> {
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}
+
+function tokenSource({ tokenFile }: Settings): string {
+  return tokenFile ?? 'TAGSEAL_TOKEN'
+}
 
 async function readToken(path: string): Promise<string> {
   return demandToken((await readText(path, MAX_TOKEN)).trim(), path)

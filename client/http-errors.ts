@@ -50,15 +50,29 @@ export function unreached({ url, reason }: HttpFailures['NETWORK']): string {
 
 /** What to do next. A certificate is refused for its date or its name as well, and no `--ca` helps against that. */
 export function reachHint({ url, reason }: HttpFailures['NETWORK']): string {
-  if (/EXPIRED|NOT_YET_VALID/.test(reason))
-    return "is this machine's clock right? if it is, its certificate is to be renewed"
+  if (reason.includes('NOT_YET_VALID'))
+    return "is this machine's clock right? if it is, the server's is not, or its certificate is for later"
+  if (reason.includes('EXPIRED')) return "is this machine's clock right? if it is, its certificate is to be renewed"
   if (reason === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'its certificate is for another name: is the URL right?'
   if (refusesCertificate(reason)) return 'give the certificate of the authority that signed it: --ca FILE or TAGSEAL_CA'
-  return runningHint(url)
+  const mayMeanTls = url.startsWith('http:') && MET_TLS.test(reason)
+  return mayMeanTls
+    ? `it may speak TLS: ${originOf(url).replace(/^http:/, 'https:')}; ${runningHint(url)}`
+    : runningHint(url)
 }
+
+/** How a server that speaks TLS ends a connection that does not, as Node sees it. */
+const MET_TLS = /^(?:ECONNRESET|EPIPE|UND_ERR_SOCKET|HPE_)/
 
 export function runningHint(url: string): string {
   return `is the trust server ${originOf(url)} right, and running? --server URL, or "server:" in the rule of a policy, names another`
+}
+
+/** `sent`: where the token came from that was sent. */
+export function tokenHint({ sent }: { readonly sent?: string }): string {
+  return sent === undefined
+    ? 'give a token with --token-file FILE or TAGSEAL_TOKEN_FILE'
+    : `is it for that server, and whole? its operator sees with "tagseal-server token list" whether it still counts, and makes another`
 }
 
 function originOf(url: string): string {

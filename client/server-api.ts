@@ -108,6 +108,8 @@ export type ServerApiOptions = {
   readonly server: string
   readonly repository: string
   readonly token: string | undefined
+  /** Where the token came from, for people. */
+  readonly tokenFrom?: string
   readonly signal: AbortSignal
   /** How long one answer may take in all, and how many bytes a second an upload is expected to make. */
   readonly patience?: { readonly milliseconds: number; readonly rate: number }
@@ -252,9 +254,13 @@ async function readJson(server: string, response: HttpResponse, most: number): P
   }
 }
 
-function refusal({ server, repository }: ServerApiOptions, status: number, body: Json | undefined): PublishError {
+function refusal(options: ServerApiOptions, status: number, body: Json | undefined): PublishError {
+  const { server, repository, token, tokenFrom } = options
   const { code, message, detail } = problemOf(status, body)
-  if (status === 401) return new PublishError('UNAUTHORIZED', { server, why: message })
+  if (status === 401) {
+    const sent = token === undefined || tokenFrom === undefined ? {} : { sent: tokenFrom }
+    return new PublishError('UNAUTHORIZED', { server, why: message, ...sent })
+  }
   if (status === 403) return new PublishError('DENIED', { server, repository })
   if (status === 404) return new PublishError('NOT_THERE', { server, why: message })
   if (status >= 500 || status === 408 || status === 429) {

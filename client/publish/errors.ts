@@ -1,3 +1,5 @@
+import { tokenHint } from '../http-errors.ts'
+
 /** What keeps a change from being published, beside metadata that must not be trusted. */
 export type PublishFailures = {
   /**
@@ -59,8 +61,11 @@ export type PublishFailures = {
   readonly CONFLICT: { readonly repository: string; readonly attempts: number; readonly milliseconds: number }
   /** The server will not take it. `reason` is its own code, `why` its own words. */
   readonly UPDATE_REFUSED: { readonly repository: string; readonly reason: string; readonly why: string }
-  /** `why`: in the server's words, which tell a token that has ended from one that it never knew. */
-  readonly UNAUTHORIZED: { readonly server: string; readonly why: string }
+  /**
+   * `why`: in the server's words, which tell a token that has ended from one that it never knew. `sent`: where the token
+   * came from that it was given.
+   */
+  readonly UNAUTHORIZED: { readonly server: string; readonly why: string; readonly sent?: string }
   readonly DENIED: { readonly server: string; readonly repository: string }
   /** `reason` is its own code, `why` its own words. */
   readonly SERVER_FAILED: {
@@ -106,7 +111,10 @@ const SENTENCE: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string
   CONFLICT: (d) =>
     `others kept publishing to ${d.repository}: given up after ${d.attempts} attempts in ${Math.round(d.milliseconds / 1000)} s`,
   UPDATE_REFUSED: (d) => `the server refused the update of ${d.repository}: ${d.why} (${d.reason})`,
-  UNAUTHORIZED: (d) => `${d.server} asks for a token, or does not take the one it was given: ${d.why}`,
+  UNAUTHORIZED: (d) =>
+    d.sent === undefined
+      ? `${d.server} asks for a token: ${d.why}`
+      : `${d.server} does not take the token in ${d.sent}: ${d.why}`,
   DENIED: (d) => `the token may not publish to ${d.repository} on ${d.server}`,
   SERVER_FAILED: (d) => `${d.server} answered with status ${d.status}: ${d.why} (${d.reason})`,
   NOT_THERE: (d) => `${d.server} does not have it: ${d.why}`,
@@ -156,7 +164,7 @@ const HINT: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string } =
     d.reason === 'ROOT_CERTIFICATE'
       ? `renew the root first: tagseal rotate ${d.repository} root --key ID`
       : 'nothing was published; tagseal status ' + d.repository + ' shows what is there',
-  UNAUTHORIZED: () => 'give a token with --token-file FILE or TAGSEAL_TOKEN_FILE',
+  UNAUTHORIZED: tokenHint,
   NOT_THERE: () => 'check the name and the server',
   DENIED: () => "ask the server's owner: tagseal-server token create --repo PATTERN --allow pull,push",
   SERVER_FAILED: (d) =>

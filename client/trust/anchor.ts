@@ -95,7 +95,9 @@ async function startFromVoucher(pin: Voucher, options: StartOptions): Promise<Ac
     if (root !== undefined && meets(pin, root)) return root
   }
   const need = pin.kind === 'keys' ? pin.threshold : 0
-  throw new ClientError('PIN_NOT_MET', { repository: nameOf(options), need, searched: most + 1 })
+  const [key, ...more] = pin.kind === 'keys' ? pin.keyids : []
+  const only = key === undefined || more.length > 0 ? {} : { key }
+  throw new ClientError('PIN_NOT_MET', { repository: nameOf(options), need, searched: most + 1, ...only })
 }
 
 type Voucher = Extract<Pin, { readonly kind: 'keys' | 'ca' }>

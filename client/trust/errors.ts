@@ -1,4 +1,4 @@
-import { reachHint, runningHint, unreached } from '../http-errors.ts'
+import { reachHint, runningHint, tokenHint, unreached } from '../http-errors.ts'
 
 /** What can keep a client from an answer, beside metadata that must not be trusted (`TrustError`). */
 export type ClientFailures = {
@@ -7,7 +7,8 @@ export type ClientFailures = {
   readonly PLAIN_HTTP_REFUSED: { readonly host: string }
   readonly REDIRECT_REFUSED: { readonly url: string; readonly why: string }
   readonly SERVER_ERROR: { readonly url: string; readonly status: number }
-  readonly UNAUTHORIZED: { readonly url: string }
+  /** `sent`: where the token came from that was sent. */
+  readonly UNAUTHORIZED: { readonly url: string; readonly sent?: string }
   /** The server was put back from a backup, and does not serve what clients may have seen more of. */
   readonly RESTORED: { readonly url: string }
   /** An answer that is no metadata file whatever its bytes are: an encoding nobody asked for. */
@@ -15,8 +16,16 @@ export type ClientFailures = {
   readonly BAD_URL: { readonly url: string; readonly why: string }
   /** No rule of this machine says whom to trust for a repository. */
   readonly NOT_PINNED: { readonly repository: string }
-  /** `searched`: how many roots were looked at. `need`: how many of the pinned keys; 0 where an authority is pinned. */
-  readonly PIN_NOT_MET: { readonly repository: string; readonly need: number; readonly searched: number }
+  /**
+   * `searched`: how many roots were looked at. `need`: how many of the pinned keys; 0 where an authority is pinned. `key`:
+   * the only one that is pinned.
+   */
+  readonly PIN_NOT_MET: {
+    readonly repository: string
+    readonly need: number
+    readonly searched: number
+    readonly key?: string
+  }
   /** `named`: the repository that the root is for; undefined where it says none and the pin needs one. */
   readonly REPOSITORY_MISMATCH: { readonly repository: string; readonly named: string | undefined }
   /** Both in milliseconds since 1970. */
@@ -43,7 +52,8 @@ const SENTENCE: Sentences = {
   PLAIN_HTTP_REFUSED: (d) => `${d.host} would be spoken to in plain http`,
   REDIRECT_REFUSED: (d) => `${d.url} redirects ${d.why}`,
   SERVER_ERROR: (d) => `${d.url} answered with status ${d.status}`,
-  UNAUTHORIZED: (d) => `${d.url} asks for a token`,
+  UNAUTHORIZED: (d) =>
+    d.sent === undefined ? `${d.url} asks for a token` : `${d.url} does not take the token in ${d.sent}`,
   RESTORED: (d) => `${d.url} is not served: the server was restored from a backup that lacks what was published since`,
   BAD_ANSWER: (d) => `${d.url} answered ${d.why}`,
   BAD_URL: (d) => `${d.url} cannot be used as a base URL: ${d.why}`,
@@ -51,7 +61,7 @@ const SENTENCE: Sentences = {
   PIN_NOT_MET: (d) =>
     d.need === 0
       ? `the pinned certificate authority vouches for no root of ${d.repository} (${d.searched} looked at)`
-      : `no root of ${d.repository} is signed by ${d.need} of the pinned keys (${d.searched} looked at)`,
+      : `no root of ${d.repository} is signed by ${d.key === undefined ? `${d.need} of the pinned keys` : `the pinned key ${d.key.slice(0, 12)}`} (${d.searched} looked at)`,
   REPOSITORY_MISMATCH: (d) =>
     d.named === undefined
       ? `the root served for ${d.repository} does not say which repository it is for`
@@ -72,7 +82,7 @@ const HINT: Hints = {
   SERVER_ERROR: () => "try again; if it stays, the server's log has the reason",
   BAD_URL: () => 'write it as https://trust.example.com',
   PLAIN_HTTP_REFUSED: (d) => `use https, or name the host: --plain-http=${d.host}`,
-  UNAUTHORIZED: () => 'give a token with --token-file FILE or TAGSEAL_TOKEN_FILE',
+  UNAUTHORIZED: tokenHint,
   RESTORED: () =>
     'the operator of the server sees what is missing with "tagseal-server restore", and goes on with "tagseal-server ' +
     'restore --resume"; then its owner publishes it again: tagseal sign REPO:TAG, on a machine that saw it',

@@ -43,6 +43,8 @@ export type RepositoryOptions = Place &
     readonly sharedPin?: boolean | undefined
     /** For servers that show metadata to nobody without; or what reads it, each time one is needed. */
     readonly token?: string | (() => Promise<string>) | undefined
+    /** Where the token comes from, for people. */
+    readonly tokenFrom?: string | undefined
     /** Shared with the caller, who closes it. Otherwise one is opened with `ca` and `plainHttp`. */
     readonly http?: Http | undefined
     readonly ca?: string | undefined
@@ -120,9 +122,9 @@ export type Repository = {
  * ```
  */
 export function openRepository(options: RepositoryOptions): Repository {
-  const { repository, pin, token, patience, warn, clock = Date.now, clockTolerance } = options
+  const { repository, pin, token, tokenFrom, patience, warn, clock = Date.now, clockTolerance } = options
   const http = options.http ?? openHttp(httpOptions(options))
-  const transport = { http, token, patience }
+  const transport = { http, token, tokenFrom, patience }
   const source = urlsOf(options).map((url) => httpSource(url, transport))
   const publishersSource = urlsOf(options).map((url) => httpSource(url, { ...transport, toPublish: true }))
   const cache = cacheOf(options)

@@ -14,6 +14,8 @@ export type TransferOptions = {
   readonly http: Http
   /** Sent to the origin that was asked for, and to no other; or how to find it out, each time anew. */
   readonly token?: string | (() => Promise<string>) | undefined
+  /** Where the token comes from, for people. */
+  readonly tokenFrom?: string | undefined
   readonly patience?: Patience | undefined
   /** Says that what is read is read to publish on top of it: then a server shows what it holds back from others. */
   readonly toPublish?: boolean | undefined
@@ -37,9 +39,9 @@ export async function transfer<T>(
 ): Promise<T | undefined> {
   const watch = startWatch(url, options.patience ?? DEFAULT_PATIENCE, signal)
   try {
-    const response = await follow(url, options, watch)
+    const { response, at } = await follow(url, options, watch)
     if (await isAbsent(response)) return undefined
-    refuseStatus(url, response)
+    refuseStatus(url, response, at.origin === url.origin ? options : {})
     return await use({ ...response, body: counted(response.body, watch) })
   } catch (error) {
     watch.signal.throwIfAborted() // what ended it is the reason, not how the connection took it
@@ -59,14 +61,18 @@ export async function readFile(response: HttpResponse, maxBytes: number, what: s
   }
 }
 
-async function follow(start: URL, options: TransferOptions, watch: Watch): Promise<HttpResponse> {
+async function follow(
+  start: URL,
+  options: TransferOptions,
+  watch: Watch,
+): Promise<{ readonly response: HttpResponse; readonly at: URL }> {
   const { http, patience } = options
   let url = start
   for (let hops = 0; hops <= MOST_REDIRECTS; hops++) {
     const headers = url.origin === start.origin ? await headersFor(options) : {}
     const idleTimeout = (patience ?? DEFAULT_PATIENCE).idle
     const response = await sendTwice(http, { url, headers, signal: watch.signal, idleTimeout })
-    if (!REDIRECTS.has(response.status)) return response
+    if (!REDIRECTS.has(response.status)) return { response, at: url }
     url = redirected(url, response)
     await drain(response)
   }
@@ -110,10 +116,17 @@ async function isAbsent(response: HttpResponse): Promise<boolean> {
   return true
 }
 
-function refuseStatus(url: URL, response: HttpResponse): void {
+function refuseStatus(
+  url: URL,
+  response: HttpResponse,
+  { token, tokenFrom }: Pick<TransferOptions, 'token' | 'tokenFrom'>,
+): void {
   if (response.status !== 200) {
     response.discard()
-    if (response.status === 401) throw new ClientError('UNAUTHORIZED', { url: shown(url) })
+    if (response.status === 401) {
+      const sent = token === undefined || tokenFrom === undefined ? {} : { sent: tokenFrom }
+      throw new ClientError('UNAUTHORIZED', { url: shown(url), ...sent })
+    }
     if (response.header('x-tagseal-refusal') === 'RESTORED') throw new ClientError('RESTORED', { url: shown(url) })
     throw new ClientError('SERVER_ERROR', { url: shown(url), status: response.status })
   }

@@ -145,6 +145,36 @@ const ERRORS: Record<string, { error: unknown; code: string; exit: number; hint?
     exit: 3,
     hint: /clock/,
   },
+  'a server whose certificate is not valid yet, which no renewal mends': {
+    error: new ClientError('NETWORK', { url: 'https://x/v2/a', reason: 'CERT_NOT_YET_VALID' }),
+    code: 'NETWORK',
+    exit: 3,
+    hint: /machine's clock right(?!.*renew)/,
+  },
+  'a server that speaks TLS where plain http was said': {
+    error: new ClientError('NETWORK', { url: 'http://127.0.0.1:4480/v2/a', reason: 'ECONNRESET' }),
+    code: 'NETWORK',
+    exit: 3,
+    hint: /it may speak TLS: https:\/\/127\.0\.0\.1:4480;/,
+  },
+  'a connection that was cut where TLS was said': {
+    error: new ClientError('NETWORK', { url: 'https://x/v2/a', reason: 'ECONNRESET' }),
+    code: 'NETWORK',
+    exit: 3,
+    hint: /^is the trust server/,
+  },
+  'a token that a server of metadata does not take': {
+    error: new ClientError('UNAUTHORIZED', { url: 'https://x', sent: '/token' }),
+    code: 'UNAUTHORIZED',
+    exit: 3,
+    hint: /tagseal-server token list/,
+  },
+  'no token for a server of metadata': {
+    error: new ClientError('UNAUTHORIZED', { url: 'https://x' }),
+    code: 'UNAUTHORIZED',
+    exit: 3,
+    hint: /--token-file FILE/,
+  },
   'a server whose certificate has another name': {
     error: new ClientError('NETWORK', { url: 'https://x/v2/a', reason: 'ERR_TLS_CERT_ALTNAME_INVALID' }),
     code: 'NETWORK',

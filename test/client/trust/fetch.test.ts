@@ -21,7 +21,7 @@ async function serve(t: Test, answer: Answer): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-function sourceAt(t: Test, url: string, more: { token?: string; patience?: Patience } = {}) {
+function sourceAt(t: Test, url: string, more: { token?: string; tokenFrom?: string; patience?: Patience } = {}) {
   const http = openHttp()
   t.teardown(() => http.close())
   return httpSource(url, { http, ...more })
@@ -169,6 +169,13 @@ await t.test('redirects', async (t) => {
     })
     await sourceAt(t, url, { token: 'secret' }).get('first', 100)
     t.same(seen, ['Bearer secret', 'Bearer secret', undefined])
+  })
+  await t.test('leave no doubt of a token that was not sent', async (t) => {
+    const own = { token: 'secret', tokenFrom: '/token' }
+    const refusing = await serve(t, answers(401))
+    await t.rejects(sourceAt(t, refusing, own).get('x', 9), { code: 'UNAUTHORIZED', detail: { sent: '/token' } })
+    for (const source of [sourceAt(t, refusing), sourceAt(t, await serve(t, to(refusing)), own)])
+      await t.rejects(source.get('x', 9), { code: 'UNAUTHORIZED', detail: { sent: undefined } })
   })
   const REFUSED: Record<string, { location: string; code: string }> = {
     'to another protocol': { location: 'file:///etc/passwd', code: 'REDIRECT_REFUSED' },
