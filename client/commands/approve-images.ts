@@ -23,7 +23,7 @@ export async function refuseMissing(
   if (!inRegistry) return
   for (const [digest, { tag, length }] of newDigests(changes)) {
     const text = `${repo.name}:${tag}@${digest}`
-    const found = await findWhole(context, { ...repo, digest, text })
+    const found = await findWhole(context, { ...repo, digest })
     if (found.length !== length) {
       throw new RegistryError('SIZE_MISMATCH', { what: text, expected: length, got: found.length })
     }

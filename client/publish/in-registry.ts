@@ -6,18 +6,19 @@ import type { RepositoryName } from '../registry/reference.ts'
 import { walkImage } from '../registry/walk.ts'
 import type { Checked } from './checked.ts'
 
-/** `digest` where it was named, else what the tag is; `text` for whoever reads an error. */
-export type Wanted = RepositoryName & { readonly tag?: string; readonly digest?: string; readonly text: string }
+/** `digest` where it was named, else what the tag is. */
+export type Wanted = RepositoryName & { readonly tag?: string; readonly digest?: string }
 
 /** The digest to sign, once the registry was seen to have everything that it refers to. */
-export async function findWhole(context: Context, { tag, digest: named, text, ...at }: Wanted): Promise<Checked> {
+export async function findWhole(context: Context, { tag, digest: named, ...at }: Wanted): Promise<Checked> {
   const registry = await context.registry()
   const { signal } = context
   const { name, registry: host, repository } = at
   const place = { name, registry: host, repository }
   const wanted = named === undefined ? { ...place, ...(tag === undefined ? {} : { tag }) } : { ...place, digest: named }
   const resolved = await registry.resolveTag(wanted, signal)
-  if (resolved === undefined) throw new RegistryError('UNKNOWN_MANIFEST', { what: text })
+  const what = named === undefined ? `${name}:${tag}` : `${name}@${named}`
+  if (resolved === undefined) throw new RegistryError('UNKNOWN_MANIFEST', { what })
   const { digest, length, mediaType } = resolved
   await walkImage(registry, place, { digest, length, mediaType }, { deep: false, signal })
   return { digest, length }

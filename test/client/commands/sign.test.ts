@@ -60,6 +60,19 @@ await t.test('a repository alone is signed as its latest, and that is said', { s
   t.notMatch(spelled.stderr, /names no tag/)
 })
 
+await t.test('what was not pushed is named as it was looked for', { skip }, async (t) => {
+  const owner = await town?.person()
+  if (owner === undefined) return
+  const { name } = await repositoryOf(t, owner, 'six/app')
+  const unpushed = name.replace('six', 'seven')
+  t.equal((await owner.run(['init', unpushed, '--no-passphrase'])).code, 0)
+  const digest = `sha256:${'0'.repeat(64)}`
+  const named = await owner.run(['sign', `${name}:1`, '--digest', digest])
+  t.match(named.stderr, `the registry has no ${name}@${digest} (UNKNOWN_MANIFEST)`)
+  const untagged = await owner.run(['sign', unpushed])
+  t.match(untagged.stderr, `the registry has no ${unpushed}:latest (UNKNOWN_MANIFEST)`)
+})
+
 await t.test('a team hears why it does not sign, in words that fit a team', { skip }, async (t) => {
   const [owner, team] = await Promise.all([town?.person(), town?.person()])
   if (owner === undefined || team === undefined) return
