@@ -32,7 +32,7 @@ function consumersText(each: readonly RoleImpact[]): string {
   const recorded = each.flatMap(({ impact: { consumers } }) => consumers ?? [])
   if (recorded.length === 0) return '  who was served what is not known: the server keeps or shows no record'
   const behind = new Set(recorded.flatMap((consumers) => consumers.behind.map(({ who }) => who)))
-  return `  served since then and not seen again: ${behind.size === 0 ? 'nobody' : behind.size} (by the unsigned record of the server; --json names them)`
+  return `  may still believe the old key, until they ask the server again: ${behind.size === 0 ? 'nobody' : behind.size} (by the unsigned record of the server; --json names them)`
 }
 
 /** The last of them: until then somebody who is cut off may believe the thief about that one. */

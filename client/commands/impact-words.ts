@@ -25,7 +25,7 @@ function powerless({ stolen, threshold }: NonNullable<Impact['root']>): string {
 function reach({ scope, tags }: Impact): string {
   if (scope.length === 0)
     return 'the key signs no tag: its thief could hold back news, and show old states to new clients'
-  const which = scope.includes('*') ? '' : ` that match ${scope.join(', ')}`
+  const which = scope.includes('*') ? '' : ` that ${tags === 1 ? 'matches' : 'match'} ${scope.join(', ')}`
   const changed = tags === 0 ? 'made tags' : `changed ${tags === 1 ? 'the one tag' : `any of the ${tags} tags`}`
   return `the key could have ${changed}${which}${tags === 0 ? '' : ', and made others'}`
 }
@@ -37,15 +37,22 @@ function touched({ scope, since, root }: Impact, incident: Incident | undefined)
   return [`  changed since ${iso(since)}: ${tags === 1 ? '1 tag' : `${tags} tags`}, by the record of the server`]
 }
 
-function consumersOf({ consumers, safeFrom }: Impact): readonly string[] {
+function consumersOf({ consumers, since, safeFrom }: Impact): readonly string[] {
   if (consumers === undefined) return ['  who was served what is not known: the server keeps or shows no record']
   const { behind, moved, before } = consumers
-  const names = behind.slice(0, NAMED).map(({ who, version }) => `${who} (${version})`)
+  const names = behind.slice(0, NAMED).map(({ who, version }) => `${who} (was last given timestamp ${version})`)
   const more = behind.length > NAMED ? `, and ${behind.length - NAMED} more` : ''
+  const earlier = since === undefined ? '' : `; ${haveText(before)} not been there since ${iso(since)}`
   return [
-    `  served since then and not seen again: ${behind.length === 0 ? 'nobody' : `${names.join(', ')}${more}`}`,
-    `  moved on to timestamp ${safeFrom}: ${moved}; last served before: ${before} (by the unsigned record of the server, which knows tokens and networks, not what proxies served)`,
+    `  may still believe the old key, until they ask the server again: ${behind.length === 0 ? 'nobody' : `${names.join(', ')}${more}`}`,
+    `  ${haveText(moved)} asked again and got the new state (timestamp ${safeFrom} or later)${earlier}`,
+    '  this is the unsigned record of the server, which knows tokens and networks, not what proxies served',
   ]
+}
+
+function haveText(consumers: number): string {
+  if (consumers === 0) return 'nobody has'
+  return consumers === 1 ? '1 consumer has' : `${consumers} consumers have`
 }
 
 function over({ safeFrom, overBy }: Impact): string {

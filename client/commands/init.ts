@@ -21,6 +21,7 @@ import type { Answer } from './declare.ts'
 import { givenDialect } from './dialect-option.ts'
 import { CommandError, usage } from './errors.ts'
 import { givenCertificate, givenKey } from './given-keys.ts'
+import { shortId } from './key-document.ts'
 import { pinCommand } from './pin-command.ts'
 
 export const initCommand = defineCommand({
@@ -64,7 +65,7 @@ export const initCommand = defineCommand({
       throw usage('notary and docker know of no threshold above 1', 'leave the thresholds out')
     const exists = await refuseExisting(context, repository)
     const keys = await findOrMakeKeys(context, wishes, exists)
-    const root = exists === undefined ? await found(context, wishes, keys) : ownRoot(wishes, keys, exists)
+    const root = exists === undefined ? await foundOrSay(context, wishes, keys) : ownRoot(wishes, keys, exists)
     return await trustOwn(context, wishes, { ...keys, root })
   },
 })
@@ -81,7 +82,12 @@ type Wishes = {
   readonly encrypted: boolean
   readonly codec: Codec
 }
-type Keys = { readonly root: readonly KeyInfo[]; readonly targets: readonly GivenKey[] }
+/** `made`: in this run. */
+type Keys = {
+  readonly root: readonly KeyInfo[]
+  readonly targets: readonly GivenKey[]
+  readonly made: readonly KeyInfo[]
+}
 
 /**
  * The root of a repository that the server already has and that no pin here knows: an earlier run of ours may have been
@@ -92,7 +98,7 @@ async function refuseExisting(context: Context, repository: string): Promise<Uin
   const token = await context.token()
   const source = httpSource(metadataUrlOf(server, repository), {
     http: await context.http(),
-    ...(token === undefined ? {} : { token }),
+    ...(token === undefined ? {} : { token, tokenFrom: context.settings.tokenFile ?? 'TAGSEAL_TOKEN' }),
   })
   const root = await source.get('root.json', DEFAULT_LIMITS.root, context.signal)
   if (root === undefined) return undefined
@@ -130,11 +136,15 @@ async function findOrMakeKeys(context: Context, wishes: Wishes, exists: Uint8Arr
   const { algorithm } = customsOf(wishes.codec)
   const keystore = await context.keystore()
   const here = await keystore.list()
+  const made: KeyInfo[] = []
   const findOrMake = async (role: string): Promise<KeyInfo> => {
     const name = keyNameFor(role, repository)
-    const made = here.find((key) => key.name === name)
-    if (made === undefined && exists !== undefined) throw existing(repository, exists)
-    return made ?? (await keystore.generate({ algorithm, name, encrypted: wishes.encrypted }))
+    const known = here.find((key) => key.name === name)
+    if (known === undefined && exists !== undefined) throw existing(repository, exists)
+    if (known !== undefined) return known
+    const key = await keystore.generate({ algorithm, name, encrypted: wishes.encrypted })
+    made.push(key)
+    return key
   }
   const distinct = rootKeys.length === 0 ? 1 : new Set(rootKeys).size
   if (threshold > distinct) {
@@ -145,7 +155,7 @@ async function findOrMakeKeys(context: Context, wishes: Wishes, exists: Uint8Arr
   }
   const given = await givenTargetsKeys(context, wishes, here)
   const root = rootKeys.length === 0 ? [await findOrMake('root')] : await Promise.all(rootKeys.map(keystore.find))
-  return { root, targets: given ?? [await findOrMake('targets')] }
+  return { root, targets: given ?? [await findOrMake('targets')], made }
 }
 
 /** undefined where none is named. Throws NO_SIGNING_KEY before anything is made that could not be signed. */
@@ -177,6 +187,17 @@ async function ownOrGivenKey(context: Context, given: string): Promise<GivenKey>
     return await (await context.keystore()).find(given)
   } catch (error) {
     if (isKeyError(error) && error.code === 'KEY_NOT_FOUND') return await givenKey(context, given)
+    throw error
+  }
+}
+
+/** Nobody should wonder later where the keys came from that a refused run leaves. */
+async function foundOrSay(context: Context, wishes: Wishes, keys: Keys): Promise<readonly PublicKey[]> {
+  try {
+    return await found(context, wishes, keys)
+  } catch (error) {
+    const ids = keys.made.map(({ id }) => shortId(id)).join(' and ')
+    if (ids !== '') context.terminal.note(`made before that, and kept for the next tagseal init of it: key ${ids}`)
     throw error
   }
 }

@@ -39,7 +39,7 @@ import type { Rotated } from './rotate-role.ts'
 import { leavingKeys } from './rotation-keys.ts'
 import type { Rotation } from './rotation-keys.ts'
 import { inTurn } from './rotation-turn.ts'
-import { doubtDocument, removedTags, sayDoubts, sayUndecided } from './rotation-words.ts'
+import { doubtDocument, removedTags, sayDoubts, sayHandOver, sayUndecided } from './rotation-words.ts'
 
 export const rotateCommand = defineCommand({
   operands: {
@@ -253,6 +253,8 @@ async function rotate(context: Context, rotation: Rotation, decisions: Decisions
     role === ROOT ? { stolen: stolenCount(rotation, before, after), threshold: before.threshold } : undefined
   const impact = compromised ? await impactOn(context, { repository, since }, rotated, seen, counts) : undefined
   if (impact !== undefined) sayImpact(terminal, impact, incident)
+  if (compromised && topRole(role) === undefined && rotation.keys.length === 0)
+    sayHandOver(terminal, leaving(after, before))
   const keyids = after.keys.map(({ id }) => id)
   const command = role === ROOT ? [await newPin(context, repository, after)] : []
   if (compromised && counts !== undefined && !isTooFew(counts)) {

@@ -54,6 +54,16 @@ function meaningText(doubt: TagDoubt): string {
   return `meant ${was} before${isWordOfServer(doubt) ? ALONE : ''}, and ${other} since`
 }
 
+/** What was made here is of use where the role signs. */
+export function sayHandOver({ note }: Pick<Terminal, 'note'>, made: readonly { readonly id: string }[]): void {
+  for (const { id } of made) {
+    const file = `${shortId(id)}.pem`
+    note(`whoever signs for the role gets the new key from here, under a passphrase in FILE, and takes it in there:`)
+    note(`tagseal key export ${shortId(id)} --private --new-passphrase-file FILE > ${file}`)
+    note(`tagseal key import ${file} --old-passphrase-file FILE --passphrase-file FILE-OF-ITS-KEYS`)
+  }
+}
+
 function stateOf(doubt: Doubt): string {
   if (doubt.kind === 'tag') return 'out'
   if (doubt.kind === 'order') return 'as it was before'

@@ -22,6 +22,7 @@ function keysIn({ keys }: Delegations, { keyids }: RoleKeys): DelegationEntry['k
   return listed.map(({ keytype, scheme, public: text }) => ({ keytype, scheme, public: text }))
 }
 
-function patternsOf(scope: Scope): readonly string[] {
+/** Which tags a role may sign, as it is written. */
+export function patternsOf(scope: Scope): readonly string[] {
   return scope.kind === 'paths' ? scope.paths : scope.prefixes
 }

@@ -23,6 +23,7 @@ export async function openDesk(
   repository: string,
   { keys = [], ahead = false }: DeskOptions = {},
 ): Promise<Desk> {
+  await context.pinOf(repository) // a name that is mistyped has no server either, and that would be no help
   const [server, trusted] = [await context.api(repository), await context.repository(repository)]
   const keyring = await keyringOf(context, keys)
   const everyKey = keys.length === 0 ? keyring : await keyringOf(context, [])

@@ -15,6 +15,8 @@ export type PublishFailures = {
     /** The tag that nobody here may sign, where roles beside `role` might: `others`, and `keys` are those of all of them. */
     readonly tag?: string
     readonly others?: readonly string[]
+    /** What the keys here may sign in place of `tag`. */
+    readonly allowed?: readonly Allowed[]
     /** The delegated role that was to get other keys. */
     readonly replacing?: string
     /** The command that asks the holders of the other root keys. */
@@ -85,13 +87,17 @@ export type Waiting = {
   readonly have: number
   readonly missing: readonly string[]
 }
+/** A delegated role, and the patterns of its tags. */
+export type Allowed = { readonly role: string; readonly patterns: readonly string[] }
 export type PublishCode = keyof PublishFailures
 
 const SENTENCE: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string } = {
   NO_SIGNING_KEY: (d) =>
-    d.others === undefined
-      ? `${d.role} needs ${d.need} of its keys to sign, and ${hereText(d.have)}`
-      : `no key here counts for a role that may sign ${d.tag}: ${[d.role, ...d.others].join(', ')}`,
+    d.allowed !== undefined
+      ? `the keys here may sign ${d.allowed.map(allowedText).join(', ')}, not ${d.tag}`
+      : d.others === undefined
+        ? `${d.role} needs ${d.need} of its keys to sign, and ${hereText(d.have)}`
+        : `no key here counts for a role that may sign ${d.tag}: ${[d.role, ...d.others].join(', ')}`,
   KEY_NOT_IN_ROLE: (d) => `key ${d.key} is none of the keys of ${d.role}`,
   APPROVAL_PENDING: (d) =>
     `proposal ${d.proposal} of ${d.repository} waits for others: ${d.roles.map(waitingText).join('; ')}`,
@@ -126,23 +132,19 @@ function hereText(have: number): string {
   return `${have} of them ${have === 1 ? 'is' : 'are'} here`
 }
 
+const MOST_PATTERNS = 8
+
+function allowedText({ role, patterns }: Allowed): string {
+  const more = patterns.length > MOST_PATTERNS ? [`${patterns.length - MOST_PATTERNS} more`] : []
+  return `${[...patterns.slice(0, MOST_PATTERNS), ...more].join(' and ')} (${role})`
+}
+
 function waitingText({ role, need, have, missing }: Waiting): string {
   return `${role} has ${have} of ${need} signatures, and ${missing.map((id) => id.slice(0, 12)).join(' or ')} can sign next`
 }
 
 const HINT: { readonly [C in PublishCode]: (d: PublishFailures[C]) => string } = {
-  NO_SIGNING_KEY: (d) =>
-    [
-      ...(d.keys.length === 0
-        ? []
-        : [`tagseal key list; one of these is needed: ${d.keys.map((id) => id.slice(0, 12)).join(', ')}`]),
-      ...(d.repository === undefined || d.replacing !== undefined
-        ? []
-        : [`tagseal delegation list ${d.repository} shows who else signs which tags`]),
-      ...(d.others === undefined
-        ? lostHint(d)
-        : ['if a key here was one of them once, ask whoever delegates to its role']),
-    ].join('; '),
+  NO_SIGNING_KEY: keyHint,
   KEY_NOT_IN_ROLE: ({ repository = 'REPO' }) => `tagseal status ${repository} shows the keys of every role`,
   APPROVAL_PENDING: (d) => `whoever holds one of those keys: tagseal approve ${d.repository} ${d.proposal}`,
   PROPOSAL_UNFIT: () => 'ask whoever began it; "tagseal approve REPO PROPOSAL --withdraw" takes it back',
@@ -191,6 +193,22 @@ function signingHint({ why, repository }: PublishFailures['SERVER_FAILED']): str
   return `its log says why; if its key is lost for good, this gives it new ones: tagseal rotate ${repository} timestamp --compromised`
 }
 
+function keyHint(d: PublishFailures['NO_SIGNING_KEY']): string {
+  const { allowed, others, keys, repository, replacing } = d
+  const list = `tagseal delegation list ${repository} shows who ${allowed === undefined ? 'else ' : ''}signs which tags`
+  if (allowed !== undefined) {
+    const holders = [d.role, ...(others ?? [])].join(' or ')
+    return `ask whoever holds ${holders} to sign it, or to delegate it to a role of these keys; ${list}`
+  }
+  return [
+    ...(keys.length === 0
+      ? []
+      : [`tagseal key list; one of these is needed: ${keys.map((id) => id.slice(0, 12)).join(', ')}`]),
+    ...(repository === undefined || replacing !== undefined ? [] : [list]),
+    ...(others === undefined ? lostHint(d) : ['if a key here was one of them once, ask whoever delegates to its role']),
+  ].join('; ')
+}
+
 /** Whoever lists a key can list another in its place; nobody does that for the root but its own holders. */
 function lostHint({
   role,
@@ -202,6 +220,7 @@ function lostHint({
   if (replacing !== undefined && need > 1) {
     return [`whoever has one of them begins it, and the others approve: tagseal rotate ${repository} ${replacing}`]
   }
+  if (replacing !== undefined) return [`ask whoever has it to run: tagseal rotate ${repository} ${replacing}`]
   const by = role === 'targets' ? 'with the root keys' : 'with the keys of whoever delegates to it'
   if (role !== 'root') return [`if it is lost: tagseal rotate ${repository} ${role}, ${by}`]
   return [

@@ -4,6 +4,7 @@ import { digestOf } from '../trust/repository.ts'
 import { PublishError } from './errors.ts'
 import { idsHere } from './keyring.ts'
 import { binAmong, isOwners } from './layout.ts'
+import { allowedHere } from './may-sign.ts'
 import { counts, rolesFor } from './standing.ts'
 import type { HoldingRole, Standing } from './standing.ts'
 
@@ -33,6 +34,7 @@ export async function placeFor(standing: Standing, wish: PlaceWish): Promise<Pla
   const asked = await rolesFor(standing, wish.tag)
   const counting = asked.filter((role) => counts(standing, role))
   const role = wish.role === undefined ? anyOf(counting, wish) : named(asked, wish, wish.role)
+  if (role === undefined) throw await noKeyFor(standing, counting, wish)
   return { role, asked, counts: counting.includes(role) }
 }
 
@@ -53,20 +55,30 @@ export function refuseShadowed(
   throw new PublishError('TAG_SHADOWED', { repository, tag, role: role.name, by: holder.name, same })
 }
 
-function anyOf(asked: readonly HoldingRole[], { repository, tag, canSign, canHelp }: PlaceWish): HoldingRole {
+function anyOf(asked: readonly HoldingRole[], { tag, canSign, canHelp }: PlaceWish): HoldingRole | undefined {
   const holder = holderOf(asked, tag)
   if (holder !== undefined && canHelp(holder.authority)) return holder
   const bin = binAmong(asked)
   if (bin !== undefined && canHelp(bin.authority)) return bin
-  const able = asked.find(({ authority }) => canSign(authority)) ?? asked.find(({ authority }) => canHelp(authority))
+  return asked.find(({ authority }) => canSign(authority)) ?? asked.find(({ authority }) => canHelp(authority))
+}
+
+/** Whoever may sign other tags is told which: a key of the owner is nothing to look for, let alone to replace. */
+async function noKeyFor(
+  standing: Standing,
+  asked: readonly HoldingRole[],
+  { repository, tag, canHelp }: PlaceWish,
+): Promise<PublishError> {
   const [first] = asked
-  if (able !== undefined) return able
   if (first === undefined) throw new Error('targets is always asked')
   const { threshold } = first.authority.role
   const teams = asked.slice(1).filter(({ name }) => !isOwners(name))
   const keys = [...new Set([first, ...teams].flatMap(({ authority }) => idsHere(authority)))]
   const others = teams.length === 0 ? {} : { tag, others: teams.map(({ name }) => name) }
-  throw new PublishError('NO_SIGNING_KEY', { role: first.name, need: threshold, have: 0, keys, repository, ...others })
+  const allowed = await allowedHere(standing, canHelp)
+  const instead = allowed.length === 0 ? {} : { tag, allowed }
+  const need = { role: first.name, need: threshold, have: 0, keys, repository }
+  return new PublishError('NO_SIGNING_KEY', { ...need, ...others, ...instead })
 }
 
 function named(asked: readonly HoldingRole[], { repository, tag }: PlaceWish, role: RoleName): HoldingRole {

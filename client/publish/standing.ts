@@ -56,6 +56,11 @@ export async function allRoles(standing: Standing): Promise<readonly HoldingRole
   })
 }
 
+/** The same without hash bins, of which there may be thousands. */
+export async function namedRoles(standing: Standing): Promise<readonly HoldingRole[]> {
+  return await walk(standing, (_, file) => ({ roles: listedRoles(file).map(plain), terminates: false }))
+}
+
 /** Whether clients take this role's word for a tag, where they find it there first. */
 export function counts({ codec }: Standing, { name }: Pick<HoldingRole, 'name'>): boolean {
   return codec.search.counted?.has(name) !== false
