@@ -213,6 +213,7 @@ function keyHint(d: PublishFailures['NO_SIGNING_KEY']): string {
 function lostHint({
   role,
   need,
+  have,
   replacing,
   repository = 'REPO',
   proposing = `tagseal rotate ${repository} ROLE --propose FILE`,
@@ -222,8 +223,10 @@ function lostHint({
   }
   if (replacing !== undefined) return [`ask whoever has it to run: tagseal rotate ${repository} ${replacing}`]
   const by = role === 'targets' ? 'with the root keys' : 'with the keys of whoever delegates to it'
-  if (role !== 'root') return [`if it is lost: tagseal rotate ${repository} ${role}, ${by}`]
+  const ask = have === 0 ? ['ask whoever holds it'] : []
+  if (role !== 'root') return [...ask, `if it is lost: tagseal rotate ${repository} ${role}, ${by}`]
   return [
+    ...ask,
     `where the others are elsewhere, propose it to them: ${proposing}`,
     `if one of several is lost: tagseal rotate ${repository} root --lost ID, where enough of the others are`,
   ]

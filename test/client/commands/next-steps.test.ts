@@ -36,6 +36,20 @@ await t.test('a team that rotates its own role is sent to whoever delegates to i
   t.notMatch(ran.stderr, `rotate ${REPOSITORY} targets`)
 })
 
+await t.test(
+  'a team that rotates what is not its own is sent to the holders of the keys before it hears of lost ones',
+  async (t) => {
+    for (const rest of [
+      ['rotate', REPOSITORY, 'targets'],
+      ['delegation', 'remove', REPOSITORY, 'releases'],
+    ]) {
+      const ran = await team.run(rest)
+      t.equal(codeOf(ran), 'NO_SIGNING_KEY')
+      t.match(ran.stderr, /hint: tagseal key list; one of these is needed: [0-9a-f]{12}; ask whoever holds it; /)
+    }
+  },
+)
+
 await t.test('a delegated role that got a new key ends with how its pipeline gets it', async (t) => {
   const ran = await owner.run(['rotate', REPOSITORY, 'releases', '--compromised', '--no-passphrase'])
   t.equal(ran.code, 0, ran.stderr)
