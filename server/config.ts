@@ -4,7 +4,10 @@ import { availableParallelism } from 'node:os'
 import { DEFAULT_LIMITS } from '../tuf/index.ts'
 import { parseServices } from './auth/services.ts'
 import { ConfigError } from './config-error.ts'
+import { envName, refuseUnknown } from './environment.ts'
+import type { Environment } from './environment.ts'
 import { nearest } from './nearest.ts'
+import { SIGNERS_OWN } from './signer/own-settings.ts'
 import { inWords } from './system-words.ts'
 
 type Kind = {
@@ -131,7 +134,7 @@ export type Value = string | number | boolean
 export type ConfigSources = {
   /** What was given on the command line; undefined where it was not. */
   readonly flags: Readonly<Record<string, Value | undefined>>
-  readonly env: Readonly<Record<string, string | undefined>>
+  readonly env: Environment
   readonly file?: string
 }
 
@@ -154,16 +157,9 @@ export function readSettings<T extends Table>(table: T, { flags, env, file }: Co
   return asSettings(table, settings)
 }
 
-/** `timestampLifetime` as `TAGSEAL_SERVER_TIMESTAMP_LIFETIME`. */
-export function envName(setting: string): string {
-  return `TAGSEAL_SERVER_${setting.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
-}
-
-/**
- * Only the known names are looked at: orchestrators put variables of their own beside ours (a Kubernetes service named
- * tagseal-server makes TAGSEAL_SERVER_PORT), so an unknown one is no mistake.
- */
-function envSettings(table: Table, env: ConfigSources['env']): [string, Value][] {
+function envSettings(table: Table, env: Environment): [string, Value][] {
+  // Server and signer of one machine may have one environment.
+  refuseUnknown(env, Object.keys({ ...SETTINGS, ...SIGNERS_OWN }))
   return Object.entries(table).flatMap(([name, setting]): [string, Value][] => {
     const value = env[envName(name)]
     return value === undefined || value === '' ? [] : [[name, fromText(name, setting, value)]]

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { envName, hostPort, loadSettings } from '../../server/config.ts'
+import { hostPort, loadSettings } from '../../server/config.ts'
+import { envName } from '../../server/environment.ts'
 import { nearest } from '../../server/nearest.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'tagseal-config-'))
@@ -27,10 +28,19 @@ await t.test('the command line wins over the environment, which wins over the fi
 })
 
 await t.test('variables that an orchestrator puts beside ours are left alone', async (t) => {
-  loadSettings({
-    flags: {},
-    env: { TAGSEAL_SERVER_PORT: 'tcp://10.0.0.1:4480', TAGSEAL_SERVER_SERVICE_HOST: '10.0.0.1' },
+  const of = (service: string) => ({
+    [`TAGSEAL_SERVER_${service}SERVICE_HOST`]: '10.0.0.1',
+    [`TAGSEAL_SERVER_${service}SERVICE_PORT`]: '443',
+    [`TAGSEAL_SERVER_${service}SERVICE_PORT_HTTPS`]: '443',
+    [`TAGSEAL_SERVER_${service}PORT`]: 'tcp://10.0.0.1:443',
+    [`TAGSEAL_SERVER_${service}PORT_443_TCP`]: 'tcp://10.0.0.1:443',
+    [`TAGSEAL_SERVER_${service}PORT_443_TCP_PROTO`]: 'tcp',
+    [`TAGSEAL_SERVER_${service}PORT_443_TCP_PORT`]: '443',
+    [`TAGSEAL_SERVER_${service}PORT_443_TCP_ADDR`]: '10.0.0.1',
   })
+  t.match(loadSettings({ flags: {}, env: { ...of(''), ...of('BLUE_') } }), { listen: '127.0.0.1:4480' })
+  const others = { TAGSEAL_SERVER_SOCKET_MODE: '0660', TAGSEAL_SERVER_KEK: 'a key', TAGSEAL_SERVER_COLOUR: '' }
+  loadSettings({ flags: {}, env: { ...others, TAGSEAL_SERVER: 'https://trust.example.com' } })
   t.equal(envName('timestampLifetime'), 'TAGSEAL_SERVER_TIMESTAMP_LIFETIME')
 })
 
@@ -49,6 +59,16 @@ const WRONG: Record<string, Wrong> = {
   },
   'a setting from nowhere': { file: { colour: 'blue' }, code: 'SETTING_UNKNOWN' },
   'a prototype for a setting': { file: '{"__proto__":{"open":true}}', code: 'SETTING_UNKNOWN' },
+  'a variable misspelt': {
+    env: { TAGSEAL_SERVER_TIMESTAMP_LIFETIM: '60' },
+    code: 'SETTING_UNKNOWN',
+    detail: { name: 'TAGSEAL_SERVER_TIMESTAMP_LIFETIM', meant: 'TAGSEAL_SERVER_TIMESTAMP_LIFETIME' },
+  },
+  'a variable from nowhere': { env: { TAGSEAL_SERVER_COLOUR: 'blue' }, code: 'SETTING_UNKNOWN' },
+  'a port, which is no setting and no address of a service': {
+    env: { TAGSEAL_SERVER_PORT: '8443' },
+    code: 'SETTING_UNKNOWN',
+  },
   'a number as text': { file: { grace: '600' }, code: 'SETTING_INVALID' },
   'a list': { file: { data: ['a'] }, code: 'SETTING_INVALID' },
   'a lifetime of no time': { file: { timestampLifetime: 0 }, code: 'SETTING_INVALID' },
