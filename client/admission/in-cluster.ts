@@ -2,6 +2,7 @@
 import { join, resolve } from 'node:path/posix'
 import { basename } from 'node:path'
 import { usage } from '../commands/errors.ts'
+import { isLoopback } from '../http.ts'
 import type { FilePolicy } from '../policy/policy.ts'
 import type { WrittenRule } from '../policy/rules.ts'
 
@@ -40,6 +41,12 @@ function whyStranded(rule: WrittenRule, namespace: string): Stranded | undefined
     return {
       why: 'it has no trust server, and that of this machine is not in the cluster',
       next: 'server: URL in the rule',
+    }
+  }
+  if (isLoopback(new URL(server).hostname)) {
+    return {
+      why: `${server} is this machine here, and in the cluster each pod itself`,
+      next: 'server: the URL by which pods reach the trust server',
     }
   }
   if (pin.kind === 'root-file') {

@@ -47,7 +47,7 @@ export async function manifestsFor(wish: ManifestWish): Promise<readonly Manifes
 
 export function printYaml(manifests: readonly Manifest[]): string {
   return manifests
-    .map((one) => stringify(one, { aliasDuplicateObjects: false }))
+    .map((one) => stringify(one, { aliasDuplicateObjects: false, blockQuote: 'literal' }))
     .join('---\n')
     .trimEnd()
 }

@@ -1,5 +1,6 @@
 import type { Context } from '../context.ts'
 import { readAuthorities } from '../files.ts'
+import { isLoopback } from '../http.ts'
 import { parseImage } from '../registry/reference.ts'
 import { count, defineCommand, flag, list, text } from './declare.ts'
 import type { Answer } from './declare.ts'
@@ -89,6 +90,10 @@ async function printManifests(context: Context, file: string | undefined, wish: 
   // Nobody checks the webhook's own image but whoever writes its digest down.
   if (image === undefined || parseImage(image).digest === undefined)
     throw usage('the webhook runs by digest', '--image registry.example.com/tagseal@sha256:...')
+  const { registry } = parseImage(image)
+  // Clusters on one machine have their registries there: it is no mistake for sure.
+  if (isLoopback(new URL(`http://${registry}`).hostname))
+    context.terminal.warn(`every node pulls ${image} from itself: is there a registry at ${registry} on each of them?`)
   if (bundle === undefined) throw usage('an API server has to know the authority', '--ca-bundle FILE')
   for (const name of [namespace, ...exempt])
     if (!/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(name)) throw usage(`${name} is no name of a namespace`)

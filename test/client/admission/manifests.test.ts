@@ -139,6 +139,7 @@ await t.test('what installs it', { skip }, async (t) => {
   })
 
   await t.test('runs by digest, with the policy, without rights, and stays up', async (t) => {
+    t.match(stdout, '\n  policy.yaml: |\n    version: 1\n', 'and it can be read in a review')
     t.same(the('ConfigMap').data, { 'policy.yaml': POLICY, 'root.json': '{"a":"root"}' })
     const { spec } = the('Deployment')
     const { containers, volumes, ...pod } = spec.template.spec
@@ -188,6 +189,19 @@ await t.test('another namespace, and one document for programs', { skip }, async
   t.same(documents.at(-1)?.webhooks[0].namespaceSelector.matchExpressions[0]?.values, ['guard'])
 })
 
+await t.test(
+  'a registry on loopback is one on each node, as small clusters have it, and may be a slip',
+  { skip },
+  async (t) => {
+    const { print, all } = await openFolder(t)
+    const local = `localhost:32000/tagseal@sha256:${'a'.repeat(64)}`
+    const { code, stdout, stderr } = await print('--image', local, ...all.slice(2))
+    t.same([code, readAll(stdout).get('Deployment')?.spec.template.spec.containers[0].image], [0, local])
+    t.match(stderr, /^warning: every node pulls localhost:32000.* from itself/)
+    t.equal((await print(...all)).stderr, '')
+  },
+)
+
 const WRONG: Record<string, (all: readonly string[]) => readonly string[]> = {
   'no image': (all) => all.slice(2),
   'an image without a digest': (all) => ['--image', 'registry.example.com/tagseal:1', ...all.slice(2)],
@@ -207,6 +221,21 @@ for (const [name, args] of Object.entries(WRONG)) {
 const STRANDED: Record<string, { from: string; to: string; says: RegExp }> = {
   'a rule without a pin': { from: '    pin: { root: root.json }\n', to: '', says: /policy\.yaml:4:5: it has no pin/ },
   'a rule without a trust server': { from: '    server: https://trust.example.com\n', to: '', says: /no trust server/ },
+  'a trust server on this machine': {
+    from: 'https://trust.example.com',
+    to: 'https://127.0.0.1:4893',
+    says: /policy\.yaml:4:5: https:\/\/127\.0\.0\.1:4893\/ is this machine here/,
+  },
+  'a trust server on this machine by its name': {
+    from: 'https://trust.example.com',
+    to: 'https://localhost',
+    says: /policy\.yaml:4:5: https:\/\/localhost/,
+  },
+  'a trust server on this machine in six': {
+    from: 'https://trust.example.com',
+    to: '"https://[::1]:4893"',
+    says: /policy\.yaml:4:5: https:\/\/\[::1\]:4893/,
+  },
   'a root that is named from the root of this machine': {
     from: 'root.json',
     to: 'FOLDER/root.json',
