@@ -5,11 +5,13 @@ import { publicMaterial } from '../../keys/schemes/table.ts'
 import type { Context } from '../context.ts'
 import type { Diagnosis } from '../doctor/doctor.ts'
 import { readUserFile } from '../files.ts'
+import { nearest } from '../nearest.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { parseImage } from '../registry/reference.ts'
 import { defineCommand, flag, list, text } from './declare.ts'
 import type { Answer } from './declare.ts'
 import { usage } from './errors.ts'
+import type { CommandError } from './errors.ts'
 import { POLICY_OPTION } from './policy-option.ts'
 
 const MAX_PEM = 32 * 1024
@@ -56,7 +58,7 @@ export const doctorCommand = defineCommand({
     const root = input.text('root') ?? '/'
     await refuseNoFolder(root, write !== undefined)
     if (write !== undefined) {
-      if (!doctor.isPlanable(write)) throw usage(`${write} is none of docker, containerd, podman, verifier`)
+      if (!doctor.isPlanable(write)) throw noneOf(write, ['docker', 'containerd', 'podman', 'verifier'])
       const wish = {
         registries:
           write === 'podman' ? await registriesFor(context, input.list('registry'), input.text('policy')) : [],
@@ -75,10 +77,15 @@ export const doctorCommand = defineCommand({
   },
 })
 
+function noneOf(text: string, known: readonly string[]): CommandError {
+  const meant = nearest(text, known)
+  return usage(`${text} is none of ${known.join(', ')}`, meant === undefined ? undefined : `did you mean ${meant}?`)
+}
+
 function engineOf<T extends string>(isEngine: (text: string) => text is T): (text: string) => T {
   return (engine) => {
     if (isEngine(engine)) return engine
-    throw usage(`${engine} is none of docker, podman, containerd`)
+    throw noneOf(engine, ['docker', 'podman', 'containerd'])
   }
 }
 
@@ -181,7 +188,11 @@ function answerOf({ engines, trials }: Diagnosis, exit: 0 | 1 | 3): Answer {
             ]),
           ],
     ),
-    ...trials.map(({ by, outcome, words }) => `canary: ${by}: ${outcome}: ${words}`),
+    ...trials.map(({ by, outcome, words }) =>
+      outcome === 'refused'
+        ? `canary: ${by}: refused, as it has to be: ${words}`
+        : `canary: ${by}: ${outcome}: ${words}`,
+    ),
   ]
   const enforced = exit === 0 ? true : exit === 1 ? false : null
   return { lines, document: { enforced, engines, trials }, exit }

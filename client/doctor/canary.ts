@@ -43,7 +43,9 @@ export async function tryGateway(context: Context, gateway: Gateway, canary: Ima
     const words = printable(wordsIn(body) ?? `status ${response.status}`, MOST_WORDS)
     // Only ours says why in its own code: a registry that knows nothing of us refuses for its own reasons.
     const isOurs = /"detail":\{"reason":"[A-Z_]+"\}/.test(body)
-    return { by, outcome: response.status === 403 && isOurs ? 'refused' : 'unknown', words }
+    // How it would be admitted is the last thing to do about a canary.
+    if (response.status === 403 && isOurs) return { by, outcome: 'refused', words: words.replace(/; [^;]*$/, '') }
+    return { by, outcome: 'unknown', words }
   } catch (error) {
     return { by, outcome: 'unknown', words: printable(failureOf(error).message, MOST_WORDS) }
   }
@@ -75,7 +77,7 @@ export async function tryEngine(
   const { pull, alive, remove, has } = COMMANDS[engine](image, hostsFolder)
   const run = async (words: readonly string[]) => await runQuietly(context, words)
   const running = await run(alive)
-  if (running.code !== 0) return { by: engine, outcome: 'not tried', words: printable(running.words, MOST_WORDS) }
+  if (running.code !== 0) return { by: engine, outcome: 'not tried', words: printable(running.last, MOST_WORDS) }
   if ((await run(has)).code === 0) {
     return {
       by: engine,
@@ -124,17 +126,25 @@ const COMMANDS: Readonly<Record<TriedEngine, (image: string, hostsFolder: string
   }),
 }
 
+/** `last`: the last line of what it complained about. */
+type Ran = { readonly code: number; readonly words: string; readonly last: string }
+
 function runQuietly({ env, signal }: Context, [program = '', ...args]: readonly string[]) {
-  return new Promise<{ readonly code: number; readonly words: string }>((resolve) => {
+  return new Promise<Ran>((resolve) => {
     const options = { env: withoutOurs(env), signal, timeout: PULL_MS } as const
     const child = spawn(program, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
-    const parts: Buffer[] = []
+    const [parts, errors]: [Buffer[], Buffer[]] = [[], []]
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (part: Buffer) => parts.push(part))
-    child.on('error', (error) => resolve({ code: 127, words: error.message }))
-    child.on('close', (code) => resolve({ code: code ?? 1, words: lastLines(Buffer.concat(parts).toString('utf8')) }))
+    child.stderr.on('data', (part: Buffer) => errors.push(part))
+    child.on('error', ({ message }) => resolve({ code: 127, words: message, last: message }))
+    child.on('close', (code) => {
+      const text = Buffer.concat(parts).toString('utf8')
+      const complaint = errors.length > 0 ? Buffer.concat(errors).toString('utf8') : text
+      resolve({ code: code ?? 1, words: lastLines(text, 3), last: lastLines(complaint, 1) })
+    })
   })
 }
 
-function lastLines(text: string): string {
-  return text.trim().split('\n').slice(-3).join(' ')
+function lastLines(text: string, most: number): string {
+  return text.trim().split('\n').slice(-most).join(' ')
 }

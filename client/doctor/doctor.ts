@@ -55,11 +55,12 @@ export async function diagnose(context: Context, options: DiagnosisOptions): Pro
   const engines = checkMachine(machine, options.gateway)
   if (options.configOnly) return { engines, trials: [] }
   const trials = [await tryGateway(context, options.gateway, options.canary)]
+  const idle = `${options.root === '/' ? 'it was not asked for' : 'no engine of this machine is tried'}; --try ENGINE does`
   for (const engine of TRIED_ENGINES) {
     trials.push(
       options.engines.includes(engine)
         ? await tryEngine(context, engine, options.canary, machine.place(hostsFolder(machine)))
-        : { by: engine, outcome: 'not tried', words: 'it was not asked for: --try ENGINE' },
+        : { by: engine, outcome: 'not tried', words: idle },
     )
   }
   return { engines, trials }

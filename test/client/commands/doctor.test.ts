@@ -151,9 +151,11 @@ await t.test('a gateway that speaks no TLS is asked so by names through it as we
 
 const WRONG: Record<
   string,
-  { args: readonly string[]; files?: Readonly<Record<string, string>>; exit: number; code: string }
+  { args: readonly string[]; files?: Readonly<Record<string, string>>; exit: number; code: string; says?: string }
 > = {
   'an engine that is none': { args: ['--write', 'rkt'], exit: 2, code: 'USAGE' },
+  'an engine misspelt': { args: ['--write', 'dockr'], exit: 2, code: 'USAGE', says: 'hint: did you mean docker?' },
+  'an engine to try misspelt': { args: ['--try', 'podmann'], exit: 2, code: 'USAGE', says: 'did you mean podman?' },
   'a gateway that is no address': { args: ['--gateway', 'gateway.example.com'], exit: 2, code: 'USAGE' },
   'an engine to try that is none': { args: ['--try', 'rkt'], exit: 2, code: 'USAGE' },
   'podman without registries': { args: ['--write', 'podman'], exit: 2, code: 'USAGE' },
@@ -232,7 +234,7 @@ const WRONG: Record<
     code: 'USAGE',
   },
 }
-for (const [name, { args, files, exit, code }] of Object.entries(WRONG)) {
+for (const [name, { args, files, exit, code, says }] of Object.entries(WRONG)) {
   await t.test(`refuses ${name}`, async (t) => {
     const root = await rootWith(t, files)
     const gateway = args.includes('--gateway') ? [] : ['--gateway', GATEWAY]
@@ -240,6 +242,7 @@ for (const [name, { args, files, exit, code }] of Object.entries(WRONG)) {
     t.equal(ran.stdout, '')
     t.equal(ran.exit, exit)
     t.match(ran.stderr, `(${code})`)
+    if (says !== undefined) t.match(ran.stderr, says)
   })
 }
 
@@ -258,8 +261,11 @@ await t.test('the canary', async (t) => {
   await t.test('is refused by the gateway, and what was not tried is named', async (t) => {
     const ran = await asked(`${NAME}:unsigned`)
     t.equal(ran.exit, 0, ran.stdout)
-    t.match(ran.stdout, /^canary: the gateway at http:\S+: refused: tagseal: /m)
-    t.match(ran.stdout, /^canary: docker: not tried: /m)
+    t.match(
+      ran.stdout,
+      /^canary: the gateway at http:\S+: refused, as it has to be: tagseal: [^;]* has no signed tag unsigned$/m,
+    )
+    t.match(ran.stdout, /^canary: docker: not tried: no engine of this machine is tried; --try ENGINE does$/m)
     t.match(ran.stdout, /^containerd: not found$/m)
     const { stdout } = await runInside(['doctor', ...written, '--canary', `${NAME}:unsigned`, '--json'])
     t.match(JSON.parse(stdout), {

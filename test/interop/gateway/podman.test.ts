@@ -20,7 +20,7 @@ await t.test('podman through the gateway, by what doctor writes', { skip }, asyn
       const args = ['--gateway', gateway.url, '--canary', `${lab.name}:${tag}`, '--try', 'podman']
       const env = { ...engine.env, CONTAINERS_REGISTRIES_CONF: file }
       const doctor = async () => await runInside(['doctor', '--root', engine.root, ...args], { env })
-      t.match(await doctor(), { exit: 0, stdout: /canary: podman: refused: .*has no signed tag/ })
+      t.match(await doctor(), { exit: 0, stdout: /canary: podman: refused, as it has to be: .*has no signed tag/ })
       const mirror = `[[registry.mirror]]\nlocation = "${new URL(gateway.url).host}"\ninsecure = true\n`
       const open = `[[registry]]\nprefix = "${registry.host}"\nlocation = "${registry.host}"\ninsecure = true\n${mirror}`
       await writeFile(file, open)
