@@ -2,7 +2,8 @@
 import { failureOf } from '../exit.ts'
 import { printable } from '../registry/errors.ts'
 import type { Decision } from './decide.ts'
-import { wordsOf } from './decide.ts'
+import { WEBHOOK, wordsOf } from './decide.ts'
+import { nextStep } from '../next-step.ts'
 
 const REASONS: ReadonlyMap<number, string> = new Map([
   [400, 'BadRequest'],
@@ -40,8 +41,10 @@ export function refusalBy(error: unknown): Decision & { readonly allowed: false 
   const failure = failureOf(error)
   const { code, exit } = failure
   const status = code === 'INTERNAL' ? 500 : exit === 3 ? 503 : exit === 2 ? 400 : 403
-  const words = code === 'INTERNAL' ? 'internal error' : wordsOf(failure)
-  return { allowed: false, status, code, message: printable(words, MOST_WORDS), images: [] }
+  const said = (hint: string | undefined) =>
+    printable(code === 'INTERNAL' ? 'internal error' : wordsOf(failure, hint), MOST_WORDS)
+  const message = said(nextStep(failure, WEBHOOK))
+  return { allowed: false, status, code, message, told: said(failure.hint), images: [] }
 }
 
 /** The one form of a failed call whose words an API server hands on. */

@@ -6,6 +6,7 @@ import type { Failure } from '../exit.ts'
 import type { Path } from '../pinning/pods.ts'
 import { isList } from '../registry/json.ts'
 import { printable } from '../registry/errors.ts'
+import { nextStep } from '../next-step.ts'
 import { AdmissionError } from './errors.ts'
 import { imagesOf } from './images.ts'
 import type { Wanted } from './images.ts'
@@ -28,7 +29,10 @@ export type Decision =
       readonly allowed: false
       readonly status: number
       readonly code: string
+      /** For whoever applied it. */
       readonly message: string
+      /** For whoever runs this webhook and reads its log. */
+      readonly told: string
       readonly images: readonly string[]
     }
 
@@ -124,11 +128,20 @@ function warningOf({ wanted: { image }, judged: { kind } }: Admitted): readonly 
 function refusalOf(refused: readonly Refused[], images: readonly string[]): Decision {
   const [worst = refused[0]] = refused.filter(({ failure }) => failure.exit !== 3)
   const code = worst?.failure.code ?? 'INTERNAL'
-  const words = refused.map(({ wanted: { path }, failure }) => `${path.slice(0, -1).join('.')}: ${wordsOf(failure)}`)
+  const said = (hintOf: (failure: Failure) => string | undefined) =>
+    printable(
+      refused
+        .map(({ wanted: { path }, failure }) => `${path.slice(0, -1).join('.')}: ${wordsOf(failure, hintOf(failure))}`)
+        .join(' | '),
+      MOST_WORDS,
+    )
+  const message = said((failure) => nextStep(failure, WEBHOOK))
   const status = worst?.failure.exit === 3 ? 503 : 403
-  return { allowed: false, status, code, message: printable(words.join(' | '), MOST_WORDS), images }
+  return { allowed: false, status, code, message, told: said(({ hint }) => hint), images }
 }
 
-export function wordsOf({ code, message, hint }: Failure): string {
+export const WEBHOOK = 'this webhook'
+
+export function wordsOf({ code, message }: Failure, hint: string | undefined): string {
   return `${message} (${code})${hint === undefined ? '' : `; hint: ${hint}`}`
 }

@@ -108,7 +108,7 @@ export function openWebhook({ namespaces, metrics, monotonic, patience, memory, 
       outcome,
       ...(asked === undefined ? {} : shown(asked)),
       images: decision.images.slice(0, MOST_LOGGED),
-      ...(decision.allowed ? { patched: decision.patches.length } : { message: decision.message }),
+      ...(decision.allowed ? { patched: decision.patches.length } : { message: decision.told }),
       reason,
       ms: Math.round(took * 1000) / 1000,
     })
@@ -140,10 +140,10 @@ export function openWebhook({ namespaces, metrics, monotonic, patience, memory, 
 
   /** What has no identifier to answer to: for an API server it is a failed call, which refuses as well. */
   function sendFailure(response: ServerResponse, error: unknown): void {
-    const { code, message, status } = refusalBy(error)
+    const { code, message, told, status } = refusalBy(error)
     tellBug(code, error)
     const own = isAdmissionError(error) && error.code === 'REVIEW_TOO_LARGE' ? 413 : status
-    log({ event: 'verdict', outcome: 'refused', reason: code, message })
+    log({ event: 'verdict', outcome: 'refused', reason: code, message: told })
     response.setHeader('connection', 'close') // what else was sent is not read
     if (code === 'TOO_BUSY') response.setHeader('retry-after', '1') // API servers then ask again by themselves
     send(response, 'none', own, 'application/json', failureFor(own, code, message))

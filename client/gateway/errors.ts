@@ -17,8 +17,7 @@ export type GatewayCode = keyof GatewayFailures
 
 const SENTENCE: { readonly [C in GatewayCode]: (d: GatewayFailures[C]) => string } = {
   NAME_INVALID: (d) => `${JSON.stringify(d.text)} is no name: ${d.why}`,
-  REGISTRY_NOT_ALLOWED: (d) =>
-    `no rule of the policy names the registry ${d.registry}; hint: add one for ${d.registry}/...`,
+  REGISTRY_NOT_ALLOWED: (d) => `no rule of the policy names the registry ${d.registry}`,
   NO_BRIDGE_KEY: (d) => `${d.tag} would be made here, and this gateway has no --bridge-key to sign it with`,
   NO_REGISTRY: (d) => `${d.name} names no registry, and the policy has no defaultRegistry`,
   READ_ONLY: (d) => `this gateway only reads: ${d.method} is not served`,

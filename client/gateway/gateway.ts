@@ -275,8 +275,8 @@ function evidenceOf({ manifest, verdict, rule, tags }: Exclude<Outcome, { readon
 }
 
 function saidOf(error: unknown): object {
-  const { reason, message, status } = refusalOf(error)
-  return { reason, status, message }
+  const { reason, told, status } = refusalOf(error)
+  return { reason, status, message: told }
 }
 
 function imageOf(asked: InRepository): string {

@@ -1,14 +1,17 @@
 /** From whatever was thrown to what a registry answers: `{"errors":[{"code","message","detail"}]}`. */
 import { failureOf } from '../exit.ts'
 import { printable } from '../registry/errors.ts'
+import { nextStep } from '../next-step.ts'
 import { isGatewayError } from './errors.ts'
-import type { GatewayCode } from './errors.ts'
+import type { AnyGatewayError, GatewayCode } from './errors.ts'
 
 export type Refusal = {
   readonly status: number
   /** One of the distribution specification's. */
   readonly code: string
   readonly message: string
+  /** The same for the log, with the next step of whoever runs this gateway. */
+  readonly told: string
   /** Our own code, which says more. */
   readonly reason: string
   readonly retryAfter?: number
@@ -41,17 +44,33 @@ const LONGEST_PHRASE = 300
 export function refusalOf(error: unknown): Refusal {
   if (isGatewayError(error)) {
     const [status, code] = OWN[error.code]
-    return { status, code, message: words(`tagseal: ${error.message}`), reason: error.code }
+    const said = bothWays(error, { code: error.code, exit: 1, ...hintOf(error) })
+    return { status, code, ...said, reason: error.code }
   }
-  const { code, message, hint, exit } = failureOf(error)
-  const said = words(`tagseal: ${message}${hint === undefined ? '' : `; ${hint}`}`)
+  const failure = failureOf(error)
+  const { code, exit } = failure
+  const said = bothWays(failure, failure)
   const absent = ABSENT.get(code)
-  if (absent !== undefined) return { status: 404, code: absent, message: said, reason: code }
-  if (code === 'RATE_LIMITED')
-    return { status: 429, code: 'TOOMANYREQUESTS', message: said, reason: code, retryAfter: 30 }
-  if (code === 'INTERNAL') return { status: 500, code: 'UNKNOWN', message: 'tagseal: internal error', reason: code }
-  if (exit !== 1) return { status: 503, code: 'UNAVAILABLE', message: said, reason: code, retryAfter: 5 }
-  return { status: 403, code: 'DENIED', message: said, reason: code }
+  if (absent !== undefined) return { status: 404, code: absent, ...said, reason: code }
+  if (code === 'RATE_LIMITED') return { status: 429, code: 'TOOMANYREQUESTS', ...said, reason: code, retryAfter: 30 }
+  if (code === 'INTERNAL') {
+    const message = 'tagseal: internal error'
+    return { status: 500, code: 'UNKNOWN', message, told: message, reason: code }
+  }
+  if (exit !== 1) return { status: 503, code: 'UNAVAILABLE', ...said, reason: code, retryAfter: 5 }
+  return { status: 403, code: 'DENIED', ...said, reason: code }
+}
+
+type Asked = Parameters<typeof nextStep>[0]
+
+/** For whoever pulls, and for whoever runs this gateway and reads its log. */
+function bothWays({ message }: { readonly message: string }, asked: Asked): Pick<Refusal, 'message' | 'told'> {
+  const withStep = (step: string | undefined) => words(`tagseal: ${message}${step === undefined ? '' : `; ${step}`}`)
+  return { message: withStep(nextStep(asked, 'this gateway')), told: withStep(asked.hint) }
+}
+
+function hintOf(error: AnyGatewayError): Pick<Asked, 'hint'> {
+  return error.code === 'REGISTRY_NOT_ALLOWED' ? { hint: `add one for ${error.detail.registry}/...` } : {}
 }
 
 export function bodyOf({ code, message, reason }: Refusal): Buffer {

@@ -62,7 +62,7 @@ ${more}`
     await town.push('unsigned', buildImage({ layers: [{ a: 'evil' }] }))
     const refused = await webhook.ask('validate', reviewOf(pod(`${town.repository}:unsigned`)), api)
     t.match(refused, { allowed: false, code: 403, reason: 'TAG_NOT_SIGNED' })
-    t.match(refused.message, /^tagseal: spec\.containers\.0: .*\(TAG_NOT_SIGNED\); hint: tagseal /)
+    t.match(refused.message, /^tagseal: spec\.containers\.0: .*\(TAG_NOT_SIGNED\); hint: ask its owner to sign it/)
     for (let i = 0; i < 100 && lastOf('verdict')?.['reason'] !== 'TAG_NOT_SIGNED'; i++) await delay(20)
     t.match(lastOf('verdict'), { webhook: 'validate', outcome: 'refused', reason: 'TAG_NOT_SIGNED', user: 'admin' })
   })

@@ -102,7 +102,7 @@ await t.test('what a gateway runs by is read again, and SIGHUP says so', async (
   t.equal((await ask('first')).status, 401)
 
   const refused = await ask('second', '/v2/docker.io/library/nginx/manifests/1.29')
-  t.match(await refused.text(), /add one for docker\.io\//)
+  t.match(await refused.text(), /docker\.io; ask whoever runs this gateway/)
   await waited(() => told('verdict').length === 1)
   t.match(told('verdict')[0], {
     outcome: 'refused',
