@@ -166,9 +166,14 @@ function linesOf({ image, matching, rule, outcome, elsewhere }: Explained): read
     ...(decides === undefined
       ? ['  no rule matches']
       : [`  ${decides.where} decides: ${decides.pattern} is the most specific pattern that matches`]),
+    ...(outcome !== undefined && isFailure(outcome) && outcome.hint !== undefined ? [`  hint: ${outcome.hint}`] : []),
     ...(rule?.kind === 'signed' ? [`  ${termsOf(rule)}`] : []),
     ...(elsewhere === undefined ? [] : [`  ${elsewhereText(elsewhere)}`]),
-    ...others.map(({ pattern, where }) => `  ${where} matches as well and is less specific: ${pattern}`),
+    ...others.map(({ pattern, where }) =>
+      pattern === decides?.pattern
+        ? `  ${where} matches as well and is for every namespace: the rule of one comes before it`
+        : `  ${where} matches as well and is less specific: ${pattern}`,
+    ),
   ]
 }
 

@@ -127,7 +127,8 @@ const WORDS = {
   TAG_RESOLVE_FAILED: TYPE,
   IMPOSSIBLE: UNREADABLE,
   UNEXPECTED_TOKEN: UNREADABLE,
-  MISSING_CHAR: 'something is missing here: a quote, a bracket, a comma, or the blank after a colon',
+  MISSING_CHAR:
+    'something is missing here: a quote, a bracket, a comma, or the blank after a colon; or the indentation differs from the line above',
   BAD_DIRECTIVE: 'a line that begins with % means nothing here',
   BAD_DQ_ESCAPE: 'there is no such escape; in single quotes a backslash is a backslash',
   BAD_INDENT: 'it is not indented like the lines that it belongs with',
