@@ -4,7 +4,8 @@ export type VerifierFailures = {
   readonly QUESTION_MALFORMED: { readonly what: string; readonly why: string }
   /** The name carries a digest, and it is about to be pulled as another one. */
   readonly OTHER_DIGEST: { readonly image: string; readonly digest: string }
-  readonly TOO_SLOW: { readonly seconds: number }
+  /** `starting`: how much of it was over, in milliseconds, before we could do anything. */
+  readonly TOO_SLOW: { readonly seconds: number; readonly starting: number }
   readonly AGENT_UNUSABLE: { readonly path: string; readonly why: string }
 }
 export type VerifierCode = keyof VerifierFailures
@@ -12,8 +13,15 @@ export type VerifierCode = keyof VerifierFailures
 const SENTENCE: { readonly [C in VerifierCode]: (d: VerifierFailures[C]) => string } = {
   QUESTION_MALFORMED: (d) => `${d.what}: ${d.why}`,
   OTHER_DIGEST: (d) => `${d.image} is about to be pulled as ${d.digest}`,
-  TOO_SLOW: (d) => `nothing was found out within ${d.seconds} s`,
+  TOO_SLOW: ({ seconds, starting }) => {
+    const asking = Math.max(seconds * 1000 - starting, 0)
+    return `nothing was found out within ${seconds} s: ${tenths(starting)} s until this program ran, ${tenths(asking)} s for answers`
+  },
   AGENT_UNUSABLE: (d) => `the agent at ${d.path} cannot be asked: ${d.why}`,
+}
+
+function tenths(milliseconds: number): string {
+  return (milliseconds / 1000).toFixed(1)
 }
 
 const HINT: { readonly [C in VerifierCode]: string } = {

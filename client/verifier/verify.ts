@@ -1,12 +1,13 @@
 /** One question of containerd's from its arguments to the line that it shows. */
 import type { Context } from '../context.ts'
 import { untilAborted } from '../until-aborted.ts'
+import type { Verdicts } from '../verdict/engine.ts'
 import { askAgent } from './ask.ts'
 import { openDeciding, refusal } from './decide.ts'
 import type { Decision } from './decide.ts'
 import { VerifierError } from './errors.ts'
 import { readQuestion } from './question.ts'
-import type { Question, Written } from './question.ts'
+import type { Written } from './question.ts'
 
 export type VerifierSettings = Omit<Written, 'descriptor'> & {
   readonly policy: string | undefined
@@ -19,14 +20,18 @@ const MOST_STDIN = 256 * 1024
 
 /** Never rejects, and always ends in time: containerd kills who is late, and nobody learns why the pull failed. */
 export async function verifyOnce(context: Context, settings: VerifierSettings): Promise<Decision> {
-  const { seconds } = settings
+  const { seconds, agent, policy } = settings
+  const starting = context.age()
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    const left = Math.max(seconds * 1000 - context.age(), 0)
-    timer = setTimeout(() => reject(new VerifierError('TOO_SLOW', { seconds })), left)
-  })
+  const late = () =>
+    new Promise<never>((_resolve, reject) => {
+      const left = Math.max(seconds * 1000 - context.age(), 0)
+      timer = setTimeout(() => reject(new VerifierError('TOO_SLOW', { seconds, starting })), left)
+    })
   try {
-    return await untilAborted(Promise.race([decide(context, settings), late]), context.signal)
+    // A file that is missing is said to be missing, however late it is.
+    const verdicts = agent === undefined ? await openAlone(context, policy) : undefined
+    return await untilAborted(Promise.race([decide(context, settings, verdicts), late()]), context.signal)
   } catch (error) {
     return refusal(error)
   } finally {
@@ -34,14 +39,19 @@ export async function verifyOnce(context: Context, settings: VerifierSettings): 
   }
 }
 
-async function decide(context: Context, { policy, agent, ...written }: VerifierSettings): Promise<Decision> {
-  const question = readQuestion({ ...written, descriptor: await readCapped(context.stdin()) })
-  const answer = agent === undefined ? undefined : await askAgent(agent, question)
-  return answer ?? (await decideAlone(context, policy, question))
+async function openAlone({ settings, http, sharedVerdicts }: Context, policy: string | undefined): Promise<Verdicts> {
+  if (settings.ca !== undefined) await http()
+  return await sharedVerdicts(policy)
 }
 
-async function decideAlone(context: Context, policy: string | undefined, question: Question): Promise<Decision> {
-  return await openDeciding(await context.sharedVerdicts(policy))(question)
+async function decide(
+  context: Context,
+  { policy, agent, ...written }: VerifierSettings,
+  verdicts: Verdicts | undefined,
+): Promise<Decision> {
+  const question = readQuestion({ ...written, descriptor: await readCapped(context.stdin()) })
+  const answer = agent === undefined ? undefined : await askAgent(agent, question)
+  return answer ?? (await openDeciding(verdicts ?? (await openAlone(context, policy)))(question))
 }
 
 async function readCapped(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {

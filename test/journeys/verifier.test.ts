@@ -269,7 +269,16 @@ await t.test('containerd asks, from cold', { skip }, async (t) => {
     const asked = { name: `${lab.town.repository}:1.0`, digest, size }
     const late = await askInside(['--policy', file], asked, lab.env('late'), () => 7_950)
     t.match(late, { ok: false, code: 3, reason: /TOO_SLOW/ }, 'what Node took to start is counted')
+    t.match(late.reason, 'within 8 s: 8.0 s until this program ran, 0.1 s for answers', 'and named')
     t.ok(late.ms < 5000, `${late.ms} ms`)
+    const gone = join(lab.folder, 'gone')
+    for (const [args, reason] of [
+      [['--policy', gone], /POLICY_UNUSABLE/],
+      [['--policy', file, '--ca', gone], /FILE_UNREADABLE/],
+    ] as const) {
+      const lost = await askInside(args, asked, lab.env('late'), () => 60_000)
+      t.match(lost, { ok: false, reason }, 'a file that is missing is no matter of time')
+    }
   })
 })
 
