@@ -1,6 +1,7 @@
 /** One run of the program: arguments in, exit code out. Time, environment and streams enter here. */
 import type { Answer } from './commands/declare.ts'
 import { settingsFrom } from './commands/globals.ts'
+import { misspelt } from './settings.ts'
 import type { Environment } from './settings.ts'
 import { parseArguments } from './commands/program.ts'
 import { openContext } from './context.ts'
@@ -44,6 +45,7 @@ export async function run(argv: readonly string[], surroundings: Surroundings): 
     const { module, input, globals } = invocation
     const settings = settingsFrom(globals, surroundings.env)
     const loud = openTerminal({ ...surroundings, quiet: settings.quiet, verbose: settings.verbose })
+    for (const sentence of misspelt(surroundings.env)) loud.warn(sentence)
     const context = openContext(settings, { ...surroundings, terminal: loud })
     try {
       const work = module.run(context, input)

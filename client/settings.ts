@@ -1,3 +1,5 @@
+import { distance } from './nearest.ts'
+
 /** The global settings of a run: the command line first, then the environment. */
 export type Settings = {
   readonly home: string | undefined
@@ -22,6 +24,33 @@ export type Settings = {
 export function withoutOurs(env: Environment): Record<string, string> {
   const theirs = Object.entries(env).filter(([name]) => !name.startsWith('TAGSEAL_'))
   return Object.fromEntries(theirs.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])))
+}
+
+const OURS = [
+  'HOME',
+  'SERVER',
+  'CA',
+  'TOKEN',
+  'TOKEN_FILE',
+  'PASSPHRASE_FILE',
+  'PIN_FILE',
+  'PKCS11_MODULE',
+  'POLICY',
+  'AGENT',
+]
+
+/**
+ * Variables that are close to one of ours and mean nothing, each in a sentence. Those of the server, of signers, and of
+ * services of Kubernetes that are called as we are begin alike: what is not close to one of ours is somebody else's.
+ */
+export function misspelt(env: Environment): readonly string[] {
+  return Object.entries(env).flatMap(([name, value = '']) => {
+    const rest = name.startsWith('TAGSEAL_') && value !== '' ? name.slice('TAGSEAL_'.length) : undefined
+    if (rest === undefined || OURS.includes(rest)) return []
+    const most = rest.length < 8 ? 1 : 2
+    const meant = OURS.find((each) => distance(rest, each) <= most)
+    return meant === undefined ? [] : [`${name} in the environment means nothing; was TAGSEAL_${meant} meant?`]
+  })
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>

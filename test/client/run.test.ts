@@ -37,6 +37,34 @@ async function folder(t: Test): Promise<string> {
   return path
 }
 
+const VARIABLES: Record<string, { env: Record<string, string>; warns?: string }> = {
+  'one misspelt': {
+    env: { TAGSEAL_TOKEN_FIL: '/secret' },
+    warns: 'TAGSEAL_TOKEN_FIL in the environment means nothing; was TAGSEAL_TOKEN_FILE meant?',
+  },
+  'a short one misspelt': { env: { TAGSEAL_HOM: '/x' }, warns: 'was TAGSEAL_HOME meant?' },
+  ours: { env: { TAGSEAL_TOKEN: 'x', TAGSEAL_PKCS11_MODULE: '/x', TAGSEAL_POLICY: '/x', TAGSEAL_AGENT: '/x' } },
+  "the server's": { env: { TAGSEAL_SERVER_CA: 'x', TAGSEAL_SERVER_OPEN: '1' } },
+  "those of Kubernetes' services": {
+    env: {
+      TAGSEAL_PORT: 'tcp://10.0.0.1:80',
+      TAGSEAL_SERVICE_HOST: '10.0.0.1',
+      TAGSEAL_SERVER_PORT: 'tcp://10.0.0.1:80',
+    },
+  },
+  "somebody's own": { env: { TAGSEAL_TAG: '1.4', TAGSEAL_NAME: 'app', TAGSEAL_REPO: 'app' } },
+}
+for (const [name, { env, warns }] of Object.entries(VARIABLES)) {
+  await t.test(`${warns === undefined ? 'no warning' : 'a warning'} of variables: ${name}`, async (t) => {
+    const home = await folder(t)
+    const { exit, stderr } = await ran(['--home', home, 'trust', 'list'], { env })
+    t.equal(exit, 0, stderr)
+    if (warns === undefined) t.notMatch(stderr, 'warning:')
+    else t.match(stderr, warns)
+    t.notMatch(stderr, '/secret', 'and never says what is in it')
+  })
+}
+
 await t.test('a user without a home directory is told what to do', async (t) => {
   t.match(await ran(['trust', 'list']), { exit: 2, code: 'USAGE', stderr: /hint: .*--home DIR/ })
   t.match(await ran(['trust', 'list'], { env: { TAGSEAL_HOME: await folder(t) } }), { exit: 0 })
