@@ -48,7 +48,13 @@ await t.test('what is over the memory for all reviews is refused in words, until
   const answer = await fetch(`${lab.url}/mutate`, { method: 'POST', headers: HEADERS, body: honest })
   t.equal(answer.status, 503)
   t.equal(answer.headers.get('retry-after'), '1', 'an API server asks again by itself')
-  t.match(await answer.json(), { kind: 'Status', code: 503, reason: 'TOO_BUSY', message: /TOO_BUSY.*--review-memory/ })
+  const message = /TOO_BUSY.*ask whoever runs this webhook/
+  t.match(await answer.json(), { kind: 'Status', code: 503, reason: 'TOO_BUSY', message })
+  t.match(
+    lab.log.at(-1),
+    { reason: 'TOO_BUSY', message: /--review-memory/ },
+    'and whoever runs it is told of the option',
+  )
   t.equal((await lab.get('/healthz')).status, 200, 'it is alive all the while')
   const [one] = held
   one?.sender.destroy()
