@@ -81,9 +81,9 @@ async function throughput(gateway: Gateway, bench: Bench, rate: Rate): Promise<o
   for (let run = -1; run < (bench.quick ? 5 : 9); run++) {
     await gateway.forget()
     const [direct, first, cached] = [
-      await rate(bench, registry.url),
-      await rate(bench, gateway.url),
-      await rate(bench, gateway.url),
+      await rested(() => rate(bench, registry.url)),
+      await rested(() => rate(bench, gateway.url)),
+      await rested(() => rate(bench, gateway.url)),
     ]
     if (run < 0) continue
     rates.direct.push(direct)
@@ -97,6 +97,12 @@ async function throughput(gateway: Gateway, bench: Bench, rate: Rate): Promise<o
     'first pull to direct': ratio(rates['first pull']),
     'cached to direct': ratio(rates.cached),
   }
+}
+
+/** With the disk at rest: what a run leaves to be written would otherwise slow the next one, whichever that is. */
+async function rested<T>(measure: () => Promise<T>): Promise<T> {
+  await run({ command: 'sync', args: [] })
+  return await measure()
 }
 
 type Rate = (bench: Bench, from: string) => Promise<number>
