@@ -27,12 +27,12 @@ export async function gatewayFigures(dir: string, load: GatewayLoad): Promise<Re
   const size = (quick ? 128 : 1024) * MIB
   const figures: Record<string, unknown> = {}
   const skipped = new Set([...(wrk ? [] : ['manifests']), ...(skopeo ? [] : ['skopeo'])])
-  for (const [transport, tls, measures] of [
-    ['http', undefined, { ...MEASURES, ...CROWDS }],
-    ['https', load.tls, MEASURES],
-  ] as const) {
-    const sizes = Array.from({ length: tls === undefined ? LAYERS : 1 }, () => size)
-    const town = await openTown(join(dir, transport), { tls, sizes })
+  for (const [transport, tls, layers, measures] of [
+    ['http', undefined, 1, { ...MEASURES, skopeo: (gateway, bench) => throughput(gateway, bench, skopeoRate) }],
+    ['http', undefined, LAYERS, CROWDS],
+    ['https', load.tls, 1, MEASURES],
+  ] as const satisfies readonly Street[]) {
+    const town = await openTown(join(dir, `${transport}-${layers}`), { tls, sizes: Array(layers).fill(size) })
     try {
       for (const [what, measure] of Object.entries(measures)) {
         if (skipped.has(what)) continue
@@ -48,6 +48,16 @@ export async function gatewayFigures(dir: string, load: GatewayLoad): Promise<Re
 }
 
 type Measure = (gateway: Gateway, bench: Bench) => Promise<object>
+/**
+ * What is measured of a registry with so many layers: beside ten GiB of others that were just written, the kernel would be
+ * looking for memory while one is measured.
+ */
+type Street = readonly [
+  transport: string,
+  tls: Certificate | undefined,
+  layers: number,
+  measures: Readonly<Record<string, Measure>>,
+]
 
 const MEASURES: Readonly<Record<string, Measure>> = {
   'a large layer to curl': (gateway, bench) => throughput(gateway, bench, curlRate),
@@ -55,7 +65,6 @@ const MEASURES: Readonly<Record<string, Measure>> = {
   manifests: manifestRates,
 }
 const CROWDS: Readonly<Record<string, Measure>> = {
-  skopeo: (gateway, bench) => throughput(gateway, bench, skopeoRate),
   'one layer, 50 clients': (gateway, bench) => crowd(bench, gateway, bench.town.layers.slice(0, 1)),
   'ten layers, 50 clients': (gateway, bench) => crowd(bench, gateway, bench.town.layers),
 }
