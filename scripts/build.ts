@@ -259,8 +259,11 @@ function writeLibrary(): void {
  */
 function keepForTests(): string {
   const sum = createHash('sha256')
-  for (const name of readdirSync(join(STAGING, 'program')).sort()) {
-    sum.update(name).update(readFileSync(join(STAGING, 'program', name)))
+  // The launcher among them: it says which program is run.
+  for (const part of ['bin', 'program']) {
+    for (const name of readdirSync(join(STAGING, part)).sort()) {
+      sum.update(name).update(readFileSync(join(STAGING, part, name)))
+    }
   }
   const folder = join(FOR_TESTS_IN, sum.digest('hex').slice(0, 16))
   if (existsSync(folder)) rmSync(STAGING, { recursive: true })
