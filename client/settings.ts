@@ -20,9 +20,11 @@ export type Settings = {
   readonly verbose: boolean
 }
 
+const PREFIX = 'TAGSEAL_'
+
 /** Of our own variables, one is a secret, and none is another program's to read. */
 export function withoutOurs(env: Environment): Record<string, string> {
-  const theirs = Object.entries(env).filter(([name]) => !name.startsWith('TAGSEAL_'))
+  const theirs = Object.entries(env).filter(([name]) => !name.startsWith(PREFIX))
   return Object.fromEntries(theirs.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])))
 }
 
@@ -44,9 +46,11 @@ const OURS = [
  * services of Kubernetes that are called as we are begin alike: what is not close to one of ours is somebody else's.
  */
 export function misspelt(env: Environment): readonly string[] {
-  return Object.entries(env).flatMap(([name, value = '']) => {
-    const rest = name.startsWith('TAGSEAL_') && value !== '' ? name.slice('TAGSEAL_'.length) : undefined
-    if (rest === undefined || OURS.includes(rest)) return []
+  // Each value of the real environment that is looked at is a call out of the engine, at every start.
+  const alike = Object.keys(env).filter((name) => name.startsWith(PREFIX) && (env[name] ?? '') !== '')
+  return alike.flatMap((name) => {
+    const rest = name.slice(PREFIX.length)
+    if (OURS.includes(rest)) return []
     const most = rest.length < 8 ? 1 : 2
     const meant = OURS.find((each) => distance(rest, each) <= most)
     return meant === undefined ? [] : [`${name} in the environment means nothing; was TAGSEAL_${meant} meant?`]
