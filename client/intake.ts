@@ -54,7 +54,7 @@ export function readByIntakes(agent: Agent): void {
 
 /**
  * To be called while the head of the answer is being told. The body in chunks that are good until the next is asked for;
- * undefined where it is to be read as any other. Its connection ends with it, but where it came with its head altogether.
+ * undefined where it is to be read as any other. Its connection is used again only where all of it came with its head.
  */
 export function takeBody(incoming: IncomingMessage): AsyncGenerator<Uint8Array, void, undefined> | undefined {
   const intake = intakes.get(incoming.socket)

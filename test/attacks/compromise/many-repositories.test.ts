@@ -158,13 +158,9 @@ await t.test('where the server refuses, the next step is a token, and only then 
 await t.test('what many repositories left undecided is decided by the same command', async (t) => {
   const lab = await openIncidentLab(t)
   const owner = await lab.person()
-  const leaked = await make(owner, 'ci')
-  for (const name of ['one', 'two']) {
-    const repository = `registry.example.com/team/${name}`
-    await succeeds(owner, ['init', repository, '--no-passphrase', '--targets-key', leaked])
+  await signTwo(owner, { '1.0': 'good' }, () => {
     lab.clock.now += 60_000
-    await owner.sign({ '1.0': 'good' }, { repository })
-  }
+  })
   const command = ['rotate', 'registry.example.com/**', '--all-with-key', 'ci', '--compromised', '--json']
   const outcome = async (...args: readonly string[]) => {
     const ran = await owner.run([...command, '--no-passphrase', ...args])
@@ -194,12 +190,7 @@ await t.test('what many repositories left undecided is decided by the same comma
 await t.test('what the key could have done is summed up', async (t) => {
   const lab = await openIncidentLab(t)
   const owner = await lab.person()
-  const leaked = await make(owner, 'ci')
-  for (const name of ['one', 'two']) {
-    const repository = `registry.example.com/team/${name}`
-    await succeeds(owner, ['init', repository, '--no-passphrase', '--targets-key', leaked])
-    await owner.sign({ '1.0': 'good', '2.0': 'good' }, { repository })
-  }
+  await signTwo(owner, { '1.0': 'good', '2.0': 'good' })
   await owner.sign({ '2.0': 'evil' }, { repository: 'registry.example.com/team/one' })
   const stolen = new Date((lab.clock.now += 60_000)).toISOString()
   lab.clock.now += 60_000
@@ -265,4 +256,15 @@ await t.test('a time that was wrong is mended by rotating the key that took the 
 
 async function make(person: Person, name: string): Promise<string> {
   return (await succeeds(person, ['key', 'generate', '--no-passphrase', '--name', name])).trim()
+}
+
+/** In two repositories under one key, `ci`. `between`: after each was made, before its tags are signed. */
+async function signTwo(owner: Person, tags: Readonly<Record<string, string>>, between = () => {}): Promise<void> {
+  const key = await make(owner, 'ci')
+  for (const name of ['one', 'two']) {
+    const repository = `registry.example.com/team/${name}`
+    await succeeds(owner, ['init', repository, '--no-passphrase', '--targets-key', key])
+    between()
+    await owner.sign(tags, { repository })
+  }
 }
