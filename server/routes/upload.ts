@@ -118,7 +118,7 @@ export async function withUpload<T>(
       root: settings.maxRoot,
       targets: settings.maxTargets,
     }
-    return await use(await readUpload(raw, { ...headers, 'content-type': type }, limits))
+    return await use(await readUpload(raw, type, limits))
   } finally {
     budget.give(announced)
   }
