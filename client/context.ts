@@ -17,6 +17,7 @@ import type { RegistrySettings } from './registry/settings.ts'
 import type { ServerApi } from './server-api.ts'
 import type { Terminal } from './terminal.ts'
 import type { Pin, PinRule } from './trust/pins.ts'
+import type { TrustServer } from './trust/server-ca.ts'
 import type { Repository } from './trust/repository.ts'
 import type { FilePolicy } from './policy/policy.ts'
 import type { Verdicts } from './verdict/engine.ts'
@@ -36,8 +37,12 @@ export type Context = {
   /** Services read again what they run by when they get SIGHUP; whoever does not listen is ended by it. */
   readonly onHangup: (listen: () => void) => void
   readonly stdin: () => AsyncIterable<Uint8Array>
-  /** To the trust server. */
+  /** By the authorities of this run. */
   readonly http: () => Promise<Http>
+  /** The trust server of a repository: named for this run, or kept with the pin. Throws NO_SERVER. */
+  readonly serverOf: (repository: string) => Promise<TrustServer>
+  /** By the authorities that are kept for that server, where there are any. */
+  readonly httpTo: (server: TrustServer) => Promise<Http>
   /** For the trust server; undefined where none was given. */
   readonly token: () => Promise<string | undefined>
   readonly passphrases: () => Promise<PassphraseSource>
@@ -77,7 +82,7 @@ export type ContextParts = Pick<Context, 'terminal' | 'env' | 'clock' | 'monoton
   }
 
 /** Whom to trust for a repository, and where its metadata is. */
-type Trusted = Pick<SignedRule, 'pin' | 'sharedPin' | 'server'> & Partial<Pick<SignedRule, 'tokenFile'>>
+type Trusted = Pick<SignedRule, 'pin' | 'sharedPin' | 'server'> & Partial<Pick<SignedRule, 'serverCa' | 'tokenFile'>>
 
 const MAX_TOKEN = 4096
 const SERVING_SOCKETS = 256
@@ -91,13 +96,22 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
   const userAgent = `tagseal/${version}`
   const paths = pathsFor(settings.home, env, homeDirectory)
 
-  const http = once(async () => {
+  const openHttpBy = async (ca: string | undefined) => {
     const { openHttp } = await import('./http.ts')
-    const ca = settings.ca === undefined ? {} : { ca: await readAuthorities(settings.ca) }
-    const opened = openHttp({ userAgent, plainHttp: plainHostsOf(namedHosts(settings)).has, ...ca })
+    const plainHttp = plainHostsOf(namedHosts(settings)).has
+    const opened = openHttp({ userAgent, plainHttp, ...(ca === undefined ? {} : { ca }) })
     closing.push(opened.close)
     return opened
+  }
+  const http = once(async () => {
+    return await openHttpBy(settings.ca === undefined ? undefined : await readAuthorities(settings.ca))
   })
+  const serverHttp = once(async () => {
+    const { openServerHttp } = await import('./trust/server-http.ts')
+    return openServerHttp(http, openHttpBy)
+  })
+  const httpTo = async (server: TrustServer) =>
+    server.serverCa === undefined ? await http() : await (await serverHttp())(server)
   const token = once(async () => {
     const { tokenFile, token: secret } = settings
     if (tokenFile !== undefined) return await readToken(tokenFile)
@@ -168,15 +182,16 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     return pinFor(await rules(), repository)
   }
   const serverOf = async (repository: string) => {
-    if (settings.server !== undefined) return settings.server
+    const { keptCa, serverFor } = await import('./trust/server-ca.ts')
     const isPinned = (await rules()).some(({ pattern }) => pattern.matches(repository))
-    const server = isPinned ? (await pinOf(repository)).server : undefined
+    const rule = isPinned ? await pinOf(repository) : undefined
+    const server = serverFor(settings, { server: rule?.server, serverCa: rule && keptCa(rule) })
     if (server === undefined) throw new CommandError('NO_SERVER', { repository })
     return server
   }
   const open = async (
     repository: string,
-    { pin, sharedPin, server, tokenFile }: Trusted,
+    { pin, sharedPin, server, serverCa, tokenFile }: Trusted,
     more: { readonly shareWithin?: number | undefined; readonly now?: () => number } = {},
   ) => {
     const { openRepository } = await import('./trust/repository.ts')
@@ -188,7 +203,7 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
       sharedPin,
       server,
       stateDir: paths.state,
-      http: await http(),
+      http: await httpTo({ server, serverCa }),
       clock: more.now ?? clock,
       shareWithin: more.shareWithin,
       warn: ({ message }) => terminal.warn(message),
@@ -197,7 +212,7 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
   }
   const repository = each(async (name: string) => {
     const { pin, pattern } = await pinOf(name)
-    return await open(name, { pin, sharedPin: !pattern.literal, server: await serverOf(name) })
+    return await open(name, { pin, sharedPin: !pattern.literal, ...(await serverOf(name)) })
   })
   const policy = async (file: string | undefined) => {
     const path = file ?? (env['TAGSEAL_POLICY'] || (existsSync(paths.policy) ? paths.policy : undefined))
@@ -208,8 +223,10 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
   }
   /** The token of a rule is for the server of that rule: one that this run names instead does not get it. */
   const openByRule = async (name: string, rule: SignedRule, now: () => number, shareWithin?: number) => {
-    const { server } = settings
-    const trusted = server === undefined ? rule : { ...rule, server, tokenFile: undefined }
+    const { serverFor } = await import('./trust/server-ca.ts')
+    const place = serverFor(settings, rule)
+    const tokenFile = settings.server === undefined ? rule.tokenFile : undefined
+    const trusted = { ...rule, server: place?.server, serverCa: place?.serverCa, tokenFile }
     if (trusted.server === undefined && /:\d+:\d+$/.test(rule.where)) {
       throw new CommandError('NO_SERVER', { repository: name, rule: rule.where })
     }
@@ -239,9 +256,10 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
   }
   const api = each(async (name: string) => {
     const { openServerApi } = await import('./server-api.ts')
+    const place = await serverOf(name)
     return openServerApi({
-      http: await http(),
-      server: await serverOf(name),
+      http: await httpTo(place),
+      server: place.server,
       repository: name,
       token: await token(),
       tokenFrom: tokenSource(settings),
@@ -263,6 +281,8 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     onHangup,
     stdin,
     http,
+    serverOf,
+    httpTo,
     token,
     passphrases,
     passphrasesFrom,
@@ -278,7 +298,7 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     verdictsBy,
     warmVerdicts,
     api,
-    unpinned: async (name, pin) => await open(name, { pin, sharedPin: false, server: await serverOf(name) }),
+    unpinned: async (name, pin) => await open(name, { pin, sharedPin: false, ...(await serverOf(name)) }),
     close,
   }
 }

@@ -1,6 +1,7 @@
 /** What can go wrong on the wire, before any protocol above it has a say. */
 export type HttpFailures = {
-  readonly NETWORK: { readonly url: string; readonly reason: string }
+  /** `by`: whose authorities its certificate was judged by, where they are kept for this one server. */
+  readonly NETWORK: { readonly url: string; readonly reason: string; readonly by?: string }
   readonly TIMEOUT: { readonly url: string; readonly milliseconds: number }
   /** `limit` in bytes. */
   readonly TOO_LARGE: { readonly what: string; readonly limit: number }
@@ -43,17 +44,20 @@ const WORDS: ReadonlyMap<string, string> = new Map([
   ['ETIMEDOUT', 'nothing answered'],
 ])
 
-export function unreached({ url, reason }: HttpFailures['NETWORK']): string {
+export function unreached({ url, reason, by }: HttpFailures['NETWORK']): string {
   if (!refusesCertificate(reason)) return `${url} could not be reached: ${WORDS.get(reason) ?? 'it failed'} (${reason})`
-  return `${originOf(url)} showed a certificate that this machine does not trust (${reason})`
+  const untrusting = by === undefined ? 'this machine does not trust' : `the authority in ${by} does not vouch for`
+  return `${originOf(url)} showed a certificate that ${untrusting} (${reason})`
 }
 
 /** What to do next. A certificate is refused for its date or its name as well, and no `--ca` helps against that. */
-export function reachHint({ url, reason }: HttpFailures['NETWORK']): string {
+export function reachHint({ url, reason, by }: HttpFailures['NETWORK']): string {
   if (reason.includes('NOT_YET_VALID'))
     return "is this machine's clock right? if it is, the server's is not, or its certificate is for later"
   if (reason.includes('EXPIRED')) return "is this machine's clock right? if it is, its certificate is to be renewed"
   if (reason === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'its certificate is for another name: is the URL right?'
+  if (refusesCertificate(reason) && by !== undefined)
+    return `has it another authority now? ${by} keeps that one: ask who runs the server, then give it there (ca: FILE in a rule; for a pin the whole of tagseal trust add, with --ca FILE)`
   if (refusesCertificate(reason)) return 'give the certificate of the authority that signed it: --ca FILE or TAGSEAL_CA'
   const mayMeanTls = url.startsWith('http:') && MET_TLS.test(reason)
   return mayMeanTls

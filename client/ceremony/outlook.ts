@@ -15,7 +15,7 @@ export type Outlook = {
   readonly warnings: readonly string[]
 }
 
-/** `server` is where consumers find it, as far as this machine knows; `now` in milliseconds. */
+/** `server` is where consumers find it, as they type it and as far as this machine knows; `now` in milliseconds. */
 export function outlookOf(opened: Opened, server: string, now: number): Outlook {
   const changes = new Map(roleChangesOf(opened).map((change) => [String(change.role), change]))
   const [root, targets] = [changes.get('root'), changes.get('targets')]

@@ -12,10 +12,10 @@ const MOST_BYTES = 2 * 1024 * 1024
 
 /** Nothing that it gives is verified. */
 export async function openSource(context: Context, repository: string): Promise<MetadataSource> {
-  const { server } = await context.api(repository)
+  const place = await context.serverOf(repository)
   const token = await context.token()
-  return httpSource(metadataUrlOf(server, repository), {
-    http: await context.http(),
+  return httpSource(metadataUrlOf(place.server, repository), {
+    http: await context.httpTo(place),
     ...(token === undefined ? {} : { token }),
   })
 }

@@ -24,7 +24,9 @@ import { usage } from './errors.ts'
 import { importKeys } from './import-keys.ts'
 import type { ImportedKeys } from './import-keys.ts'
 import { openerOf } from './key-import.ts'
-import { pinCommand } from './pin-command.ts'
+import { serverToKeep } from './kept-server.ts'
+import type { KeptServer } from './kept-server.ts'
+import { pinCommand, typedServer } from './pin-command.ts'
 import { findPrivateKeys } from './private-files.ts'
 
 const MAX_ROOT = 512 * 1024
@@ -130,6 +132,7 @@ async function moveAndPin(context: Context, { repository, from, fromCa, pin }: W
   try {
     const now = context.clock()
     const old = await collect({ repository: name, source: there, suite: nativeSuite, pin: anchor, now, signal })
+    const kept = await serverToKeep(context, await context.serverOf(name))
     const api = await context.api(name)
     const keyring = await keyringOf(context, [])
     try {
@@ -143,7 +146,7 @@ async function moveAndPin(context: Context, { repository, from, fromCa, pin }: W
         now,
         signal,
       })
-      return { ...moved, old, pinned: await pinHere(context, name, old) }
+      return { ...moved, old, pinned: await pinHere(context, name, old, kept) }
     } finally {
       keyring.close()
     }
@@ -165,16 +168,17 @@ async function knownPin(context: Context, repository: string): Promise<MovingPin
 }
 
 async function hereOf(context: Context, repository: string) {
-  const [{ server }, token, http] = [await context.api(repository), await context.token(), await context.http()]
-  return httpSource(metadataUrlOf(server, repository), { http, ...(token === undefined ? {} : { token }) })
+  const [place, token] = [await context.serverOf(repository), await context.token()]
+  const http = await context.httpTo(place)
+  return httpSource(metadataUrlOf(place.server, repository), { http, ...(token === undefined ? {} : { token }) })
 }
 
 /** The keys that hand-overs are signed by stay the same, so machines that pin them need no other pin than here. */
-async function pinHere(context: Context, repository: string, { trust }: OldState): Promise<string> {
+async function pinHere(context: Context, repository: string, { trust }: OldState, kept: KeptServer): Promise<string> {
   const { role } = authorityOf(trust.root, ROOT)
-  const { server } = await context.api(repository)
   const pin = { kind: 'keys', keyids: role.keyids, threshold: role.threshold } as const
-  await addPin(context.paths.trust, { pattern: patternOf(repository), pin, server })
+  await addPin(context.paths.trust, { pattern: patternOf(repository), pin, ...kept })
+  const server = typedServer(context.settings, await context.serverOf(repository))
   return pinCommand(repository, role.keyids, role.threshold, server)
 }
 

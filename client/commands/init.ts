@@ -22,7 +22,9 @@ import { givenDialect } from './dialect-option.ts'
 import { CommandError, usage } from './errors.ts'
 import { givenCertificate, givenKey } from './given-keys.ts'
 import { shortId } from './key-document.ts'
-import { pinCommand } from './pin-command.ts'
+import { serverToKeep } from './kept-server.ts'
+import type { KeptServer } from './kept-server.ts'
+import { pinCommand, typedServer } from './pin-command.ts'
 
 export const initCommand = defineCommand({
   operands: { REPO: one('the image repository, without a tag') },
@@ -44,6 +46,7 @@ export const initCommand = defineCommand({
     'tagseal init registry.example.com/team/app --dialect notary --server https://notary.example.com',
   ],
   notes: [
+    'The server is kept with the pin that it makes here, and with --ca the certificates of its authority.',
     'If it is interrupted, run it again: keys that it made are found and used.',
     'Of the targets keys, as many as must sign have to be on this machine: they sign the first, empty list of tags.',
   ].join('\n'),
@@ -63,10 +66,11 @@ export const initCommand = defineCommand({
       throw usage('--root-cert goes with --dialect notary')
     if (Math.max(wishes.threshold, wishes.targetsThreshold) > customsOf(wishes.codec).mostNeeded)
       throw usage('notary and docker know of no threshold above 1', 'leave the thresholds out')
+    const kept = await serverToKeep(context, await context.serverOf(repository))
     const exists = await refuseExisting(context, repository)
     const keys = await findOrMakeKeys(context, wishes, exists)
     const root = exists === undefined ? await foundOrSay(context, wishes, keys) : ownRoot(wishes, keys, exists)
-    return await trustOwn(context, wishes, { ...keys, root })
+    return await trustOwn(context, wishes, { ...keys, root }, kept)
   },
 })
 
@@ -94,10 +98,10 @@ type Keys = {
  * interrupted just before its end, and the keys will tell.
  */
 async function refuseExisting(context: Context, repository: string): Promise<Uint8Array | undefined> {
-  const { server } = await context.api(repository)
+  const place = await context.serverOf(repository)
   const token = await context.token()
-  const source = httpSource(metadataUrlOf(server, repository), {
-    http: await context.http(),
+  const source = httpSource(metadataUrlOf(place.server, repository), {
+    http: await context.httpTo(place),
     ...(token === undefined ? {} : { token, tokenFrom: context.settings.tokenFile ?? 'TAGSEAL_TOKEN' }),
   })
   const root = await source.get('root.json', DEFAULT_LIMITS.root, context.signal)
@@ -234,20 +238,21 @@ async function trustOwn(
   context: Context,
   { repository, threshold, targetsThreshold }: Wishes,
   { root, targets }: { readonly root: readonly PublicKey[]; readonly targets: readonly GivenKey[] },
+  kept: KeptServer,
 ): Promise<Answer> {
   const keyids = root.map(({ id }) => id)
   const pin: Pin = { kind: 'keys', keyids, threshold }
   const trusted = await context.unpinned(repository, pin)
-  const { server } = await context.api(repository)
+  const place = await context.serverOf(repository)
   await trusted.refresh(context.signal)
-  await addPin(context.paths.trust, { pattern: patternOf(repository), pin, server })
-  const command = pinCommand(repository, keyids, threshold, server)
+  await addPin(context.paths.trust, { pattern: patternOf(repository), pin, ...kept })
+  const command = pinCommand(repository, keyids, threshold, typedServer(context.settings, place))
   context.terminal.note(`${repository} is ready; whoever pulls from it pins it once with`)
   return {
     lines: [command],
     document: {
       repository,
-      server,
+      server: place.server,
       pin: { keys: keyids, threshold },
       root: { keys: keyids, threshold },
       targets: { keys: targets.map((key) => tufKeyId(key.public)), threshold: targetsThreshold },

@@ -1,9 +1,11 @@
 import { hash } from '../../keys/digest.ts'
+import { readAuthorities } from '../../keys/native/authorities.ts'
+import { printable } from '../registry/errors.ts'
 import type { PinRule } from '../trust/pins.ts'
 
 /** A pin for people, on one line. */
-export function pinText({ pattern, pin, server }: PinRule): string {
-  const where = server === undefined ? '' : `  ${server}`
+export function pinText({ pattern, pin, server, serverCa }: PinRule): string {
+  const where = server === undefined ? '' : `  ${server}${serverCaText(serverCa)}`
   switch (pin.kind) {
     case 'root':
       return `${pattern.text}  root sha256:${hash('sha256', pin.bytes)}${where}`
@@ -19,8 +21,25 @@ export function pinText({ pattern, pin, server }: PinRule): string {
 }
 
 /** A pin as `--json` shows it. */
-export function pinDocument({ pattern, pin, server }: PinRule): object {
-  return { pattern: pattern.text, ...whom(pin), ...(server === undefined ? {} : { server }) }
+export function pinDocument({ pattern, pin, server, serverCa }: PinRule): object {
+  return {
+    pattern: pattern.text,
+    ...whom(pin),
+    ...(server === undefined ? {} : { server }),
+    ...(serverCa === undefined ? {} : { serverCa: certificatesIn(serverCa) }),
+  }
+}
+
+function serverCaText(pem: string | undefined): string {
+  if (pem === undefined) return ''
+  const names = certificatesIn(pem).map(({ subject, sha256 }) => [subject, `sha256:${sha256}`].join(' ').trim())
+  return `, by ${names.join(' or ')}`
+}
+
+/** Whoever made a certificate wrote its subject: no line of it is to look like one of ours. */
+function certificatesIn(pem: string): readonly { readonly subject: string; readonly sha256: string }[] {
+  const { certificates } = readAuthorities(pem, 'certificate')
+  return certificates.map(({ subject, sha256 }) => ({ subject: printable(subject), sha256 }))
 }
 
 function whom(pin: PinRule['pin']): object {

@@ -4,6 +4,8 @@ import { pinCommand } from './pin-command.ts'
 export type RootLoss = {
   readonly repository: string
   readonly server: string
+  /** The same as consumers type it. */
+  readonly typed: string
   /** The keys that root has by now; undefined where its owner could not replace them. */
   readonly now: { readonly keyids: readonly string[]; readonly threshold: number } | undefined
 }
@@ -14,10 +16,10 @@ export function repinning(loss: RootLoss): readonly string[] {
 }
 
 function pinningAnew(
-  { repository, server }: RootLoss,
+  { repository, server, typed }: RootLoss,
   { keyids, threshold }: { readonly keyids: readonly string[]; readonly threshold: number },
 ): readonly string[] {
-  const pin = pinCommand(repository, keyids, threshold, server)
+  const pin = pinCommand(repository, keyids, threshold, typed)
   return [
     `# what is lost: clients that meet a root of the thief before yours believe it. Yours is on ${server} already.`,
     `# 1. whatever else the thief may have signed there: new keys, and a look at what changed`,
@@ -30,7 +32,7 @@ function pinningAnew(
   ]
 }
 
-function foundingAnew({ repository, server }: RootLoss): readonly string[] {
+function foundingAnew({ repository, server, typed }: RootLoss): readonly string[] {
   return [
     `# what is lost: the root of ${repository} on ${server} is not yours to sign any more, or not from here.`,
     `# 1. a server never lets go of a root, so begin on another folder, under the old address`,
@@ -40,6 +42,6 @@ function foundingAnew({ repository, server }: RootLoss): readonly string[] {
     `# 3. the tags that shall go on, by digests that you know to be good`,
     `tagseal sign ${repository}:TAG --digest DIGEST`,
     `# 4. on every machine that pins ${repository}: the line that init printed`,
-    `tagseal trust add ${repository} --key ID --key ID --key ID --threshold 2 --server ${server}`,
+    `tagseal trust add ${repository} --key ID --key ID --key ID --threshold 2 --server ${typed}`,
   ]
 }

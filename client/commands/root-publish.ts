@@ -10,6 +10,9 @@ import { addPin, loadPins, patternOf, pinFor } from '../trust/pins.ts'
 import type { Pin } from '../trust/pins.ts'
 import { defineCommand, many } from './declare.ts'
 import { shortId } from './key-document.ts'
+import { serverToKeep } from './kept-server.ts'
+import type { KeptServer } from './kept-server.ts'
+import { typedServer } from './pin-command.ts'
 import { readProposals } from './root-files.ts'
 import { sayUnsigned } from './say-unsigned.ts'
 
@@ -30,20 +33,21 @@ export const rootPublishCommand = defineCommand({
     const { repository } = opened.proposal
     const { version } = opened.root.signed.body
     if (followedBy(opened) === undefined) await vouchFor(opened, context)
+    const place = await context.serverOf(repository)
+    const kept = await serverToKeep(context, place)
     const { published, unsigned } = await publishProposal(context, opened)
     sayUnsigned(context.terminal, repository, unsigned)
-    const { server } = await context.api(repository)
-    await keepPin(context, opened, server)
+    await keepPin(context, opened, kept)
     const { terminal } = context
     terminal.note(`root ${version} of ${repository} ${published ? 'is published' : 'was published already'}`)
     const [root] = roleChangesOf(opened)
     if (root !== undefined && isChanged(root))
       terminal.note('whoever pins root keys by their ids pins them by this line from now on')
     sayHowToLook(context, opened)
-    const command = pinOf(opened, server)
+    const command = pinOf(opened, typedServer(context.settings, place))
     return {
       lines: [command],
-      document: { repository, server, version, proposal: opened.fingerprint, published, command },
+      document: { repository, server: place.server, version, proposal: opened.fingerprint, published, command },
     }
   },
 })
@@ -62,14 +66,14 @@ function sayHowToLook({ terminal }: Context, opened: Opened): void {
  * Whoever published it trusts it as consumers do, refreshed under the pin that they get, before it is called done. A pin
  * of this machine on the keys of this one repository follows them.
  */
-async function keepPin(context: Context, opened: Opened, server: string): Promise<void> {
+async function keepPin(context: Context, opened: Opened, kept: KeptServer): Promise<void> {
   const { repository } = opened.proposal
   const { keys, threshold } = keySetOf(opened.root.signed.body, ROOT)
   const pin: Pin = { kind: 'keys', keyids: keys.map(({ id }) => id), threshold }
   const rules = await loadPins(context.paths.trust)
   if (!rules.some(({ pattern }) => pattern.matches(repository))) {
     await (await context.unpinned(repository, pin)).refresh(context.signal)
-    await addPin(context.paths.trust, { pattern: patternOf(repository), pin, server })
+    await addPin(context.paths.trust, { pattern: patternOf(repository), pin, ...kept })
     return
   }
   await (await context.repository(repository)).refresh(context.signal)

@@ -17,7 +17,9 @@ import type { Context } from '../context.ts'
 import { HttpError } from '../http-errors.ts'
 import { inDays } from '../publish/expiry.ts'
 import { isClientError } from '../trust/errors.ts'
-import { loadPins, pinFor } from '../trust/pins.ts'
+import type { TrustServer } from '../trust/server-ca.ts'
+import { CommandError } from './errors.ts'
+import { typedServer } from './pin-command.ts'
 
 export type Report = {
   readonly lines: readonly string[]
@@ -31,9 +33,13 @@ export type Report = {
 /** Everything that can be said of a proposal from here. Throws CeremonyError where this machine or the server knows better. */
 export async function reportOn(context: Context, opened: Opened, offline: boolean): Promise<Report> {
   const vouching = await vouchFor(opened, context)
-  const server = await serverFor(context, opened.proposal.repository)
+  const server = await serverIfNamed(context, opened.proposal.repository)
   const place = await placeOf(context, opened, offline)
-  const outlook = outlookOf(opened, server ?? 'URL', context.clock())
+  const outlook = outlookOf(
+    opened,
+    server === undefined ? 'URL' : typedServer(context.settings, server),
+    context.clock(),
+  )
   const tallies = tallyOf(opened)
   const warnings = [
     ...outlook.warnings,
@@ -60,16 +66,18 @@ export async function reportOn(context: Context, opened: Opened, offline: boolea
 }
 
 /** Named for this run, or kept with the pin; undefined where nothing names one. */
-async function serverFor({ settings, paths }: Context, repository: string): Promise<string | undefined> {
-  if (settings.server !== undefined) return settings.server
-  const rules = await loadPins(paths.trust)
-  const isPinned = rules.some(({ pattern }) => pattern.matches(repository))
-  return isPinned ? pinFor(rules, repository).server : undefined
+async function serverIfNamed(context: Context, repository: string): Promise<TrustServer | undefined> {
+  try {
+    return await context.serverOf(repository)
+  } catch (error) {
+    if (error instanceof CommandError && error.code === 'NO_SERVER') return undefined
+    throw error
+  }
 }
 
 /** undefined where no server is asked, or none answers. Throws CeremonyError where it knows better. */
 export async function placeOf(context: Context, opened: Opened, offline: boolean): Promise<ServerPlace | undefined> {
-  if (offline || (await serverFor(context, opened.proposal.repository)) === undefined) return undefined
+  if (offline || (await serverIfNamed(context, opened.proposal.repository)) === undefined) return undefined
   return await askServer(context, opened)
 }
 

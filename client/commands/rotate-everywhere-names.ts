@@ -7,6 +7,9 @@ import { parseRepo } from '../registry/reference.ts'
 import { listRepositories } from '../repository-list.ts'
 import type { Pattern } from '../trust/pattern.ts'
 import { loadPins } from '../trust/pins.ts'
+import type { PinRule } from '../trust/pins.ts'
+import { keptCa, serverFor } from '../trust/server-ca.ts'
+import type { TrustServer } from '../trust/server-ca.ts'
 import { CommandError } from './errors.ts'
 
 export type Meant = {
@@ -53,20 +56,33 @@ function nameIn(line: string, path: string, number: number): string {
 async function known(context: Context): Promise<Found> {
   const pins = await loadPins(context.paths.trust)
   const pinned = pins.filter(({ pattern }) => pattern.literal).map(({ pattern }) => pattern.text)
-  const { server } = context.settings
-  const servers = server === undefined ? new Set(pins.flatMap((pin) => pin.server ?? [])) : new Set([server])
-  const lists = await Promise.all([...servers].map(async (each) => await listedOn(context, each, pinned.length > 0)))
+  const servers = serversOf(pins, context.settings)
+  const lists = await Promise.all(servers.map(async (each) => await listedOn(context, each, pinned.length > 0)))
   return {
     names: [...pinned, ...lists.flatMap(({ names }) => names)],
     unlisted: lists.flatMap((list) => list.unlisted),
   }
 }
 
+/** Each once: with the authorities of the first pin that keeps some for it, where there is one. */
+function serversOf(pins: readonly PinRule[], settings: Context['settings']): readonly TrustServer[] {
+  const servers = new Map<string, TrustServer>()
+  for (const pin of pins) {
+    const place = serverFor(settings, { server: pin.server, serverCa: keptCa(pin) })
+    const known = place && servers.get(place.server)
+    if (place !== undefined && known?.serverCa === undefined) servers.set(place.server, place)
+  }
+  const { server } = settings
+  return server === undefined || servers.size > 0 ? [...servers.values()] : [{ server }]
+}
+
 /** Only an administrator is shown the list; whoever is not names the repositories, or pins them. */
-async function listedOn(context: Context, server: string, others: boolean): Promise<Found> {
+async function listedOn(context: Context, place: TrustServer, others: boolean): Promise<Found> {
   const { signal } = context
+  const { server } = place
   try {
-    const names = await listRepositories({ http: await context.http(), server, token: await context.token(), signal })
+    const http = await context.httpTo(place)
+    const names = await listRepositories({ http, server, token: await context.token(), signal })
     return { names, unlisted: [] }
   } catch (error) {
     if (!others || !isPublishError(error)) {

@@ -28,7 +28,7 @@ import { decideIncident, openIncident } from './incident-log.ts'
 import type { OpenIncident } from './incident-log.ts'
 import { shortId } from './key-document.ts'
 import { withPending } from './pending.ts'
-import { pinCommand } from './pin-command.ts'
+import { pinCommand, typedServer } from './pin-command.ts'
 import { givenDelegation } from './role-names.ts'
 import { repinning } from './root-lost.ts'
 import { rotateEverywhere } from './rotate-everywhere.ts'
@@ -315,9 +315,10 @@ async function lostRoot(
   after: NewKeys | undefined,
   impact?: Impact,
 ): Promise<Answer> {
-  const { server } = await context.api(repository)
+  const place = await context.serverOf(repository)
+  const { server } = place
   const now = after && { keyids: after.keys.map(({ id }) => id), threshold: after.threshold }
-  const steps = repinning({ repository, server, now })
+  const steps = repinning({ repository, server, typed: typedServer(context.settings, place), now })
   const failure = failureOf(new CommandError('ROOT_LOST', { repository, ...counts }))
   if (!context.settings.json) tellFailure(context.terminal, failure)
   const document = {
@@ -400,7 +401,7 @@ async function sayStillSigning(
 async function newPin(context: Context, repository: string, { keys, threshold }: NewKeys): Promise<string> {
   const keyids = keys.map(({ id }) => keyId(id))
   const rule = await context.pinOf(repository)
-  const { server } = await context.api(repository)
+  const server = typedServer(context.settings, await context.serverOf(repository))
   if (rule.pattern.literal && rule.pin.kind === 'keys') {
     await addPin(context.paths.trust, { ...rule, pin: { kind: 'keys', keyids, threshold } })
   }

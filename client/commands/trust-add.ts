@@ -6,12 +6,12 @@ import { readUserFile } from '../files.ts'
 import { parseRepo } from '../registry/reference.ts'
 import { openAnyRoot } from '../trust/anchor.ts'
 import { ClientError } from '../trust/errors.ts'
-import { baseUrl } from '../trust/fetch.ts'
 import type { Pattern } from '../trust/pattern.ts'
 import { addPin, authorityPin, loadPins, patternOf } from '../trust/pins.ts'
 import type { Pin } from '../trust/pins.ts'
 import { count, defineCommand, flag, list, one, text } from './declare.ts'
 import { usage } from './errors.ts'
+import { serverToKeep } from './kept-server.ts'
 import { pinDocument, pinText } from './pin-text.ts'
 
 export const trustAddCommand = defineCommand({
@@ -26,9 +26,12 @@ export const trustAddCommand = defineCommand({
   examples: [
     'tagseal trust add registry.example.com/team/app --root root.json --server https://trust.example.com',
     'tagseal trust add "registry.example.com/team/*" --key 9d2c... --server https://trust.example.com',
+    'tagseal trust add "registry.example.com/**" --key 9d2c... --server https://trust.example.com --ca trust-ca.pem',
   ],
-  notes:
-    'With --server, the server is kept with the pin. A pin of the same pattern is replaced; the most specific wins.',
+  notes: [
+    'With --server, the server is kept with the pin, and with --ca the certificates of its authority, for it alone: no other command needs either.',
+    'A pin of the same pattern is replaced; the most specific wins.',
+  ].join('\n'),
   async run(context, input) {
     const pattern = normalPattern(input.one('PATTERN'))
     const wish = {
@@ -39,8 +42,10 @@ export const trustAddCommand = defineCommand({
       tofu: input.flag('tofu'),
     }
     const pin = await pinFrom(wish, context, pattern)
-    const { server } = context.settings
-    const rule = { pattern, pin, ...(server === undefined ? {} : { server: baseUrl(server) }) }
+    const { server, ca } = context.settings
+    if (server === undefined && ca !== undefined)
+      context.terminal.warn(`${ca} is not kept: it goes with the server that --server names`)
+    const rule = { pattern, pin, ...(server === undefined ? {} : await serverToKeep(context, { server })) }
     const before = (await loadPins(context.paths.trust)).find((known) => known.pattern.text === pattern.text)
     const replaced = before !== undefined && !isDeepStrictEqual(pinDocument(before), pinDocument(rule))
     await addPin(context.paths.trust, rule)

@@ -5,6 +5,7 @@ import { reasonOf } from '../files.ts'
 import { bySpecificity } from '../trust/pattern.ts'
 import { pinFor } from '../trust/pins.ts'
 import type { Pin, PinRule } from '../trust/pins.ts'
+import { keptCa, serverFor } from '../trust/server-ca.ts'
 import { VerdictError } from '../verdict/errors.ts'
 import type { Rule } from '../verdict/rule.ts'
 import { PolicyError } from './errors.ts'
@@ -132,9 +133,10 @@ function ready(
   const { server, roles, require, threshold, maxAge, signedOnce } = written
   const tokenFile = written.tokenFile === undefined ? undefined : resolve(folder, written.tokenFile)
   const rest = { ...common, kind: 'signed', tokenFile, roles, require, threshold, maxAge, signedOnce } as const
-  if (own !== undefined) return { ...rest, pin: own, sharedPin: !written.pattern.literal, server }
-  const { pin, pattern, server: kept } = pinFor(pins, repository)
-  return { ...rest, pin, sharedPin: !pattern.literal, server: server ?? kept }
+  if (own !== undefined) return { ...rest, pin: own, sharedPin: !written.pattern.literal, server, serverCa: undefined }
+  const kept = pinFor(pins, repository)
+  const place = serverFor({ server, ca: undefined }, { server: kept.server, serverCa: keptCa(kept) })
+  return { ...rest, pin: kept.pin, sharedPin: !kept.pattern.literal, server: place?.server, serverCa: place?.serverCa }
 }
 
 /** Files are named from where the policy stands. */

@@ -18,10 +18,10 @@ export async function rootsBefore(
   const first = Math.max(1, root.version - count)
   const versions = Array.from({ length: root.version - first }, (_, i) => first + i)
   if (versions.length === 0) return []
-  const { server } = await context.api(repository)
+  const place = await context.serverOf(repository)
   const token = await context.token()
-  const transport = { http: await context.http(), ...(token === undefined ? {} : { token }) }
-  const source = httpSource(metadataUrlOf(server, repository), transport)
+  const transport = { http: await context.httpTo(place), ...(token === undefined ? {} : { token }) }
+  const source = httpSource(metadataUrlOf(place.server, repository), transport)
   return await Promise.all(
     versions.map(async (version) => {
       const bytes = await source.get(rootFile(version), limits.root, context.signal)

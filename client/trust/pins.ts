@@ -12,6 +12,7 @@ import { baseUrl } from './fetch.ts'
 import { withLock } from './lock.ts'
 import { bySpecificity, parsePattern } from './pattern.ts'
 import type { Pattern } from './pattern.ts'
+import { isHttps, serverCaIn } from './server-ca.ts'
 
 /** Whose word the first root of a repository is taken on. There is no default: an absent pin refuses. */
 export type Pin =
@@ -22,7 +23,13 @@ export type Pin =
   /** Trust on first use, which somebody asked for by name: the first root that comes is the one to trust. */
   | { readonly kind: 'tofu' }
 
-export type PinRule = { readonly pattern: Pattern; readonly pin: Pin; readonly server?: string }
+export type PinRule = {
+  readonly pattern: Pattern
+  readonly pin: Pin
+  readonly server?: string
+  /** PEM in its one form: the authorities by which that server, and no other, is to show itself (ADR 0043). */
+  readonly serverCa?: string
+}
 
 /** The rules of a trust file, in its order; none where there is no such file. Throws CONFIG_MALFORMED and CONFIG_UNUSABLE. */
 export async function loadPins(path: string): Promise<readonly PinRule[]> {
@@ -105,7 +112,12 @@ function unusable(path: string, cause: unknown): unknown {
 }
 
 function encodePins(rules: readonly PinRule[]): Uint8Array {
-  const pins = rules.map(({ pattern, pin, server }) => ({ pattern: pattern.text, ...encodePin(pin), server }))
+  const pins = rules.map(({ pattern, pin, server, serverCa }) => ({
+    pattern: pattern.text,
+    ...encodePin(pin),
+    server,
+    serverCa,
+  }))
   return encodeText(`${JSON.stringify({ version: 1, pins }, null, 2)}\n`)
 }
 
@@ -140,7 +152,8 @@ function decodePins(bytes: Uint8Array, path: string): readonly PinRule[] {
     const root = objectOf(decodeJson(bytes, { depth: 8, what: 'trust file' }), 'the file')
     only(root, ['version', 'pins'], 'the file')
     if (member(root, 'version') !== 1) throw new Malformed('version: only 1 is known')
-    const rules = listOf(member(root, 'pins'), 'pins').map((pin, i) => decodeRule(pin, `pins[${i}]`))
+    const known = new Set<string>()
+    const rules = listOf(member(root, 'pins'), 'pins').map((pin, i) => decodeRule(pin, `pins[${i}]`, known))
     refuseRepeated(rules)
     return rules
   } catch (cause) {
@@ -153,15 +166,34 @@ function decodePins(bytes: Uint8Array, path: string): readonly PinRule[] {
 /** What is wrong, before it is known which file it is in. */
 class Malformed extends Error {}
 
-function decodeRule(json: Json, where: string): PinRule {
+/** `known` are the authorities that were read already: many pins have the same. */
+function decodeRule(json: Json, where: string, known: Set<string>): PinRule {
   const rule = objectOf(json, where)
-  only(rule, ['pattern', 'server', 'root', 'keys', 'threshold', 'ca', 'tofu'], where)
+  only(rule, ['pattern', 'server', 'serverCa', 'root', 'keys', 'threshold', 'ca', 'tofu'], where)
   const text = textOf(member(rule, 'pattern'), `${where}.pattern`)
   const pattern = parsePattern(text)
   if (pattern === undefined) throw new Malformed(`${where}.pattern: ${JSON.stringify(text)} is no pattern`)
-  const server = member(rule, 'server')
-  const pin = decodePin(rule, where)
-  return server === undefined ? { pattern, pin } : { pattern, pin, server: serverOf(server, `${where}.server`) }
+  return { pattern, pin: decodePin(rule, where), ...decodeServer(rule, where, known) }
+}
+
+function decodeServer(rule: JsonObject, where: string, known: Set<string>): Pick<PinRule, 'server' | 'serverCa'> {
+  const [url, ca] = [member(rule, 'server'), member(rule, 'serverCa')]
+  const server = url === undefined ? undefined : serverOf(url, `${where}.server`)
+  if (ca === undefined) return server === undefined ? {} : { server }
+  if (server === undefined || !isHttps(server))
+    throw new Malformed(`${where}.serverCa: it goes with a server of https only`)
+  return { server, serverCa: decodeServerCa(textOf(ca, `${where}.serverCa`), `${where}.serverCa`, known) }
+}
+
+/** Of a certificate that cannot be read OpenSSL says nothing: it would go by the others, or by none. */
+function decodeServerCa(text: string, where: string, known: Set<string>): string {
+  if (known.has(text)) return text
+  const refuse = (why: string): never => {
+    throw new Malformed(`${where}: ${why}`)
+  }
+  if (serverCaIn(text, refuse) !== text) refuse('it is not written as "tagseal trust add" writes it')
+  known.add(text)
+  return text
 }
 
 function decodePin(rule: JsonObject, where: string): Pin {

@@ -1,6 +1,8 @@
 import { fingerprint } from '../trust/anchor.ts'
 import { pinFor } from '../trust/pins.ts'
 import type { Pin, PinRule } from '../trust/pins.ts'
+import { keptCa } from '../trust/server-ca.ts'
+import type { ServerCa } from '../trust/server-ca.ts'
 import { VerdictError } from './errors.ts'
 
 /** What a policy says of the repositories that its pattern matches. */
@@ -20,6 +22,8 @@ export type SignedRule = Common & {
   readonly sharedPin: boolean
   /** Where their trust metadata is; undefined where the caller knows. */
   readonly server: string | undefined
+  /** The authorities that this server, and no other, is to show itself by; undefined: those of this run. */
+  readonly serverCa: ServerCa | undefined
   /** Holds the token for that server, and no other; undefined: the one of this run, where there is one. */
   readonly tokenFile: string | undefined
   /** The roles whose word counts; undefined: every role's. */
@@ -47,7 +51,8 @@ const HOUR_MS = 3_600_000
 export function policyOfPins(pins: readonly PinRule[], path: string): Policy {
   return {
     ruleFor(repository) {
-      const { pattern, pin, server } = pinFor(pins, repository)
+      const rule = pinFor(pins, repository)
+      const { pattern, pin, server } = rule
       return {
         kind: 'signed',
         pattern: pattern.text,
@@ -55,6 +60,7 @@ export function policyOfPins(pins: readonly PinRule[], path: string): Policy {
         pin,
         sharedPin: !pattern.literal,
         server,
+        serverCa: keptCa(rule),
         tokenFile: undefined,
         roles: undefined,
         require: [],
@@ -83,6 +89,7 @@ function meaningOf({
   pin,
   sharedPin,
   server,
+  serverCa,
   tokenFile,
   roles,
   require,
@@ -94,6 +101,7 @@ function meaningOf({
     fingerprint(pin),
     sharedPin,
     server,
+    serverCa,
     tokenFile,
     roles && [...roles],
     require,

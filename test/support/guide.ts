@@ -133,7 +133,13 @@ async function openOld(stage: Stage, host: string, images: ReadonlyMap<string, S
 
 /** Prints each block before it runs, so that a failure says where; ends what the blocks left in the background. */
 async function scriptOf(text: string, host: string, server: string): Promise<string> {
-  const [port, gateway, second, admission] = [await freePort(), await freePort(), await freePort(), await freePort()]
+  const [port, gateway, second, third, admission] = [
+    await freePort(),
+    await freePort(),
+    await freePort(),
+    await freePort(),
+    await freePort(),
+  ]
   const blocks = [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block = '']) =>
     inCluster(block, server)
       .replaceAll('registry.example.com', host)
@@ -141,6 +147,7 @@ async function scriptOf(text: string, host: string, server: string): Promise<str
       .replaceAll(/127\.0\.0\.1:4480\b/g, `127.0.0.1:${port}`)
       .replaceAll(/127\.0\.0\.1:5080\b/g, `127.0.0.1:${gateway}`)
       .replaceAll(/127\.0\.0\.1:4481\b/g, `127.0.0.1:${second}`)
+      .replaceAll(/127\.0\.0\.1:4482\b/g, `127.0.0.1:${third}`)
       .replaceAll(/127\.0\.0\.1:8443\b/g, `127.0.0.1:${admission}`)
       .replaceAll(/^(tagseal admission .*) &$/gm, `$1 > admission.log 2>&1 &\nlistening ${admission}`)
       .replaceAll(/^(tagseal gateway .*) &$/gm, `$1 > server.log 2>&1 &\nlistening ${gateway}`)

@@ -45,6 +45,7 @@ export function openVerdictLab(
     pin: { kind: 'root', bytes: simulator.anchor() },
     sharedPin: false,
     server: 'https://trust.example.com',
+    serverCa: undefined,
     tokenFile: undefined,
     roles: undefined,
     require: [],

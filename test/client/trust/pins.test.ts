@@ -3,6 +3,9 @@ import { join } from 'node:path'
 import t from 'tap'
 import { addPin, loadPins, patternOf, pinFor, removePin } from '../../../client/trust/pins.ts'
 import type { Pin, PinRule } from '../../../client/trust/pins.ts'
+import { generateKey } from '../../../keys/native/generate.ts'
+import { writePem } from '../../../keys/pem.ts'
+import { selfSigned } from '../../../keys/self-signed.ts'
 import { keyId } from '../../../tuf/index.ts'
 
 const ID = 'a'.repeat(64)
@@ -67,6 +70,23 @@ await t.test('a trust file that is a link stays one', async (t) => {
 })
 
 const pins = (...members: string[]) => `{"version":1,"pins":[{${members.join(',')}}]}`
+const [authority, other] = [await certificate(), await certificate()]
+const SERVER = '"server":"https://trust.example.com"'
+const withCa = (pem: string, server = SERVER) =>
+  pins('"pattern":"a","tofu":true', ...(server === '' ? [] : [server]), `"serverCa":${JSON.stringify(pem)}`)
+
+await t.test('the authority of a server is kept with its pin, and leaves with it', async (t) => {
+  const path = join(t.testdir(), 'trust.json')
+  const both = { ...rule('a/**', KEYS, 'https://trust.example.com/'), serverCa: authority + other }
+  await addPin(path, both)
+  await addPin(path, { ...rule('b/**', KEYS, 'https://trust.example.com/'), serverCa: authority + other })
+  t.match(pinFor(await loadPins(path), 'a/b'), { serverCa: authority + other, server: 'https://trust.example.com/' })
+  t.equal(statSync(path).mode & 0o022, 0, 'nobody else may write')
+  await addPin(path, rule('a/**', KEYS, 'https://trust.example.com/'))
+  t.equal(pinFor(await loadPins(path), 'a/b').serverCa, undefined, 'a pin is replaced whole')
+  t.equal(pinFor(await loadPins(path), 'b/b').serverCa, authority + other)
+})
+
 const MALFORMED: Record<string, string> = {
   'is empty': '',
   'is no JSON': '{"version":1,',
@@ -97,6 +117,17 @@ const MALFORMED: Record<string, string> = {
   'has a threshold without keys': pins('"pattern":"a","tofu":true,"threshold":1'),
   'has a server that is no URL': pins('"pattern":"a","tofu":true,"server":"trust"'),
   'has a server with a password': pins('"pattern":"a","tofu":true,"server":"https://u:p@h/"'),
+  'has the authority of no server': withCa(authority, ''),
+  'has the authority of a server in plain http': withCa(authority, '"server":"http://127.0.0.1:4480"'),
+  'has an authority that is empty': withCa(''),
+  'has an authority that is no certificate': withCa('trust me'),
+  'has an authority that is no text': pins('"pattern":"a","tofu":true', SERVER, '"serverCa":true'),
+  'has an authority with a letter changed': withCa(authority.replace('MII', 'MIJ')),
+  'has a second authority that is cut off': withCa(authority + other.slice(0, -40)),
+  'has an authority with words before it': withCa(`# ours\n${authority}`),
+  'has a private key beside the authority': withCa(
+    `${authority}-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n`,
+  ),
   'has one pattern twice': '{"version":1,"pins":[{"pattern":"a","tofu":true},{"pattern":"a","tofu":true}]}',
 }
 await t.test('a trust file is refused that', async (t) => {
@@ -117,3 +148,14 @@ await t.test('a trust file is refused that', async (t) => {
     await t.rejects(loadPins(t.testdir()), { code: 'CONFIG_UNUSABLE' })
   })
 })
+
+/** As openssl makes one, where there is none. */
+async function certificate(): Promise<string> {
+  const secret = await generateKey('ecdsa-p256')
+  try {
+    const facts = { name: 'trust', from: Date.now(), until: Date.now() + 3_600_000, purpose: 'notary root' } as const
+    return writePem('CERTIFICATE', await selfSigned(secret, facts))
+  } finally {
+    secret.close()
+  }
+}

@@ -1,0 +1,55 @@
+/** By whose certificates a trust server shows itself, where that is kept beside its address (ADR 0043). */
+import { isKeyError } from '../../keys/errors.ts'
+import { readAuthorities } from '../../keys/native/authorities.ts'
+import type { Pattern } from './pattern.ts'
+
+/** For one server alone: whoever is asked for anything else is judged as if it were not there. */
+export type ServerCa = {
+  /** In its one form. */
+  readonly pem: string
+  /** Where it is kept, for people: `the pin of registry.example.com/**`. */
+  readonly from: string
+  /** What a run names itself (`--ca`) counts in its place. */
+  readonly yields: boolean
+}
+
+/** A trust server, and what is kept of how it is reached. */
+export type TrustServer = { readonly server: string; readonly serverCa?: ServerCa | undefined }
+
+/** The certificates of a text, in the one form in which they are kept. `refuse` is told what is wrong with it. */
+export function serverCaIn(text: string, refuse: (why: string) => never): string {
+  try {
+    return readAuthorities(text, 'certificate').pem
+  } catch (error) {
+    if (isKeyError(error) && error.code === 'KEY_MALFORMED') return refuse(error.detail.why)
+    throw error
+  }
+}
+
+/** What a pin keeps. */
+export function keptCa({
+  pattern,
+  serverCa,
+}: {
+  readonly pattern: Pattern
+  readonly serverCa?: string
+}): ServerCa | undefined {
+  return serverCa === undefined ? undefined : { pem: serverCa, from: `the pin of ${pattern.text}`, yields: true }
+}
+
+export function isHttps(server: string): boolean {
+  return URL.parse(server)?.protocol === 'https:'
+}
+
+/** What a run names itself. */
+type Named = { readonly server: string | undefined; readonly ca: string | undefined }
+type Kept = { readonly server?: string | undefined; readonly serverCa?: ServerCa | undefined }
+
+/** What counts in a run of what is kept. Authorities never go with another server than the one that they were kept for. */
+export function serverFor(named: Named, { server: kept, serverCa }: Kept): TrustServer | undefined {
+  const server = named.server ?? kept
+  if (server === undefined) return undefined
+  const isOwn = kept !== undefined && URL.parse(server)?.origin === new URL(kept).origin
+  const counts = serverCa !== undefined && isOwn && !(serverCa.yields && named.ca !== undefined)
+  return counts ? { server, serverCa } : { server }
+}

@@ -1,0 +1,56 @@
+import { X509Certificate } from 'node:crypto'
+import { KeyError } from '../errors.ts'
+import { readPemBlocks, writePem } from '../pem.ts'
+import { hash } from './hash.ts'
+
+/** Certificates by which a TLS client tells the one server that it means. */
+export type Authorities = {
+  /** In one form, without what stood around them: lines of 64 characters, LF. */
+  readonly pem: string
+  readonly certificates: readonly {
+    /** As OpenSSL prints it, on one line; empty where it has none. */
+    readonly subject: string
+    /** Of its DER. */
+    readonly sha256: string
+  }[]
+}
+
+/** As text. A server has one authority or a few; a whole list of the world's is some 200 kB. */
+export const MAX_AUTHORITIES = 64 * 1024
+
+/**
+ * Every certificate of a text, whatever is written around them. Throws KEY_MALFORMED for one that OpenSSL would pass over
+ * in silence, and for anything but certificates: a private key beside one is not to be copied along.
+ */
+export function readAuthorities(text: string, what: string): Authorities {
+  const blocks = readPemBlocks(text, what, MAX_AUTHORITIES)
+  if (blocks.length === 0) throw new KeyError('KEY_MALFORMED', { what, why: 'there is no certificate in it, in PEM' })
+  for (const { label } of blocks) {
+    if (label !== 'CERTIFICATE') {
+      throw new KeyError('KEY_MALFORMED', { what, why: `it must hold certificates and nothing else, not a ${label}` })
+    }
+  }
+  return {
+    pem: blocks.map(({ der }) => writePem('CERTIFICATE', der)).join(''),
+    certificates: blocks.map(({ der }, i) => ({
+      subject: subjectOf(der, { what, why: `certificate ${i + 1} in it cannot be read` }),
+      sha256: hash('sha256', der),
+    })),
+  }
+}
+
+/** Bytes behind a certificate would say what it is trusted for, in a form of OpenSSL's own. */
+function subjectOf(der: Uint8Array, failure: { readonly what: string; readonly why: string }): string {
+  const x509 = open(der)
+  if (x509?.raw.equals(der) !== true) throw new KeyError('KEY_MALFORMED', failure)
+  return x509.subject?.split('\n').join(', ') ?? ''
+}
+
+function open(der: Uint8Array): X509Certificate | undefined {
+  try {
+    return new X509Certificate(der)
+  } catch {
+    // OpenSSL's reason says nothing to anybody.
+    return undefined
+  }
+}
