@@ -156,6 +156,7 @@ function verifierFor({ settings }: Context, input: Said, root: string): readonly
   return [
     ...own,
     ...(settings.home === undefined ? [] : ['--home', there('--home', settings.home)]),
+    ...(settings.ca === undefined ? [] : ['--ca', there('--ca', settings.ca)]),
     'verifier',
     '--policy',
     there('--policy', policy),

@@ -116,6 +116,8 @@ await t.test('the verifier of this machine is named in full, from wherever it is
   const { stdout, stderr } = await runInside(['doctor', ...args])
   t.match(stdout, `'verifier' '--policy' '${resolve('policy.yaml')}' '--agent' '${resolve('run/agent.sock')}'`, stderr)
   t.match(stdout, `exec '${process.execPath}' '/`)
+  const more = await runInside(['doctor', ...args, '--home', 'home', '--ca', 'ca.pem'])
+  t.match(more.stdout, `'--home' '${resolve('home')}' '--ca' '${resolve('ca.pem')}' 'verifier' '--policy'`, more.stderr)
 })
 
 const whyNoPatch = spawnSync('patch', ['--version']).status === 0 ? false : 'patch is not installed'
