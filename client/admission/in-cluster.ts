@@ -4,6 +4,7 @@ import { basename } from 'node:path'
 import { usage } from '../commands/errors.ts'
 import { isLoopback } from '../http.ts'
 import type { FilePolicy } from '../policy/policy.ts'
+import type { Place } from '../policy/reader.ts'
 import type { WrittenRule } from '../policy/rules.ts'
 
 export const POLICY_FOLDER = '/etc/tagseal'
@@ -32,7 +33,7 @@ type Stranded = { readonly why: string; readonly next: string }
 /** What stands under `upstream` is for gateways: the webhook asks no registry. */
 function whyStranded(rule: WrittenRule, namespace: string): Stranded | undefined {
   if (rule.kind !== 'signed') return undefined
-  const { pin, server, tokenFile } = rule
+  const { pin, server, ca, tokenFile } = rule
   if (pin === undefined) {
     const why = 'it has no pin, and what this machine trusts is not in the cluster'
     return { why, next: 'pin: { keys: [ID, ...] } or pin: { root: FILE } in the rule' }
@@ -49,22 +50,27 @@ function whyStranded(rule: WrittenRule, namespace: string): Stranded | undefined
       next: 'server: the URL by which pods reach the trust server',
     }
   }
-  if (pin.kind === 'root-file') {
-    const root = pin.place.text()
-    const name = basename(root)
-    if (!/^[-._A-Za-z0-9]+$/.test(name))
-      return { why: `${name} cannot be a name in a configuration map`, next: 'rename it' }
-    if (resolve(POLICY_FOLDER, root) !== join(POLICY_FOLDER, name))
-      return {
-        why: `${root} leads elsewhere in the cluster`,
-        next: `put it beside the policy, and write root: ${name}`,
-      }
-  }
+  const astray = whyAstray('root', pin.kind === 'root-file' ? pin.place : undefined) ?? whyAstray('ca', ca)
+  if (astray !== undefined) return astray
   if (tokenFile === undefined || secretIn(tokenFile) !== undefined) return undefined
   const name = basename(tokenFile)
   return {
     why: `${tokenFile} is a secret, and does not go into a configuration map`,
     next: `write tokenFile: ${SECRETS_FOLDER}/${name}, and kubectl create secret generic ${SECRETS} --namespace ${namespace} --from-file=${name}=FILE`,
+  }
+}
+
+/** A file that goes into the configuration map with the policy, and lies beside it there. */
+function whyAstray(member: string, place: Place | undefined): Stranded | undefined {
+  if (place === undefined) return undefined
+  const file = place.text()
+  const name = basename(file)
+  if (!/^[-._A-Za-z0-9]+$/.test(name))
+    return { why: `${name} cannot be a name in a configuration map`, next: 'rename it' }
+  if (resolve(POLICY_FOLDER, file) === join(POLICY_FOLDER, name)) return undefined
+  return {
+    why: `${file} leads elsewhere in the cluster`,
+    next: `put it beside the policy, and write ${member}: ${name}`,
   }
 }
 

@@ -61,13 +61,13 @@ const NETWORK = {
   ingress: [{ ports: [{ protocol: 'TCP', port: PORT }] }],
 }
 
-/** Together with the roots it names, which lie beside it: in a pod there is one folder for all. */
+/** Together with the roots and authorities it names, which lie beside it: in a pod there is one folder for all. */
 async function policyFiles({ path, files }: FilePolicy): Promise<Readonly<Record<string, string>>> {
   const read = new Map<string, string>()
   for (const file of new Set(files)) {
     const name = file === path ? POLICY_FILE : basename(file)
     if (read.has(name))
-      throw usage(`in the cluster the policy is ${POLICY_FILE}, and a root has that name`, 'rename it')
+      throw usage(`in the cluster the policy is ${POLICY_FILE}, and another file has that name`, 'rename it')
     read.set(name, Buffer.from(await readUserFile(file, MOST_BYTES)).toString('utf8'))
   }
   const size = [...read.values()].reduce((sum, text) => sum + Buffer.byteLength(text), 0)

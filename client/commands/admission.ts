@@ -1,6 +1,8 @@
+import { basename } from 'node:path'
 import type { Context } from '../context.ts'
 import { readAuthorities } from '../files.ts'
 import { isLoopback } from '../http.ts'
+import type { FilePolicy } from '../policy/policy.ts'
 import { parseImage } from '../registry/reference.ts'
 import { count, defineCommand, flag, list, text } from './declare.ts'
 import type { Answer } from './declare.ts'
@@ -99,6 +101,16 @@ async function printManifests(context: Context, file: string | undefined, wish: 
     if (!/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(name)) throw usage(`${name} is no name of a namespace`)
   const { manifestsFor, printYaml } = await import('../admission/manifests.ts')
   const policy = await demandPolicy(context, file)
+  warnOfAuthority(context, policy)
   const manifests = await manifestsFor({ image, caBundle: await readAuthorities(bundle), namespace, exempt, policy })
   return { lines: printYaml(manifests).split('\n'), document: manifests }
+}
+
+/** What this run reaches its trust servers by stays here. */
+function warnOfAuthority({ settings: { ca }, terminal }: Context, { written }: FilePolicy): void {
+  if (ca === undefined) return
+  const without = written.filter((rule) => rule.kind === 'signed' && rule.ca === undefined)
+  if (without.length === 0) return
+  const places = without.map(({ where }) => where).join(', ')
+  terminal.warn(`${ca} is not in the cluster: where the rule at ${places} needs it, write ca: ${basename(ca)} there`)
 }

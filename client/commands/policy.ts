@@ -191,10 +191,12 @@ function outcomeText(image: NamedImage, rule: PolicyRule | undefined, outcome: E
   return `admitted as ${pinned(image, outcome.digest)}, signed by ${outcome.role}`
 }
 
-function termsOf({ pin, server, roles, require, threshold, maxAge }: PolicyRule & { readonly kind: 'signed' }): string {
+function termsOf(rule: PolicyRule & { readonly kind: 'signed' }): string {
+  const { pin, server, serverCa, roles, require, threshold, maxAge } = rule
   const keys = pin.kind === 'keys' ? `${pin.threshold} of ${pin.keyids.length} pinned keys` : `a pinned ${pin.kind}`
   return [
     `trusts ${keys} at ${server ?? 'the server of this run'}`,
+    ...(serverCa === undefined ? [] : [`which the authority in ${serverCa.from} vouches for`]),
     roles === undefined ? 'every role counts' : `${[...roles].join(', ')} count`,
     ...(require.length === 0 ? [] : [`${require.join(', ')} must have signed as well`]),
     ...(threshold === 1 ? [] : [`by roles that need ${threshold} keys`]),

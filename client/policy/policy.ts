@@ -1,17 +1,20 @@
 /** A policy file, read and ready: which rule speaks of a repository. */
 import { readFileSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
+import { MAX_AUTHORITIES } from '../../keys/native/authorities.ts'
 import { reasonOf } from '../files.ts'
 import { bySpecificity } from '../trust/pattern.ts'
 import { pinFor } from '../trust/pins.ts'
 import type { Pin, PinRule } from '../trust/pins.ts'
-import { keptCa, serverFor } from '../trust/server-ca.ts'
+import { keptCa, serverCaIn, serverFor } from '../trust/server-ca.ts'
+import type { ServerCa } from '../trust/server-ca.ts'
 import { VerdictError } from '../verdict/errors.ts'
 import type { Rule } from '../verdict/rule.ts'
 import { PolicyError } from './errors.ts'
 import { readDocument } from './reader.ts'
+import type { Place } from './reader.ts'
 import { readPolicy } from './rules.ts'
-import type { Upstream, WrittenPin, WrittenRule } from './rules.ts'
+import type { Upstream, WrittenPin, WrittenRule, WrittenSigned } from './rules.ts'
 
 /** What a rule says beside whom to trust: for those who fetch. */
 export type PolicyRule = Rule & {
@@ -54,10 +57,10 @@ export function loadPolicy(path: string, pins: readonly PinRule[]): FilePolicy {
   const written = readPolicy(readDocument(text, basename(path)))
   const files = [path]
   const folder = dirname(resolve(path))
-  const roots = new Map<WrittenRule, Pin>()
+  const own = new Map<WrittenRule, Own>()
   for (const rule of written.rules) {
-    const pin = rule.kind === 'signed' ? readPin(rule.pin, folder, files) : undefined
-    if (pin !== undefined) roots.set(rule, pin)
+    if (rule.kind !== 'signed') continue
+    own.set(rule, { pin: readPin(rule.pin, folder, files), serverCa: readCa(rule, folder, files) })
   }
   const common = {
     path,
@@ -82,7 +85,7 @@ export function loadPolicy(path: string, pins: readonly PinRule[]): FilePolicy {
     function find(repository: string): PolicyRule {
       const [best] = matching(repository)
       if (best === undefined) throw new VerdictError('NO_RULE', { repository, policy: path })
-      return ready(best, roots.get(best), pins, repository, folder)
+      return ready(best, own.get(best) ?? NOTHING, pins, repository, folder)
     }
 
     return {
@@ -100,6 +103,10 @@ export function loadPolicy(path: string, pins: readonly PinRule[]): FilePolicy {
 
   return within(undefined)
 }
+
+/** What files beside the policy say for a rule. */
+type Own = { readonly pin: Pin | undefined; readonly serverCa: ServerCa | undefined }
+const NOTHING: Own = { pin: undefined, serverCa: undefined }
 
 function lacksServer(rule: WrittenRule): boolean {
   return rule.kind === 'signed' && rule.pin !== undefined && rule.server === undefined
@@ -122,7 +129,7 @@ function hostOf({ pattern }: WrittenRule): readonly string[] {
 
 function ready(
   written: WrittenRule,
-  own: Pin | undefined,
+  own: Own,
   pins: readonly PinRule[],
   repository: string,
   folder: string,
@@ -133,10 +140,17 @@ function ready(
   const { server, roles, require, threshold, maxAge, signedOnce } = written
   const tokenFile = written.tokenFile === undefined ? undefined : resolve(folder, written.tokenFile)
   const rest = { ...common, kind: 'signed', tokenFile, roles, require, threshold, maxAge, signedOnce } as const
-  if (own !== undefined) return { ...rest, pin: own, sharedPin: !written.pattern.literal, server, serverCa: undefined }
+  const { pin, serverCa } = own
+  if (pin !== undefined) return { ...rest, pin, sharedPin: !written.pattern.literal, server, serverCa }
   const kept = pinFor(pins, repository)
   const place = serverFor({ server, ca: undefined }, { server: kept.server, serverCa: keptCa(kept) })
-  return { ...rest, pin: kept.pin, sharedPin: !kept.pattern.literal, server: place?.server, serverCa: place?.serverCa }
+  return {
+    ...rest,
+    pin: kept.pin,
+    sharedPin: !kept.pattern.literal,
+    server: place?.server,
+    serverCa: serverCa ?? place?.serverCa,
+  }
 }
 
 /** Files are named from where the policy stands. */
@@ -150,13 +164,25 @@ function inFolder({ ca, login, ...rest }: Upstream, folder: string): Upstream {
 
 function readPin(pin: WrittenPin | undefined, folder: string, files: string[]): Pin | undefined {
   if (pin?.kind !== 'root-file') return pin
-  const path = resolve(folder, pin.place.text())
+  return { kind: 'root', bytes: readNamed(pin.place, folder, files, MAX_ROOT) }
+}
+
+function readCa({ ca, pattern }: WrittenSigned, folder: string, files: string[]): ServerCa | undefined {
+  if (ca === undefined) return undefined
+  const text = Buffer.from(readNamed(ca, folder, files, MAX_AUTHORITIES)).toString('latin1')
+  const pem = serverCaIn(text, (why) => ca.refuse(`${resolve(folder, ca.text())} cannot be used: ${why}`))
+  return { pem, from: `the rule of ${pattern.text}`, yields: false }
+}
+
+/** A file that the policy names: what is wrong with it is told where it is named. */
+function readNamed(place: Place, folder: string, files: string[], most: number): Uint8Array {
+  const path = resolve(folder, place.text())
   try {
-    const bytes = readCapped(path, MAX_ROOT)
+    const bytes = readCapped(path, most)
     files.push(path)
-    return { kind: 'root', bytes }
+    return bytes
   } catch (error) {
-    if (error instanceof PolicyError) return pin.place.refuse(error.message)
+    if (error instanceof PolicyError) return place.refuse(error.message)
     throw error
   }
 }

@@ -7,6 +7,7 @@ import { isClientError } from '../trust/errors.ts'
 import { parsePattern } from '../trust/pattern.ts'
 import type { Pattern } from '../trust/pattern.ts'
 import type { Pin } from '../trust/pins.ts'
+import { isHttps } from '../trust/server-ca.ts'
 import type { Place } from './reader.ts'
 
 /** Where the content of the repositories of a rule is fetched. */
@@ -31,20 +32,21 @@ type Common = {
   /** The Kubernetes namespaces that it speaks of; undefined: everywhere. */
   readonly namespaces: ReadonlySet<string> | undefined
 }
-export type WrittenRule =
-  | (Common & { readonly kind: 'unsigned' | 'refuse' })
-  | (Common & {
-      readonly kind: 'signed'
-      /** undefined: what `tagseal trust add` keeps on this machine. */
-      readonly pin: WrittenPin | undefined
-      readonly server: string | undefined
-      readonly tokenFile: string | undefined
-      readonly roles: ReadonlySet<string> | undefined
-      readonly require: readonly string[]
-      readonly threshold: number
-      readonly maxAge: number
-      readonly signedOnce: boolean
-    })
+export type WrittenRule = (Common & { readonly kind: 'unsigned' | 'refuse' }) | WrittenSigned
+export type WrittenSigned = Common & {
+  readonly kind: 'signed'
+  /** undefined: what `tagseal trust add` keeps on this machine. */
+  readonly pin: WrittenPin | undefined
+  readonly server: string | undefined
+  /** Names the file with the authorities of that server, which is read by whoever may read files. */
+  readonly ca: Place | undefined
+  readonly tokenFile: string | undefined
+  readonly roles: ReadonlySet<string> | undefined
+  readonly require: readonly string[]
+  readonly threshold: number
+  readonly maxAge: number
+  readonly signedOnce: boolean
+}
 /** A root is named by its file, which is read by whoever may read files. */
 export type WrittenPin = Exclude<Pin, { kind: 'root' | 'tofu' }> | { readonly kind: 'root-file'; readonly place: Place }
 
@@ -62,6 +64,7 @@ const RULE = [
   'namespaces',
   'pin',
   'server',
+  'ca',
   'tokenFile',
   'roles',
   'require',
@@ -72,7 +75,7 @@ const RULE = [
   'tags',
   'upstream',
 ] as const
-const SIGNED_ONLY = ['pin', 'server', 'tokenFile', 'roles', 'require', 'maxAge', 'signedOnce'] as const
+const SIGNED_ONLY = ['pin', 'server', 'ca', 'tokenFile', 'roles', 'require', 'maxAge', 'signedOnce'] as const
 const DEFAULT_MAX_AGE = 3_600_000
 const LOGIN_OF_DOCKER: Login = { kind: 'docker' }
 
@@ -108,12 +111,14 @@ function readRule(place: Place): WrittenRule {
     for (const name of SIGNED_ONLY) members.get(name)?.refuse(`it means nothing in a rule that says ${kind}: true`)
     return { ...common, kind }
   }
+  const server = optional(members.get('server'), readServer)
   const { roles: require = [], threshold = 1 } = optional(members.get('require'), readRequired) ?? {}
   return {
     ...common,
     kind: 'signed',
     pin: optional(members.get('pin'), readPin),
-    server: optional(members.get('server'), readServer),
+    server,
+    ca: optional(members.get('ca'), (place) => readCa(place, server)),
     tokenFile: members.get('tokenFile')?.text(),
     roles: optional(members.get('roles'), (roles) => new Set(readRoles(roles))),
     require,
@@ -189,6 +194,14 @@ function readServer(place: Place): string {
     if (isClientError(error)) return place.refuse(error.message)
     throw error
   }
+}
+
+/** Beside no server it would be for whichever a run names. */
+function readCa(place: Place, server: string | undefined): Place {
+  if (server === undefined) place.refuse('it goes with the server of its rule')
+  if (!isHttps(server)) place.refuse(`${server} shows no certificate`)
+  place.text()
+  return place
 }
 
 function readRequired(place: Place): { readonly roles: readonly string[]; readonly threshold: number } {

@@ -112,6 +112,25 @@ await t.test('an authority that is kept for one server', { skip }, async (t) => 
     t.same([ran.code, codeOf(ran), impostor.asked], [3, 'NETWORK', []])
     t.match(ran.stderr, 'that the authority in the pin of e.example/** does not vouch for')
   })
+  await t.test('in a rule of a policy, vouches for no server of another rule', async (t) => {
+    const other = await show(t, certificate)
+    const policy = join(folder, 'policy.yaml')
+    const rule = (registry: string, server: string, more = '') =>
+      `  - { pattern: ${registry}/**, pin: { keys: [${KEY}] }, server: "${server}"${more} }\n`
+    const [ruled, unruled] = [rule('a.example', own.url, ', ca: tls/server.crt'), rule('b.example', other.url)]
+    await writeFile(policy, `version: 1\nrules:\n${ruled}${unruled}`)
+    const before = own.asked.length
+    for (const [registry, code] of [
+      ['a.example', 'NO_TRUST_DATA'],
+      ['b.example', 'NETWORK'],
+    ] as const) {
+      t.equal(codeOf(await tagseal('verify', `${registry}/app:1`, '--policy', policy)), code)
+    }
+    t.not(own.asked.length, before)
+    t.same(other.asked, [])
+    const elsewhere = await tagseal('verify', 'a.example/app:1', '--policy', policy, '--server', other.url)
+    t.same([elsewhere.code, codeOf(elsewhere), other.asked], [3, 'NETWORK', []], 'nor for one that the run names')
+  })
   await t.test('is not widened by whoever can only add text to it', async (t) => {
     const path = join(home, 'trust.json')
     const text = await readFile(path, 'utf8')

@@ -246,6 +246,11 @@ const STRANDED: Record<string, { from: string; to: string; says: RegExp }> = {
     to: '"root json"',
     says: /cannot be a name/,
   },
+  'an authority of the trust server that is named from the root of this machine': {
+    from: 'server: https://trust.example.com',
+    to: 'server: https://trust.example.com\n    ca: FOLDER/server.crt',
+    says: /leads elsewhere in the cluster.*\n.*put it beside the policy, and write ca: server\.crt/,
+  },
   'a token in the folder of the policy': {
     from: 'server:',
     to: 'tokenFile: token\n    server:',
@@ -278,6 +283,22 @@ await t.test('a token is mounted from a secret, and is in no configuration map',
   t.match(volumes[2], { name: 'secrets', secret: { secretName: 'tagseal-admission-secrets' } })
   t.same(Object.keys(readAll(stdout).get('ConfigMap')?.data ?? {}), ['policy.yaml', 'root.json'])
 })
+
+await t.test(
+  'the authority of the trust server comes along, and one that stays here is told of',
+  { skip },
+  async (t) => {
+    const { print, all, policy, ca, caText } = await openFolder(t)
+    const stays = await print(...all, '--ca', ca)
+    t.equal(stays.code, 0)
+    t.match(stays.stderr, /warning: .*server\.crt is not in the cluster: .*policy\.yaml:4:5.* ca: server\.crt/)
+    await writeFile(policy, `${await readFile(policy, 'utf8')}    ca: server.crt\n`)
+    const { code, stdout, stderr } = await print(...all, '--ca', ca)
+    t.same([code, stderr], [0, ''])
+    const names = { 'policy.yaml': await readFile(policy, 'utf8'), 'root.json': '{"a":"root"}', 'server.crt': caText }
+    t.same(readAll(stdout).get('ConfigMap')?.data, names)
+  },
+)
 
 await t.test('a root that lies elsewhere cannot come along', { skip }, async (t) => {
   const { print, all, policy } = await openFolder(t)

@@ -9,12 +9,19 @@ import { readPolicy } from '../../../client/policy/rules.ts'
 import { parsePattern } from '../../../client/trust/pattern.ts'
 import type { PinRule } from '../../../client/trust/pins.ts'
 import { keyId } from '../../../tuf/index.ts'
+import { madeAuthority } from '../../support/authority.ts'
 
 const [KEY, OTHER] = ['a'.repeat(64), 'b'.repeat(64)]
+const CA = await madeAuthority()
+const CA_OF_PIN = await madeAuthority()
+const CA_CUT = CA.slice(0, 200)
 const PINNED = `pin: { keys: [${KEY}] }`
 
 function load(t: Test, text: string, pins: readonly PinRule[] = []) {
-  const path = join(t.testdir({ 'root.json': 'a root' }), 'policy.yaml')
+  const path = join(
+    t.testdir({ 'root.json': 'a root', 'trust-ca.pem': CA, words: 'none', two: CA + CA_CUT }),
+    'policy.yaml',
+  )
   writeFileSync(path, text)
   return loadPolicy(path, pins)
 }
@@ -26,6 +33,7 @@ rules:
   - pattern: registry.example.com/team/**
     pin: { keys: [${KEY}, ${OTHER}], threshold: 2 }
     server: https://trust.example.com
+    ca: trust-ca.pem
     tokenFile: token
     roles: [releases, targets]
     require: { roles: [qa], threshold: 2 }
@@ -51,6 +59,7 @@ await t.test('a policy says of each repository what its most specific rule says'
     pin: { kind: 'keys', keyids: [KEY, OTHER], threshold: 2 },
     sharedPin: true,
     server: 'https://trust.example.com/',
+    serverCa: { pem: CA, yields: false },
     tokenFile: join(folder, 'token'),
     require: ['qa'],
     threshold: 2,
@@ -67,6 +76,7 @@ await t.test('a policy says of each repository what its most specific rule says'
   t.match(policy.ruleFor('registry.example.com/team/app'), {
     pin: { kind: 'root', bytes: Buffer.from('a root') },
     sharedPin: false,
+    serverCa: undefined,
     maxAge: 3_600_000,
     allTags: false,
     upstream: { registry: undefined, plainHttp: false, login: { kind: 'docker' } },
@@ -79,7 +89,7 @@ await t.test('a policy says of each repository what its most specific rule says'
     ['registry.example.com/team/app', 'registry.example.com/team/**'],
   )
   t.same([...policy.registries].toSorted(), ['docker.io', 'mirror.example.com', 'registry.example.com'])
-  t.equal(policy.files.length, 2, 'its roots are followed as well')
+  t.equal(policy.files.length, 3, 'its roots and authorities are followed as well')
   t.end()
 })
 
@@ -93,6 +103,30 @@ await t.test('a rule without a pin goes by the pins of this machine, and refuses
   t.end()
 })
 
+await t.test('the authority that a pin of this machine keeps goes with its server alone', async (t) => {
+  const pattern = parsePattern('a.io/x')
+  if (pattern === undefined) throw new Error('no pattern')
+  const pin = { kind: 'keys', keyids: [keyId(KEY)], threshold: 1 } as const
+  const kept = [{ pattern, pin, server: 'https://t.io/', serverCa: CA_OF_PIN }]
+  const RULES: Record<string, { more: string; serverCa: object | undefined }> = {
+    'a rule that names no server': { more: '', serverCa: { pem: CA_OF_PIN, yields: true } },
+    'a rule that names that server': { more: ', server: "https://t.io"', serverCa: { pem: CA_OF_PIN, yields: true } },
+    'a rule that names another': { more: ', server: "https://u.io"', serverCa: undefined },
+    'a rule that names an authority': {
+      more: ', server: "https://t.io", ca: trust-ca.pem',
+      serverCa: { pem: CA, yields: false },
+    },
+    'a rule with a pin of its own': { more: `, server: "https://t.io", ${PINNED}`, serverCa: undefined },
+  }
+  for (const [name, { more, serverCa }] of Object.entries(RULES)) {
+    await t.test(name, async (t) => {
+      const rule = load(t, `version: 1\nrules: [{ pattern: a.io/**${more} }]\n`, kept).ruleFor('a.io/x')
+      const found = rule.kind === 'signed' ? rule.serverCa : { pem: 'none', yields: false }
+      t.same(found && { pem: found.pem, yields: found.yields }, serverCa)
+    })
+  }
+})
+
 await t.test('a JSON file is a policy too', (t) => {
   const json = JSON.stringify({ version: 1, rules: [{ pattern: 'a.io/**', pin: { keys: [KEY] } }] }, null, '\t')
   t.match(load(t, json).ruleFor('a.io/x'), { pin: { keyids: [KEY] } })
@@ -100,6 +134,7 @@ await t.test('a JSON file is a policy too', (t) => {
 })
 
 const rule = (more: string) => `version: 1\nrules:\n  - pattern: a.io/**\n    ${PINNED}\n    ${more}\n`
+const ruleWithCa = (file: string) => rule(`server: https://t.io\n    ca: ${file}`)
 const NAMESPACED = `version: 1
 workloads: [rollouts.argoproj.io]
 rules:
@@ -154,6 +189,21 @@ const MISTAKES: Record<string, { text: string; at: string; why: RegExp }> = {
   'a threshold of nothing': { text: rule('require: { threshold: 0 }'), at: '5:27', why: /at least 1/ },
   'a list of no roles': { text: rule('roles: []'), at: '5:12', why: /names no role/ },
   'a server that is no URL': { text: rule('server: trust'), at: '5:13', why: /no URL/ },
+  'an authority of no server': { text: rule('ca: trust-ca.pem'), at: '5:9', why: /goes with the server of its rule/ },
+  'an authority of a server in plain http': {
+    text: rule('server: http://127.0.0.1:4480\n    ca: trust-ca.pem'),
+    at: '6:9',
+    why: /shows no certificate/,
+  },
+  'an authority that is not there': { text: ruleWithCa('none.pem'), at: '6:9', why: /none\.pem.*no such file/ },
+  'an authority that is no certificate': { text: ruleWithCa('words'), at: '6:9', why: /words.*no certificate in it/ },
+  'an authority that is cut off': { text: ruleWithCa('two'), at: '6:9', why: /two.*does not end/ },
+  'authorities in a list': { text: ruleWithCa('[trust-ca.pem]'), at: '6:9', why: /should be a text/ },
+  'an authority of what need not be signed': {
+    text: 'version: 1\nrules:\n  - { pattern: a.io/x, unsigned: true, ca: trust-ca.pem }\n',
+    at: '3:44',
+    why: /means nothing in a rule/,
+  },
   'an upstream that is a URL': { text: rule('upstream: { registry: "https://x" }'), at: '5:27', why: /no host/ },
   'an upstream with a path': { text: rule('upstream: { registry: x.io/a }'), at: '5:27', why: /no host/ },
   'a login in the clear': {

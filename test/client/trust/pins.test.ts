@@ -3,10 +3,8 @@ import { join } from 'node:path'
 import t from 'tap'
 import { addPin, loadPins, patternOf, pinFor, removePin } from '../../../client/trust/pins.ts'
 import type { Pin, PinRule } from '../../../client/trust/pins.ts'
-import { generateKey } from '../../../keys/native/generate.ts'
-import { writePem } from '../../../keys/pem.ts'
-import { selfSigned } from '../../../keys/self-signed.ts'
 import { keyId } from '../../../tuf/index.ts'
+import { madeAuthority } from '../../support/authority.ts'
 
 const ID = 'a'.repeat(64)
 const KEYS: Pin = { kind: 'keys', keyids: [keyId(ID), keyId('b'.repeat(64))], threshold: 2 }
@@ -70,7 +68,7 @@ await t.test('a trust file that is a link stays one', async (t) => {
 })
 
 const pins = (...members: string[]) => `{"version":1,"pins":[{${members.join(',')}}]}`
-const [authority, other] = [await certificate(), await certificate()]
+const [authority, other] = [await madeAuthority(), await madeAuthority()]
 const SERVER = '"server":"https://trust.example.com"'
 const withCa = (pem: string, server = SERVER) =>
   pins('"pattern":"a","tofu":true', ...(server === '' ? [] : [server]), `"serverCa":${JSON.stringify(pem)}`)
@@ -148,14 +146,3 @@ await t.test('a trust file is refused that', async (t) => {
     await t.rejects(loadPins(t.testdir()), { code: 'CONFIG_UNUSABLE' })
   })
 })
-
-/** As openssl makes one, where there is none. */
-async function certificate(): Promise<string> {
-  const secret = await generateKey('ecdsa-p256')
-  try {
-    const facts = { name: 'trust', from: Date.now(), until: Date.now() + 3_600_000, purpose: 'notary root' } as const
-    return writePem('CERTIFICATE', await selfSigned(secret, facts))
-  } finally {
-    secret.close()
-  }
-}
