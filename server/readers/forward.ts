@@ -1,6 +1,7 @@
 import { Agent, request as httpRequest } from 'node:http'
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { makeLines } from './lines.ts'
 
 export type Forwarder = {
   /**
@@ -14,16 +15,47 @@ export type Forwarder = {
 /** The main process hangs up on no idle connection: these are the ones who do, so that none is used that just ends. */
 const IDLE_MS = 30_000
 export const MOST_IDLE = 32
+/** An upload as most are, in bytes. Larger ones are streamed, and whoever sends one slowly is not waited for here. */
+const SHORT = 16 * 1024
 
 /** To whoever listens on this socket of the file system. `closing`: the caller's connection shall not be used again. */
 export function makeForwarder(socketPath: string, closing: () => boolean): Forwarder {
-  const agent = new Agent({ keepAlive: true, maxFreeSockets: MOST_IDLE, timeout: IDLE_MS, scheduling: 'lifo' })
+  const agent = new Agent({ keepAlive: true, maxFreeSockets: MOST_IDLE / 2, timeout: IDLE_MS, scheduling: 'lifo' })
+  const lines = makeLines({ socketPath, most: MOST_IDLE / 2, idleMs: IDLE_MS })
   const inTurn = makeTurns()
   return {
     forward(request, response, failed) {
-      inTurn(request, response, () => pass(request, response, failed))
+      inTurn(request, response, () => {
+        if (!isShort(request)) return pass(request, response, failed)
+        // By then its body was read if it came along with the headers.
+        setImmediate(() => {
+          if (response.destroyed) return
+          if (!passWhole(request, response, failed)) pass(request, response, failed)
+        })
+      })
     },
-    close: () => agent.destroy(),
+    close() {
+      agent.destroy()
+      lines.close()
+    },
+  }
+
+  /** False where it has not come whole, or has something in it that another reading could take for the end of a line. */
+  function passWhole(request: IncomingMessage, response: ServerResponse, failed: (cause: Error) => void): boolean {
+    const head = wholeHead(request)
+    if (head === undefined) return false
+    const body: unknown = request.read()
+    const stop = lines.ask(Buffer.concat([head, body instanceof Uint8Array ? body : new Uint8Array()]), {
+      failed,
+      answered({ status, reason, headers, body: answer }) {
+        response.writeHead(status, reason, headersBack(headers, closing()))
+        response.end(answer)
+      },
+    })
+    response.on('close', () => {
+      if (!response.writableFinished) stop()
+    })
+    return true
   }
 
   function pass(request: IncomingMessage, response: ServerResponse, failed: (cause: Error) => void): void {
@@ -78,13 +110,36 @@ function whenTheCallerGoes(request: IncomingMessage, response: ServerResponse, s
 }
 
 function sendBack(answer: IncomingMessage, response: ServerResponse, closing: boolean): void {
-  const { statusCode = 500, statusMessage = '', rawHeaders, headers } = answer
-  const last = closing || headers.connection === 'close'
-  const kept = pairsOf(rawHeaders).filter(([name]) => !OF_ONE_CONNECTION.has(name.toLowerCase()))
-  response.writeHead(statusCode, statusMessage, [...kept, ...(last ? [['connection', 'close']] : [])].flat())
+  const { statusCode = 500, statusMessage = '', rawHeaders } = answer
+  response.writeHead(statusCode, statusMessage, headersBack(pairsOf(rawHeaders), closing))
   answer.on('error', () => response.destroy())
   answer.pipe(response)
 }
+
+function headersBack(pairs: readonly Pair[], closing: boolean): string[] {
+  const last = closing || pairs.some(([name, value]) => name.toLowerCase() === 'connection' && value === 'close')
+  const kept = pairs.filter(([name]) => !OF_ONE_CONNECTION.has(name.toLowerCase()))
+  return [...kept, ...(last ? [['connection', 'close']] : [])].flat()
+}
+
+/** Uploads: their answers have a length, and nobody reads them bit by bit. */
+function isShort({ method, headers }: IncomingMessage): boolean {
+  const length = headers['content-length']
+  return (
+    method === 'POST' && headers['transfer-encoding'] === undefined && length !== undefined && Number(length) <= SHORT
+  )
+}
+
+/** The request line and the headers; undefined for what has not come to its end, or cannot be written as it is. */
+function wholeHead(request: IncomingMessage): Buffer | undefined {
+  const { complete, readableLength, headers, method, url = '/' } = request
+  if (!complete || readableLength !== Number(headers['content-length'])) return undefined
+  const all = headersTo(request)
+  let head = `${method} ${url} HTTP/1.1\r\n`
+  for (let i = 0; i + 1 < all.length; i += 2) head += `${all[i]}: ${all[i + 1]}\r\n`
+  return LINES.test(head) && !/[\t ]/.test(url) ? Buffer.from(`${head}\r\n`, 'latin1') : undefined
+}
+const LINES = /^(?:[\t\x20-\x7e\x80-\xff]+\r\n)+$/
 
 /** These are about the connection that they came on (RFC 9110 7.6.1). */
 const OF_ONE_CONNECTION: ReadonlySet<string> = new Set([
@@ -133,8 +188,10 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
-function pairsOf(rawHeaders: readonly string[]): readonly (readonly [name: string, value: string])[] {
-  const pairs: (readonly [string, string])[] = []
+type Pair = readonly [name: string, value: string]
+
+function pairsOf(rawHeaders: readonly string[]): readonly Pair[] {
+  const pairs: Pair[] = []
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) pairs.push([rawHeaders[i] ?? '', rawHeaders[i + 1] ?? ''])
   return pairs
 }
