@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http'
 import { isRegistryError } from '../registry/errors.ts'
 import { errnoOf } from '../trust/atomic.ts'
-import { openFill, PIECE } from './fill.ts'
+import { openFill, PIECES } from './fill.ts'
 import type { Fill, Held } from './fill.ts'
 import { pour, refuseToNobody, send } from './pour.ts'
 import { readRange } from './range.ts'
@@ -27,9 +27,15 @@ export type Blobs = {
   readonly send: (transfer: Transfer) => Promise<'cache' | 'upstream'>
 }
 
-/** What the buffers of all answers take together, until each has the smallest; what reads the disk well, and what still does. */
+/** Read from the disk or written to it at once: a trip to another thread costs as much as passing on 200 KiB (ADR 0044). */
+const LARGE = 1024 * 1024
+const MEDIUM = 256 * 1024
+/** What the disk still bears. */
+const SMALL = 16 * 1024
+/** So many answers have large pieces each. */
+const FEW = 6
+/** What the buffers of all further answers take together, until each has the smallest; and those of all fills, likewise. */
 const MOST_BUFFERED = 16 * 1024 * 1024
-const SMALLEST_PIECE = 16 * 1024
 
 /** A disk that was full in the middle of a blob is not tried again for a while: whoever asks again gets it past the disk. */
 const DISK_AGAIN_MS = 30_000
@@ -41,8 +47,7 @@ export function openBlobs(store: Store, monotonic: () => number): Blobs {
 
   /** For one more answer: whoever opens a thousand connections and reads from none gets a thousand small ones. */
   function pieceSize(): number {
-    const share = Math.floor(MOST_BUFFERED / (2 * answers))
-    return Math.min(Math.max(share, SMALLEST_PIECE), PIECE)
+    return answers <= FEW ? LARGE : within(SMALL, MOST_BUFFERED / (2 * answers), MEDIUM)
   }
 
   /**
@@ -54,7 +59,8 @@ export function openBlobs(store: Store, monotonic: () => number): Blobs {
     const known = fills.get(key)
     if (known !== undefined) return known
     if (monotonic() < diskAgain) return Promise.resolve(undefined)
-    const started = start(store, place, blob)
+    const most = within(MEDIUM, MOST_BUFFERED / (PIECES * (fills.size + 1)), LARGE)
+    const started = start(store, { place, blob }, most)
     fills.set(key, started)
     const forget = (error?: unknown) => {
       fills.delete(key)
@@ -112,6 +118,10 @@ export function openBlobs(store: Store, monotonic: () => number): Blobs {
   }
 }
 
+function within(least: number, wanted: number, most: number): number {
+  return Math.min(Math.max(Math.floor(wanted), least), most)
+}
+
 /** The registry is believed in this as far as it could refuse the blob anyway. */
 async function askedFor({ registry, ref }: Place, first: Blob, others: readonly Blob[]): Promise<Blob> {
   try {
@@ -126,7 +136,11 @@ async function askedFor({ registry, ref }: Place, first: Blob, others: readonly 
 }
 
 /** A disk that is full or gone must not keep a signed image from whoever needs it. */
-async function start(store: Store, { registry, ref }: Place, blob: Blob): Promise<Fill | undefined> {
+async function start(
+  store: Store,
+  { place: { registry, ref }, blob }: Pick<Transfer, 'place' | 'blob'>,
+  most: number,
+): Promise<Fill | undefined> {
   let incoming: Incoming | undefined
   try {
     incoming = await store.receive(blob.digest, blob.size)
@@ -134,7 +148,7 @@ async function start(store: Store, { registry, ref }: Place, blob: Blob): Promis
     if (errnoOf(error) === undefined) throw error
   }
   if (incoming === undefined) return undefined
-  return openFill(blob.size, incoming, (sink) => registry.blob(ref, blob, sink))
+  return openFill({ size: blob.size, most }, incoming, (sink) => registry.blob(ref, blob, sink))
 }
 
 /** While it arrives. The last byte goes out once the hash is right; else the connection ends without it. */

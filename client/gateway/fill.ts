@@ -24,16 +24,21 @@ type Fetch = (sink: (chunk: Uint8Array) => Promise<void>) => Promise<void>
 
 type Piece = { readonly at: number; readonly buffer: Buffer; used: number; holders: number }
 
-/** Written and given out at once, so that a large blob does not cost a trip to another thread for each packet. */
-export const PIECE = 256 * 1024
+/** Given out at once: while the processor still has it at hand, and not one write for each packet. */
+export const SHOWN = 256 * 1024
 /** One that arrives, one on its way to the disk, and one for those who keep up. */
-const PIECES = 3
+export const PIECES = 3
 
 /**
  * Whoever keeps up reads from memory, and whoever does not from the disk: a slow client costs neither memory nor the
- * others their time. The last piece is given out once the hash over everything is known to be right.
+ * others their time. Pieces of `most` bytes go to the disk at once. What is left over at the end is given out once the
+ * hash over everything is known to be right.
  */
-export function openFill(size: number, incoming: Incoming, fetch: Fetch): Fill {
+export function openFill(
+  { size, most }: { readonly size: number; readonly most: number },
+  incoming: Incoming,
+  fetch: Fetch,
+): Fill {
   const pieces: Piece[] = []
   let [arrived, shown, written, right, users] = [0, 0, 0, false, 1]
   let writing: Promise<void> = Promise.resolve()
@@ -64,7 +69,7 @@ export function openFill(size: number, incoming: Incoming, fetch: Fetch): Fill {
     if (full !== undefined) writing = write(full)
     writing.catch(() => undefined) // told to whoever waits for it next
     const oldest = pieces.length < PIECES ? undefined : pieces.shift()
-    const buffer = oldest?.holders === 0 ? oldest.buffer : Buffer.allocUnsafeSlow(Math.min(PIECE, size))
+    const buffer = oldest?.holders === 0 ? oldest.buffer : Buffer.allocUnsafeSlow(Math.min(most, size))
     const piece = { at: arrived, buffer, used: 0, holders: 0 }
     pieces.push(piece)
     return piece
@@ -79,7 +84,7 @@ export function openFill(size: number, incoming: Incoming, fetch: Fetch): Fill {
       piece.used += part.length
       arrived += part.length
       at += part.length
-      if (piece.used === piece.buffer.length && arrived < size) {
+      if (arrived - shown >= SHOWN && arrived < size) {
         shown = arrived
         wake()
       }

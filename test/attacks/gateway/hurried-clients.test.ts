@@ -44,7 +44,7 @@ for (const [name, requests] of Object.entries(AHEAD)) {
     const before = heldBytes().buffers
     const socket = await hurry(asking(path).repeat(requests))
     const more = await heldSince(before)
-    t.ok(more < 2 * MIB, `${Math.round(more / MIB)} MiB for one client`)
+    t.ok(more < 4 * MIB, `${Math.round(more / MIB)} MiB for one client`)
     socket.destroy()
     t.ok(await isServed(), 'and others are served')
   })
