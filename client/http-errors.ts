@@ -57,7 +57,7 @@ export function reachHint({ url, reason, by }: HttpFailures['NETWORK']): string 
   if (reason.includes('EXPIRED')) return "is this machine's clock right? if it is, its certificate is to be renewed"
   if (reason === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'its certificate is for another name: is the URL right?'
   if (refusesCertificate(reason) && by !== undefined)
-    return `has it another authority now? ${by} keeps that one: ask who runs the server, then give it there (ca: FILE in a rule; for a pin the whole of tagseal trust add, with --ca FILE)`
+    return `ask whoever runs that server whether it has another authority now; if so, ${by} is to name that one: "ca: FILE" in a rule, tagseal trust add PATTERN --ca FILE for a pin`
   if (refusesCertificate(reason)) return 'give the certificate of the authority that signed it: --ca FILE or TAGSEAL_CA'
   const mayMeanTls = url.startsWith('http:') && MET_TLS.test(reason)
   return mayMeanTls

@@ -8,7 +8,7 @@ import { openAnyRoot } from '../trust/anchor.ts'
 import { ClientError } from '../trust/errors.ts'
 import type { Pattern } from '../trust/pattern.ts'
 import { addPin, authorityPin, loadPins, patternOf } from '../trust/pins.ts'
-import type { Pin } from '../trust/pins.ts'
+import type { Pin, PinRule } from '../trust/pins.ts'
 import { count, defineCommand, flag, list, one, text } from './declare.ts'
 import { usage } from './errors.ts'
 import { serverToKeep } from './kept-server.ts'
@@ -27,10 +27,11 @@ export const trustAddCommand = defineCommand({
     'tagseal trust add registry.example.com/team/app --root root.json --server https://trust.example.com',
     'tagseal trust add "registry.example.com/team/*" --key 9d2c... --server https://trust.example.com',
     'tagseal trust add "registry.example.com/**" --key 9d2c... --server https://trust.example.com --ca trust-ca.pem',
+    'tagseal trust add "registry.example.com/**" --ca both-authorities.pem',
   ],
   notes: [
     'With --server, the server is kept with the pin, and with --ca the certificates of its authority, for it alone: no other command needs either.',
-    'A pin of the same pattern is replaced; the most specific wins.',
+    'A pin of the same pattern is replaced; the most specific wins. With --server or --ca alone, whom it trusts stays.',
   ].join('\n'),
   async run(context, input) {
     const pattern = normalPattern(input.one('PATTERN'))
@@ -41,12 +42,10 @@ export const trustAddCommand = defineCommand({
       authority: input.text('root-ca'),
       tofu: input.flag('tofu'),
     }
-    const pin = await pinFrom(wish, context, pattern)
-    const { server, ca } = context.settings
-    if (server === undefined && ca !== undefined)
-      context.terminal.warn(`${ca} is not kept: it goes with the server that --server names`)
-    const rule = { pattern, pin, ...(server === undefined ? {} : await serverToKeep(context, { server })) }
     const before = (await loadPins(context.paths.trust)).find((known) => known.pattern.text === pattern.text)
+    const isWhere = isEmpty(wish) && (context.settings.server ?? context.settings.ca) !== undefined
+    const rule = isWhere && before !== undefined ? await moved(context, before) : await made(context, wish, pattern)
+    const { pin } = rule
     const replaced = before !== undefined && !isDeepStrictEqual(pinDocument(before), pinDocument(rule))
     await addPin(context.paths.trust, rule)
     if (replaced) context.terminal.note(`replaced the pin that ${pattern.text} had before`)
@@ -56,6 +55,21 @@ export const trustAddCommand = defineCommand({
     return { lines: [pinText(rule)], document: { pin: pinDocument(rule), replaced } }
   },
 })
+
+/** Of a pin that is there: it is reached elsewhere, or by another authority, and trusts whom it trusted. */
+async function moved(context: Context, { pattern, pin, server: kept }: PinRule): Promise<PinRule> {
+  const server = context.settings.server ?? kept
+  if (server === undefined) throw usage(`the pin of ${pattern.text} keeps no server`, 'name it with --server URL')
+  return { pattern, pin, ...(await serverToKeep(context, { server })) }
+}
+
+async function made(context: Context, wish: Wish, pattern: Pattern): Promise<PinRule> {
+  const pin = await pinFrom(wish, context, pattern)
+  const { server, ca } = context.settings
+  if (server !== undefined) return { pattern, pin, ...(await serverToKeep(context, { server })) }
+  if (ca !== undefined) context.terminal.warn(`${ca} is not kept: it goes with the server that --server names`)
+  return { pattern, pin }
+}
 
 /** One repository is written as docker writes it; a pattern names its registry. */
 function normalPattern(text: string): Pattern {
@@ -73,6 +87,10 @@ type Wish = {
   readonly threshold: number | undefined
   readonly authority: string | undefined
   readonly tofu: boolean
+}
+
+function isEmpty({ root, keys, threshold, authority, tofu }: Wish): boolean {
+  return root === undefined && keys.length === 0 && threshold === undefined && authority === undefined && !tofu
 }
 
 async function pinFrom(wish: Wish, context: Context, pattern: Pattern): Promise<Pin> {

@@ -5,6 +5,7 @@ import t from 'tap'
 import { monotonicNow } from '../../client/monotonic.ts'
 import { run } from '../../client/run.ts'
 import { hash } from '../../keys/digest.ts'
+import { certify } from '../support/chain.ts'
 import { codeOf, documentOf } from '../support/cli.ts'
 import { buildImage } from '../support/images.ts'
 import { serverHere, tagsealHere } from '../support/in-process.ts'
@@ -55,6 +56,15 @@ await t.test('an authority that is named once', { skip }, async (t) => {
       t.equal(ran.code, 0, `${args.join(' ')}: ${ran.stderr}`)
     }
   })
+  await t.test('serves what asks the server for all of its repositories', async (t) => {
+    const listed = JSON.stringify(documentOf(await owner.run('status', repository, '--json')))
+    type Held = { readonly keys: readonly { readonly id: string; readonly name?: string }[] }
+    const { keys: held } = documentOf(await owner.run('key', 'list', '--json')) as Held
+    const keyid = held.find(({ id, name }) => name?.startsWith('targets') === true && listed.includes(id))?.id ?? ''
+    const every = `${town.registry.host}/**`
+    const ran = await owner.run('rotate', every, '--all-with-key', keyid, '--no-passphrase')
+    t.match(ran, { code: 0, stdout: /is listed in none of 1 repositories: 1 rotated now/ }, ran.stderr)
+  })
   await t.test('serves a repository that is made below the pattern of a pin', async (t) => {
     const below = await person()
     const keyid = pinFrom(made)[pinFrom(made).indexOf('--key') + 1] ?? ''
@@ -81,6 +91,29 @@ await t.test('an authority that is named once', { skip }, async (t) => {
     t.match(documentOf(await consumer.run(...words, '--json')), { replaced: false })
     t.match(documentOf(await consumer.run(...words.slice(0, -1), other.cert, '--json')), { replaced: true })
     t.equal((await consumer.run(...words)).code, 0)
+  })
+  await t.test('is renewed by itself: whom the pin trusts stays', async (t) => {
+    const both = join(folder, 'both.pem')
+    await writeFile(both, certify(folder).pem + caText)
+    const { stdout } = await consumer.run('trust', 'list')
+    const moved = await consumer.run('trust', 'add', repository, '--ca', both)
+    t.match(moved, { code: 0, stderr: /replaced the pin/ })
+    t.equal((await consumer.run('verify', `${repository}:1.0`)).code, 0, 'while a change of it lasts, either will do')
+    t.equal((await consumer.run('trust', 'add', repository, '--server', url, '--ca', cert)).code, 0)
+    t.equal((await consumer.run('trust', 'list')).stdout, stdout)
+    t.equal((await consumer.run('trust', 'add', repository, '--server', 'https://trust.example.com')).code, 0)
+    t.match((await consumer.run('trust', 'list')).stdout, / {2}https:\/\/trust\.example\.com\/\n$/, 'without it')
+    t.equal((await consumer.run('trust', 'add', repository, '--server', url, '--ca', cert)).code, 0)
+    const REFUSED: Record<string, readonly string[]> = {
+      'a pin that is not there': ['trust', 'add', 'a.io/b', '--server', url, '--ca', cert],
+      'nothing that changes': ['trust', 'add', repository],
+      'a threshold without keys': ['trust', 'add', repository, '--threshold', '2', '--ca', cert],
+    }
+    for (const [name, args] of Object.entries(REFUSED)) {
+      const ran = await consumer.run(...args)
+      t.same([ran.code, codeOf(ran)], [2, 'USAGE'], name)
+    }
+    t.equal((await consumer.run('trust', 'list')).stdout, stdout)
   })
   await t.test('serves the consumer', async (t) => {
     const ran = await consumer.run('verify', `${repository}:1.0`)
@@ -164,7 +197,7 @@ await t.test('an authority that is named once', { skip }, async (t) => {
         text: written(other.caText),
         code: 'NETWORK',
         exit: 3,
-        says: /that the authority in the pin of \S+ does not vouch for .*\n.*hint: has it another authority now\?/,
+        says: /that the authority in the pin of \S+ does not vouch for .*\n.*hint: ask whoever runs that server whether it has another authority now/,
       },
       'it was taken out': { text: written(undefined), code: 'NETWORK', exit: 3, says: /hint: give the certificate/ },
     }
