@@ -45,6 +45,8 @@ const SUM_LENGTH = 64
 export function runProgram(built: BuiltProgram): void {
   const { build } = built
   const { file, name } = choose(process.argv.slice(2), built)
+  // Node then reads those authorities in a thread, as soon as TLS is loaded, and the first connection waits for it.
+  if (file === built.quick && process.env['NODE_EXTRA_CA_CERTS']) process.getBuiltinModule('node:tls')
   const kept = keptFile(build, name)
   const cachedData = kept === undefined ? undefined : readKept(kept)
   const script = new Script(readFileSync(file, 'latin1'), {
