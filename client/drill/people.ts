@@ -5,7 +5,8 @@ import type { AnyInput, CommandModule } from '../commands/declare.ts'
 import { openContext } from '../context.ts'
 import type { Context } from '../context.ts'
 import { openHttp } from '../http.ts'
-import type { Http } from '../http.ts'
+import type { Http, HttpRequest } from '../http.ts'
+import { ALONG } from '../trust/fetch.ts'
 import { publish } from '../publish/publish.ts'
 import { openDesk } from '../publish/desk.ts'
 import { planSigning } from '../publish/tags.ts'
@@ -160,13 +161,19 @@ export function consumerIn(place: Place, pin: Anchor, name: string): Consumer {
   }
 }
 
+/** What he shows is what is asked for by its name. */
+function withoutAlong(request: HttpRequest): HttpRequest {
+  const headers = Object.entries(request.headers ?? {}).filter(([name]) => name !== ALONG)
+  return { ...request, headers: Object.fromEntries(headers) }
+}
+
 /** Whoever stands between a consumer and the server. */
 function showing({ send, close }: Http, shown: Shown): Http {
   return {
     close,
     async send(request) {
       const name = decodeURIComponent(request.url.pathname.split('/').at(-1) ?? '')
-      if (!shown.has(name)) return await send(request)
+      if (!shown.has(name)) return await send(shown.size === 0 ? request : withoutAlong(request))
       const bytes = shown.get(name)
       const body = (async function* () {
         yield bytes ?? new Uint8Array()

@@ -1,3 +1,5 @@
+import { hash } from '../../keys/digest.ts'
+import { timestampFile } from '../../tuf/index.ts'
 import { ClientError } from './errors.ts'
 import { readFile, transfer } from './transfer.ts'
 import type { TransferOptions } from './transfer.ts'
@@ -12,14 +14,38 @@ export type MetadataSource = {
   readonly get: (name: string, maxBytes: number, signal?: AbortSignal) => Promise<Uint8Array | undefined>
 }
 
-/** The files below a metadata URL, taken as it is written: what is percent-encoded in it stays so. */
+/**
+ * The files below a metadata URL, taken as it is written: what is percent-encoded in it stays so.
+ *
+ * A refresh asks for the root after its own, which hardly ever is there, and then for the timestamp. A server of ours
+ * sends that along with its first answer, and is not asked twice; any other says that there is no such root (ADR 0046).
+ */
 export function httpSource(metadataUrl: string, options: TransferOptions): MetadataSource {
   const base = baseUrl(metadataUrl)
+  let along: Uint8Array | undefined
+  const bringing: TransferOptions = {
+    ...options,
+    headers: { ...options.headers, [ALONG]: TIMESTAMP },
+    absent(response, page) {
+      // Somebody between us may have put a page of his own in its place.
+      if (response.header(ALONG) === `${TIMESTAMP};sha256=${hash('sha256', page)}`) along = page
+    },
+  }
   return {
-    get: async (name, maxBytes, signal) =>
-      await transfer(new URL(base + name), options, (response) => readFile(response, maxBytes, name), signal),
+    async get(name, maxBytes, signal) {
+      const brought = name === TIMESTAMP ? along : undefined
+      along = undefined // it was the newest when it was asked for, and answers the next question alone
+      if (brought !== undefined && brought.length <= maxBytes) return brought
+      const asking = NUMBERED_ROOT.test(name) && options.toPublish !== true ? bringing : options
+      return await transfer(new URL(base + name), asking, (response) => readFile(response, maxBytes, name), signal)
+    },
   }
 }
+
+/** Asks for the timestamp to be sent along with the word that there is no next root. */
+export const ALONG = 'x-tagseal-along'
+const TIMESTAMP = timestampFile()
+const NUMBERED_ROOT = /^[1-9]\d*\.root\.json$/
 
 /** The text before the names of files. Refuses what would make two readings of one URL. */
 export function baseUrl(text: string): string {

@@ -19,6 +19,10 @@ export type TransferOptions = {
   readonly patience?: Patience | undefined
   /** Says that what is read is read to publish on top of it: then a server shows what it holds back from others. */
   readonly toPublish?: boolean | undefined
+  /** Sent to the origin that was asked for, and to no other. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Told what a 404 says, where that is not long. */
+  readonly absent?: ((response: HttpResponse, page: Uint8Array) => void) | undefined
 }
 
 const MOST_REDIRECTS = 5
@@ -40,7 +44,7 @@ export async function transfer<T>(
   const watch = startWatch(url, options.patience ?? DEFAULT_PATIENCE, signal)
   try {
     const { response, at } = await follow(url, options, watch)
-    if (await isAbsent(response)) return undefined
+    if (await isAbsent(response, options)) return undefined
     refuseStatus(url, response, at.origin === url.origin ? options : {})
     return await use({ ...response, body: counted(response.body, watch) })
   } catch (error) {
@@ -79,9 +83,10 @@ async function follow(
   throw new ClientError('REDIRECT_REFUSED', { url: shown(start), why: `more than ${MOST_REDIRECTS} times` })
 }
 
-async function headersFor({ token, toPublish }: TransferOptions): Promise<Readonly<Record<string, string>>> {
+async function headersFor({ token, toPublish, headers }: TransferOptions): Promise<Readonly<Record<string, string>>> {
   const secret = typeof token === 'function' ? await token() : token
   return {
+    ...headers,
     ...(secret === undefined ? {} : { authorization: `Bearer ${secret}` }),
     ...(toPublish === true ? { 'x-tagseal-purpose': 'publish' } : {}),
   }
@@ -110,9 +115,10 @@ function redirected(from: URL, response: HttpResponse): URL {
   return to
 }
 
-async function isAbsent(response: HttpResponse): Promise<boolean> {
+async function isAbsent(response: HttpResponse, { absent }: TransferOptions): Promise<boolean> {
   if (response.status !== 404 && response.status !== 403) return false
-  await drain(response)
+  const page = await drain(response)
+  if (page !== undefined && response.status === 404) absent?.(response, page)
   return true
 }
 
@@ -136,11 +142,11 @@ function refuseStatus(
   throw new ClientError('BAD_ANSWER', { url: shown(url), why: `in the encoding ${JSON.stringify(encoding)}` })
 }
 
-async function drain(response: HttpResponse): Promise<void> {
+async function drain(response: HttpResponse): Promise<Uint8Array | undefined> {
   try {
-    await readBody(response, SMALL_PAGE, 'error page')
+    return await readBody(response, SMALL_PAGE, 'error page')
   } catch (error) {
-    if (isHttpError(error) && error.code === 'TOO_LARGE') return // its connection is gone, and that is all
+    if (isHttpError(error) && error.code === 'TOO_LARGE') return undefined // its connection is gone, and that is all
     throw error
   }
 }

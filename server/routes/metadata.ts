@@ -12,12 +12,15 @@ import type { Seen, Sightings } from '../serve/sightings.ts'
 import { NO_BODY, REPOSITORY, askAgain, problems } from './schema.ts'
 
 const PURPOSE = 'x-tagseal-purpose'
+/** Names a file that is sent along where the one that was asked for is not there (ADR 0046). */
+const ALONG = 'x-tagseal-along'
+const TIMESTAMP = 'timestamp.json'
 const schema = {
   operationId: 'getMetadata',
   tags: ['trust'],
   summary: 'A metadata file, byte for byte as it was published.',
   description:
-    'Current files by role (`timestamp.json`, `targets.json`, `targets/releases.json`), any kept version (`4.targets.json`) or the file of one hash (`targets.<sha256>.json`). Every root is kept forever, other files for some minutes after they were superseded. Answers carry a strong ETag, honour If-None-Match, and may be compressed by gzip. `Warning: 299` says of a file that it expires, once a fifth of its life is left.',
+    'Current files by role (`timestamp.json`, `targets.json`, `targets/releases.json`), any kept version (`4.targets.json`) or the file of one hash (`targets.<sha256>.json`). Every root is kept forever, other files for some minutes after they were superseded. Answers carry a strong ETag, honour If-None-Match, and may be compressed by gzip. `Warning: 299` says of a file that it expires, once a fifth of its life is left. Whoever asks for a root that is not there, which is how a refresh begins, may have the timestamp sent along: with `x-tagseal-along: timestamp.json` in the request, the answer is still 404 and has the timestamp as its body, as its header `x-tagseal-along: timestamp.json;sha256=<hex>` says.',
   security: [{}, { token: [] }],
   params: {
     type: 'object',
@@ -35,6 +38,11 @@ const schema = {
         type: 'string',
         description:
           '`publish`: also of a repository that is held back after a backup was restored, to publish what was lost. Nobody else should look at it.',
+      },
+      [ALONG]: {
+        type: 'string',
+        description:
+          '`timestamp.json`: to be sent as the body of a 404, where the next root is asked for. Nothing else is.',
       },
     },
   },
@@ -67,8 +75,15 @@ export function getMetadata(app: FastifyInstance, deps: MetadataDeps): void {
     const caller = settings.private ? await requireReader(request, repository) : undefined
     const toPublish = isToPublish(request.headers)
     const served = await files.get(repository, file, toPublish)
-    if (served === undefined) throw new Problem('METADATA_NOT_FOUND', { repository, file })
-    if (!toPublish) noteSighting(deps, { repository, file, served, who: seenAs(request, caller) })
+    const who = seenAs(request, caller)
+    if (served === undefined) {
+      const timestamp = isAlong(request.headers, file) ? await lookAlong(deps, repository) : undefined
+      if (timestamp === undefined) throw new Problem('METADATA_NOT_FOUND', { repository, file })
+      noteSighting(deps, { repository, file: TIMESTAMP, served: timestamp, who })
+      const { status, headers, body } = absentWith(deps, timestamp)
+      return reply.code(status).headers(headers).send(body)
+    }
+    if (!toPublish) noteSighting(deps, { repository, file, served, who })
     const small = await smallOf(served, request.headers)
     const { status, headers, body } = answerWith(deps, request.headers, served, small)
     return reply.code(status).headers(headers).send(body)
@@ -88,16 +103,63 @@ export function metadataAhead(deps: Omit<MetadataDeps, 'requireReader'>): Ahead 
       const find = deps.files.inMemory()
       return ({ url = '/', headers, socket }) => {
         const wanted = plainFile(url)
-        const served = wanted && find(wanted.repository, wanted.file)
-        if (wanted === undefined || served === undefined) return undefined
+        if (wanted === undefined) return undefined
+        const { repository, file } = wanted
+        const who = { address: socket.remoteAddress ?? '' }
+        const served = find(repository, file)
+        if (served === undefined) {
+          const timestamp = isAlong(headers, file) ? findAlong(find, wanted) : undefined
+          if (timestamp === undefined) return undefined
+          noteSighting(deps, { repository, file: TIMESTAMP, served: timestamp, who })
+          return asText(absentWith(deps, timestamp), timestamp)
+        }
         const small = smallOf(served, headers)
         if (small instanceof Promise) return undefined
-        noteSighting(deps, { ...wanted, served, who: { address: socket.remoteAddress ?? '' } })
-        const ready = answerWith(deps, headers, served, small)
-        return ready.body === served.bytes ? { ...ready, body: served.text ?? served.bytes } : ready
+        noteSighting(deps, { repository, file, served, who })
+        return asText(answerWith(deps, headers, served, small), served)
       }
     },
   }
+}
+
+function asText(ready: Ready, { bytes, text }: Served): Ready {
+  return ready.body === bytes ? { ...ready, body: text ?? bytes } : ready
+}
+
+const NUMBERED_ROOT = /^([1-9]\d{0,14})\.root\.json$/
+
+/** Whether the timestamp is to be sent along where this file is not there. */
+function isAlong(headers: IncomingHttpHeaders, file: string): boolean {
+  return headers[ALONG] === TIMESTAMP && NUMBERED_ROOT.test(file) && !isToPublish(headers)
+}
+
+/** The current root comes into memory as well: by it the next one who asks is answered at once. */
+async function lookAlong({ files }: Pick<MetadataDeps, 'files'>, repository: string): Promise<Served | undefined> {
+  await files.get(repository, 'root.json')
+  return await files.get(repository, TIMESTAMP)
+}
+
+/** undefined unless it is known at once that this root is not there. */
+function findAlong(
+  find: ReturnType<ServedFiles['inMemory']>,
+  { repository, file }: { readonly repository: string; readonly file: string },
+): Served | undefined {
+  const [, wanted] = NUMBERED_ROOT.exec(file) ?? []
+  const current = find(repository, 'root.json')?.version
+  return current !== undefined && Number(wanted) > current ? find(repository, TIMESTAMP) : undefined
+}
+
+/** No cache may keep it: of a root that is there in a moment, together with a timestamp that is old by then. */
+function absentWith({ settings }: Pick<MetadataDeps, 'settings'>, { bytes, etag }: Served): Ready {
+  const headers = {
+    'cache-control': 'no-store',
+    vary: settings.private ? `${ALONG}, authorization` : ALONG,
+    // With its hash: somebody between us may put a page of his own in its place.
+    [ALONG]: `${TIMESTAMP};sha256=${etag.slice(1, -1)}`,
+    'content-type': 'application/json',
+    'content-length': String(bytes.length),
+  }
+  return { status: 404, headers, body: bytes }
 }
 
 /** No body, which nobody wants, and nothing that changes what is served. */
@@ -118,7 +180,7 @@ function isToPublish(headers: IncomingHttpHeaders): boolean {
 type Sight = { readonly repository: string; readonly file: string; readonly served: Served; readonly who: Seen }
 
 function noteSighting({ sightings }: Pick<MetadataDeps, 'sightings'>, { repository, file, served, who }: Sight): void {
-  if (file === 'timestamp.json') sightings.note(repository, who, served.version)
+  if (file === TIMESTAMP) sightings.note(repository, who, served.version)
 }
 
 function seenAs({ ip }: FastifyRequest, caller: Caller | undefined): Seen {

@@ -1,10 +1,11 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { hash } from '../../keys/digest.ts'
 import { addPin, patternOf } from '../../client/trust/pins.ts'
 import { openRepository, stateFolder } from '../../client/trust/repository.ts'
 import type { RepositoryOptions } from '../../client/trust/repository.ts'
@@ -45,7 +46,7 @@ export async function openLab(options: SimulatorOptions = {}, repositoryName = R
   const folder = await mkdtemp(join(tmpdir(), 'tagseal-attack-'))
   const server = createServer((request, response) => {
     const file = (request.url ?? '').split('/_trust/tuf/')[1] ?? ''
-    if (!lab.interfere(file, response)) serve(simulator, file, response)
+    if (!lab.interfere(file, response)) serve(simulator, file, response, alongFor(request, lab))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -57,7 +58,7 @@ export async function openLab(options: SimulatorOptions = {}, repositoryName = R
     simulator,
     url,
     folder,
-    interfere: () => false,
+    interfere: INTERFERES_NOT,
     async library(more = {}, tag = TAG) {
       const pin = { kind: 'root', bytes: simulator.anchor() } as const
       const place = { repository: repositoryName, server: url, stateDir: join(folder, 'library') }
@@ -186,10 +187,23 @@ function currentSimulator(options: SimulatorOptions): Simulator {
   return simulator
 }
 
-function serve(simulator: Simulator, file: string, response: ServerResponse): void {
+function serve(simulator: Simulator, file: string, response: ServerResponse, along: string | undefined): void {
   const bytes = simulator.files.get(file)
-  response.writeHead(bytes === undefined ? 404 : 200, { 'content-type': 'application/json' })
-  response.end(bytes)
+  const brought = bytes === undefined && along !== undefined ? simulator.files.get(along) : undefined
+  response.writeHead(bytes === undefined ? 404 : 200, {
+    'content-type': 'application/json',
+    ...(brought && { 'x-tagseal-along': `${along};sha256=${hash('sha256', brought)}` }),
+  })
+  response.end(bytes ?? brought)
+}
+
+const INTERFERES_NOT: Interference = () => false
+
+/** The command line is served as by a server of ours, which sends a timestamp along; the library as by a mirror. */
+function alongFor({ headers }: IncomingMessage, { interfere }: Lab): string | undefined {
+  const isCommand = headers['user-agent']?.startsWith('tagseal/') === true
+  const wished = headers['x-tagseal-along']
+  return isCommand && interfere === INTERFERES_NOT && typeof wished === 'string' ? wished : undefined
 }
 
 async function filesOf(folder: string): Promise<Record<string, string>> {

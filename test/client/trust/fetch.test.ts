@@ -6,8 +6,9 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { baseUrl, httpSource, metadataUrlOf } from '../../../client/trust/fetch.ts'
 import { DEFAULT_PATIENCE } from '../../../client/trust/transfer.ts'
-import type { Patience } from '../../../client/trust/transfer.ts'
+import type { TransferOptions } from '../../../client/trust/transfer.ts'
 import { openHttp } from '../../../client/http.ts'
+import { hash } from '../../../keys/digest.ts'
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -21,7 +22,7 @@ async function serve(t: Test, answer: Answer): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-function sourceAt(t: Test, url: string, more: { token?: string; tokenFrom?: string; patience?: Patience } = {}) {
+function sourceAt(t: Test, url: string, more: Partial<TransferOptions> = {}) {
   const http = openHttp()
   t.teardown(() => http.close())
   return httpSource(url, { http, ...more })
@@ -221,4 +222,68 @@ await t.test('base URLs', async (t) => {
     'https://t.example/v2/localhost:5000/a/b/_trust/tuf/',
   )
   t.equal(metadataUrlOf('https://t.example/x/', 'a/b c'), 'https://t.example/x/v2/a/b%20c/_trust/tuf/')
+})
+
+const TIMESTAMP = '{"signed":{}}'
+const SUM = hash('sha256', Buffer.from(TIMESTAMP))
+const ALONG: Record<string, { readonly answer: Answer; readonly more?: object; readonly asks: readonly string[] }> = {
+  'with the word that there is no next root': {
+    answer: answers(404, TIMESTAMP, { 'x-tagseal-along': `timestamp.json;sha256=${SUM}` }),
+    asks: ['2.root.json timestamp.json'],
+  },
+  'but another one was put in its place': {
+    answer: answers(404, '<html>', { 'x-tagseal-along': `timestamp.json;sha256=${SUM}` }),
+    asks: ['2.root.json timestamp.json', 'timestamp.json -'],
+  },
+  'but it is not said to be one': {
+    answer: answers(404, TIMESTAMP),
+    asks: ['2.root.json timestamp.json', 'timestamp.json -'],
+  },
+  'but it is said to be another file': {
+    answer: answers(404, TIMESTAMP, { 'x-tagseal-along': `root.json;sha256=${SUM}` }),
+    asks: ['2.root.json timestamp.json', 'timestamp.json -'],
+  },
+  'but nobody may look': {
+    answer: answers(403, TIMESTAMP, { 'x-tagseal-along': `timestamp.json;sha256=${SUM}` }),
+    asks: ['2.root.json timestamp.json', 'timestamp.json -'],
+  },
+  'but it is to be published on top of it': {
+    answer: answers(404, TIMESTAMP, { 'x-tagseal-along': `timestamp.json;sha256=${SUM}` }),
+    more: { toPublish: true },
+    asks: ['2.root.json -', 'timestamp.json -'],
+  },
+}
+for (const [name, { answer, more, asks }] of Object.entries(ALONG)) {
+  await t.test(`a timestamp that comes along ${name}`, async (t) => {
+    const asked: string[] = []
+    const url = await serve(t, (request, response) => {
+      const file = request.url?.slice(1) ?? ''
+      asked.push(`${file} ${String(request.headers['x-tagseal-along'] ?? '-')}`)
+      if (file === 'timestamp.json') response.end(TIMESTAMP)
+      else answer(request, response)
+    })
+    const source = sourceAt(t, url, more)
+    t.equal(await source.get('2.root.json', 1000), undefined)
+    t.equal(Buffer.from((await source.get('timestamp.json', 1000)) ?? []).toString(), TIMESTAMP)
+    t.same(asked, asks)
+    await source.get('timestamp.json', 1000)
+    t.equal(asked.length, asks.length + 1, 'the next time it is asked for')
+  })
+}
+
+await t.test('a timestamp that came along is good for the next question alone', async (t) => {
+  const asked: string[] = []
+  const url = await serve(t, (request, response) => {
+    asked.push(request.url ?? '')
+    const isRoot = request.url === '/2.root.json'
+    response.writeHead(isRoot ? 404 : 200, isRoot ? { 'x-tagseal-along': `timestamp.json;sha256=${SUM}` } : {})
+    response.end(TIMESTAMP)
+  })
+  const source = sourceAt(t, url)
+  await source.get('2.root.json', 1000)
+  await source.get('3.snapshot.json', 1000)
+  await source.get('timestamp.json', 1000)
+  await source.get('2.root.json', 1000)
+  await t.rejects(source.get('timestamp.json', TIMESTAMP.length - 1), { code: 'TOO_LARGE' }, 'nor beyond its limit')
+  t.same(asked, ['/2.root.json', '/3.snapshot.json', '/timestamp.json', '/2.root.json', '/timestamp.json'])
 })

@@ -39,6 +39,26 @@ await t.test('every kind of file is found, with the caching it can bear', async 
   }
 })
 
+await t.test('who asks for the next root is told of the timestamp along with it, if they wish', async (t) => {
+  const server = await openTestServer(t)
+  const owner = await server.create()
+  const along = { 'x-tagseal-along': 'timestamp.json' }
+  const next = async () => await server.app.inject({ url: `${base}/2.root.json`, headers: along })
+  for (const how of ['as it is found', 'as it is known']) {
+    const [timestamp, answer] = [await server.get(`${base}/timestamp.json`), await next()]
+    t.equal(answer.statusCode, 404, how)
+    t.equal(answer.body, timestamp.body, `the same timestamp ${how}`)
+    t.equal(answer.headers['x-tagseal-along'], `timestamp.json;sha256=${(timestamp.headers.etag ?? '').slice(1, -1)}`)
+    t.equal(answer.headers['cache-control'], 'no-store')
+    t.equal(answer.headers.vary, 'x-tagseal-along')
+  }
+  const before = await next()
+  setTag(owner, server.clock.now, 'x', 'x')
+  await server.publish({ targets: await signTargets(owner) })
+  t.not((await next()).body, before.body, 'and after a publish the new one')
+  t.match((await server.get(`${base}/2.root.json`)).body, 'METADATA_NOT_FOUND', 'and who does not wish, is not')
+})
+
 const MISSING = [
   '2.root.json',
   '0.root.json',

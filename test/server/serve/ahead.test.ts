@@ -21,6 +21,7 @@ const LARGE = 'registry.example.com/team/large'
 const get = (path: string, headers = '') => `GET ${path} HTTP/1.1\r\nHost: x\r\n${headers}\r\n`
 const file = (name: string, headers = '') => get(`${FILES}/${name}`, headers)
 const large = (headers = '') => get(`/v2/${LARGE}/_trust/tuf/targets.json`, headers)
+const ALONG = 'X-Tagseal-Along: timestamp.json\r\n'
 const LAST = file('none.json', 'Connection: close\r\nAccept: */*\r\n')
 
 /** Whatever follows on the connection is an error. */
@@ -63,6 +64,18 @@ const CASES: Record<string, Case> = {
   'the same, kept alive': hot(`GET ${FILES}/timestamp.json HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n`),
   'requests without waiting': { asks: file('timestamp.json') + file('9.root.json') + file('root.json'), ahead: 2 },
   'many requests without waiting': { asks: (file('timestamp.json') + large()).repeat(20), ahead: 40 },
+  // Two files are looked for: the root that there is, and the timestamp.
+  'no such root, and the timestamp along': { asks: file('2.root.json', ALONG), ahead: 2 },
+  'no such root by far, and the timestamp along': { asks: file('999999999999999.root.json', ALONG), ahead: 2 },
+  'a root that is there, and nothing along': hot(file('1.root.json', ALONG)),
+  'no such root, to publish on top of, and nothing along': usual(
+    file('2.root.json', `${ALONG}X-Tagseal-Purpose: publish\r\n`),
+  ),
+  'no such root, and another file along': usual(file('2.root.json', 'X-Tagseal-Along: root.json\r\n')),
+  'no such root, and the timestamp along twice': usual(file('2.root.json', ALONG.repeat(2))),
+  'the head of no such root': usual(file('2.root.json', ALONG).replace('GET', 'HEAD')),
+  'no such root in a repository that is not there': usual(get('/v2/x/_trust/tuf/2.root.json', ALONG)),
+  'no such targets, and nothing along': usual(file('9.targets.json', ALONG)),
   'the head of a file': usual(file('timestamp.json').replace('GET', 'HEAD')),
   'the head of a file that the caller has': usual(
     file('timestamp.json', 'If-None-Match: *\r\n').replace('GET', 'HEAD'),
