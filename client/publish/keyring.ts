@@ -134,8 +134,17 @@ function ownKeysOf(
 
 /** undefined for a key of a kind that no keystore of ours holds. */
 export function keystoreIdOf(key: PublicKey | undefined): string | undefined {
+  if (key === undefined) return undefined
+  if (!IDS.has(key)) IDS.set(key, computedId(key))
+  return IDS.get(key)
+}
+
+/** Whether a key is on its curve takes a while to find out, and is asked at each step of a publish. */
+const IDS = new WeakMap<PublicKey, string | undefined>()
+
+function computedId(key: PublicKey): string | undefined {
   try {
-    return key && tufKeyId(readPublicKey(key))
+    return tufKeyId(readPublicKey(key))
   } catch (error) {
     if (!isKeyError(error)) throw error
     return undefined
