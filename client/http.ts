@@ -188,7 +188,7 @@ function responseOf(incoming: IncomingMessage, where: string): HttpResponse {
     status: incoming.statusCode ?? 0,
     header: (name) => incoming.headersDistinct[name]?.join(', '),
     headerValues: (name) => incoming.headersDistinct[name] ?? [],
-    body: readChunks(takeBody(incoming) ?? incoming, where),
+    body: readChunks(takeBody(incoming) ?? partsOf(incoming), where),
     discard: () => {
       incoming.destroy()
     },
@@ -196,13 +196,39 @@ function responseOf(incoming: IncomingMessage, where: string): HttpResponse {
 }
 
 async function* readChunks(
-  incoming: AsyncIterable<unknown>,
+  incoming: AsyncIterable<Uint8Array>,
   where: string,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   try {
-    for await (const part of incoming) if (part instanceof Uint8Array) yield part
+    for await (const part of incoming) yield part
   } catch (error) {
     throw networkError(asError(error), where)
+  }
+}
+
+/**
+ * What the stream's own iterator gives, in a fifth of the time that one takes to set up: most answers are one small part,
+ * and a short command waits for each of them.
+ */
+async function* partsOf(incoming: IncomingMessage): AsyncGenerator<Uint8Array, void, undefined> {
+  let wake = () => {}
+  let failure: Error | undefined
+  const stir = () => wake()
+  incoming.on('error', (error) => {
+    failure = error
+    stir()
+  })
+  incoming.on('readable', stir).on('end', stir).on('close', stir)
+  try {
+    while (failure === undefined && !incoming.readableEnded) {
+      const part: unknown = incoming.read()
+      if (part instanceof Uint8Array) yield part
+      else if (incoming.destroyed) throw incoming.errored ?? new Error('ECONNRESET')
+      else await new Promise<void>((resolve) => (wake = resolve))
+    }
+    if (failure !== undefined) throw failure
+  } finally {
+    if (!incoming.readableEnded) incoming.destroy()
   }
 }
 
