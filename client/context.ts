@@ -173,18 +173,22 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
       ca ?? settings.registryCa,
     )
   }
-  const rules = once(async () => {
+  const readRules = async () => {
     const { loadPins } = await import('./trust/pins.ts')
     return await loadPins(paths.trust)
-  })
+  }
+  const rules = once(readRules)
+  const isPinnedBy = (known: readonly PinRule[], repository: string) =>
+    known.some(({ pattern }) => pattern.matches(repository))
   const pinOf = async (repository: string) => {
     const { pinFor } = await import('./trust/pins.ts')
-    return pinFor(await rules(), repository)
+    const known = await rules()
+    // Its server may have been asked after before this run itself pinned it.
+    return pinFor(isPinnedBy(known, repository) ? known : await readRules(), repository)
   }
   const serverOf = async (repository: string) => {
     const { keptCa, serverFor } = await import('./trust/server-ca.ts')
-    const isPinned = (await rules()).some(({ pattern }) => pattern.matches(repository))
-    const rule = isPinned ? await pinOf(repository) : undefined
+    const rule = isPinnedBy(await rules(), repository) ? await pinOf(repository) : undefined
     const server = serverFor(settings, { server: rule?.server, serverCa: rule && keptCa(rule) })
     if (server === undefined) throw new CommandError('NO_SERVER', { repository })
     return server
