@@ -10,7 +10,8 @@ export type Metrics = {
   readonly conflict: () => void
   readonly signed: (count: number) => void
   readonly signingFailed: () => void
-  readonly failing: (repositories: number) => void
+  /** A look at all repositories came to its end, and that many could not be signed anew. */
+  readonly looked: (failing: number) => void
 }
 
 export type MetricsOptions = {
@@ -56,6 +57,11 @@ export function makeMetrics({ clock, summary, expiries }: MetricsOptions): Metri
     help: 'Repositories that the last look at all of them could not sign anew.',
     registers,
   })
+  const looked = new Gauge({
+    name: 'tagseal_refresh_looked_timestamp_seconds',
+    help: 'When the last look at all repositories came to its end, in seconds since 1970; 0 before the first.',
+    registers,
+  })
   const measure = storageGauges(registry, clock, summary)
   const measureExpiries = expiryGauges(registry, clock, expiries)
   const children = new Map<string, (times: number) => void>()
@@ -78,7 +84,10 @@ export function makeMetrics({ clock, summary, expiries }: MetricsOptions): Metri
     conflict: () => conflicts.inc(),
     signed: (count) => signed.inc(count),
     signingFailed: () => failed.inc(),
-    failing: (repositories) => failing.set(repositories),
+    looked(repositories) {
+      failing.set(repositories)
+      looked.set(clock() / 1000)
+    },
   }
 }
 

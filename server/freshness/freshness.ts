@@ -39,8 +39,8 @@ export type FreshnessOptions = Completion & {
 export type FreshnessReport = {
   readonly signed: (count: number) => void
   readonly signingFailed: () => void
-  /** How many repositories the pass that has ended could not sign. */
-  readonly failing: (repositories: number) => void
+  /** A pass has come to its end; so many repositories could not be signed in it. */
+  readonly looked: (failing: number) => void
 }
 
 export type Freshness = {
@@ -123,7 +123,7 @@ async function pass(options: FreshnessOptions): Promise<number> {
     report.signingFailed()
   }
   for (const dialect of DIALECTS) signed += await passOf({ ...options, report: { ...report, signingFailed } }, dialect)
-  report.failing(failing)
+  report.looked(failing)
   return signed
 }
 

@@ -153,6 +153,21 @@ await t.test('one repository that cannot be signed does not stop the others', as
   })
 })
 
+await t.test('whether anybody looks at all can be seen', async (t) => {
+  const server = await openTestServer(t)
+  const lookedAt = async () =>
+    Number(/^tagseal_refresh_looked_timestamp_seconds (\S+)$/m.exec((await server.get('/metrics')).body)?.[1])
+  server.clock.now += DAY
+  await server.services.freshness.pass()
+  const first = server.clock.now / 1000
+  t.equal(await lookedAt(), first)
+  server.clock.now += DAY
+  const due = async () => await Promise.reject(new Error('the disk cannot be read'))
+  Object.assign(server.services.deps.store.metadata, { due })
+  await t.rejects(server.services.freshness.pass())
+  t.equal(await lookedAt(), first, 'a look that fails is none')
+})
+
 await t.test('the timer does it by itself, and stops', async (t) => {
   const server = await openTestServer(t, { timestampLifetime: 2, snapshotLifetime: 2 })
   await server.create()
