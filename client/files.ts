@@ -52,7 +52,7 @@ async function readAsItComes(path: string, buffer: Buffer): Promise<number> {
   }
 }
 
-const MAX_CERTIFICATES = 4 * 1024 * 1024
+export const MAX_CERTIFICATES = 4 * 1024 * 1024
 
 /** Of a file without a certificate OpenSSL says nothing, and of an empty one Node makes its own authorities. */
 export async function readAuthorities(path: string): Promise<string> {

@@ -7,7 +7,7 @@ import { usage } from './errors.ts'
 export const GLOBAL_OPTIONS = {
   home: text('DIR', 'keys, pins and state below this folder instead of the XDG folders (TAGSEAL_HOME)'),
   server: text('URL', 'the trust server (TAGSEAL_SERVER)'),
-  ca: text('FILE', 'PEM of the authorities to trust for the trust server (TAGSEAL_CA)'),
+  ca: text('FILE', 'PEM of the authorities to trust for the trust server (TAGSEAL_CA); a pin keeps them'),
   'token-file': text('FILE', 'holds the token for the trust server (TAGSEAL_TOKEN_FILE; TAGSEAL_TOKEN)'),
   'passphrase-file': text('FILE', 'holds the passphrase of the keys (TAGSEAL_PASSPHRASE_FILE)'),
   'pin-file': text('FILE', 'holds the PIN of a PKCS#11 token (TAGSEAL_PIN_FILE)'),

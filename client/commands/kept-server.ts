@@ -1,5 +1,5 @@
 import type { Context } from '../context.ts'
-import { readUserFile } from '../files.ts'
+import { MAX_CERTIFICATES, readUserFile } from '../files.ts'
 import { MAX_AUTHORITIES } from '../../keys/native/authorities.ts'
 import { baseUrl } from '../trust/fetch.ts'
 import type { PinRule } from '../trust/pins.ts'
@@ -25,8 +25,12 @@ export async function serverToKeep(
 
 /** What `trust add` and `init` keep is read whole before, and nothing of it is passed over. */
 async function readServerCa(path: string): Promise<string> {
-  const text = Buffer.from(await readUserFile(path, MAX_AUTHORITIES)).toString('latin1')
-  return serverCaIn(text, (why) => {
+  const refuse = (why: string): never => {
     throw new CommandError('FILE_MALFORMED', { path, why })
-  })
+  }
+  const bytes = await readUserFile(path, MAX_CERTIFICATES)
+  if (bytes.length > MAX_AUTHORITIES) {
+    refuse(`it is larger than ${MAX_AUTHORITIES} bytes, and a pin keeps the authority of one server`)
+  }
+  return serverCaIn(Buffer.from(bytes).toString('latin1'), refuse)
 }
