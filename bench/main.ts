@@ -79,19 +79,27 @@ function chosen(): readonly ((bench: Bench) => Promise<Figures>)[] {
 
 async function commands({ dir, certificate, notary }: Bench): Promise<Figures> {
   const figures: Figures = {}
-  for (const [transport, tls] of [
-    ['http', undefined],
-    ['https', certificate],
-  ] as const) {
+  for (const [transport, tls] of transports(certificate)) {
     const sizes = quick ? [10, 10_000] : [10, 1000, 10_000]
     figures[`commands over ${transport}`] = await commandFigures(join(dir, transport), { tls, sizes, runs, notary })
   }
   return figures
 }
 
-async function requests({ dir, notary, wrk }: Bench): Promise<Figures> {
-  if (!wrk) return {}
-  return { 'GET timestamp.json': await timestampFigures(join(dir, 'get'), { notary, seconds: quick ? 2 : 5 }) }
+async function requests({ dir, certificate, notary, wrk }: Bench): Promise<Figures> {
+  const figures: Figures = {}
+  for (const [transport, tls] of wrk ? transports(certificate) : []) {
+    const options = { tls, notary, seconds: quick ? 2 : 5 }
+    figures[`GET timestamp.json over ${transport}`] = await timestampFigures(join(dir, `get-${transport}`), options)
+  }
+  return figures
+}
+
+function transports(certificate: Certificate) {
+  return [
+    ['http', undefined],
+    ['https', certificate],
+  ] as const
 }
 
 async function notaryDialect({ dir, certificate, notary, wrk }: Bench): Promise<Figures> {

@@ -1,15 +1,22 @@
 import { join } from 'node:path'
+import type { Certificate } from './certificate.ts'
 import { load, round, run } from './measure.ts'
 import { startNotary } from './notary.ts'
 import { startOurs } from './ours.ts'
 
-/** GET of the file that every client asks for first, by keep-alive and by closed connections, in plain http. */
+export type RequestOptions = {
+  readonly tls: Certificate | undefined
+  readonly notary: boolean
+  readonly seconds: number
+}
+
+/** GET of the file that every client asks for first, by keep-alive and by closed connections. */
 export async function timestampFigures(
   dir: string,
-  { notary, seconds }: { readonly notary: boolean; readonly seconds: number },
+  { tls, notary, seconds }: RequestOptions,
 ): Promise<Record<string, unknown>> {
-  const ours = await startOurs(join(dir, 'ours'), undefined)
-  const peer = notary ? await startNotary(join(dir, 'notary'), 14_481, undefined) : undefined
+  const ours = await startOurs(join(dir, 'ours'), tls)
+  const peer = notary ? await startNotary(join(dir, 'notary'), 14_481, tls) : undefined
   try {
     const repo = 'example.com/bench/get'
     await run(ours.tagseal('init', repo))
@@ -26,7 +33,9 @@ export async function timestampFigures(
         figure.notary = await load(peer.url + path, { seconds, connections: 32, close })
         figure.ratio = round(figure.ours / figure.notary)
       }
-      console.log(`GET timestamp.json, ${name}: ${JSON.stringify(figure)} requests per second`)
+      console.log(
+        `GET timestamp.json over ${tls === undefined ? 'http' : 'https'}, ${name}: ${JSON.stringify(figure)} requests per second`,
+      )
       figures[name] = figure
     }
     return figures
