@@ -23,6 +23,8 @@ export type TrustCache = {
   readonly lock: <T>(work: () => Promise<T>) => Promise<T>
 }
 
+/** What was seen (ADR 0014). No suffix `.json`: everything with it in the folder is TUF metadata. */
+export const SEEN = 'seen'
 /** What was published from here, in one file (`learn.ts`). No suffix `.json`: it is no TUF metadata. */
 export const PUBLISHED = 'published'
 

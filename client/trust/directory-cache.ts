@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ensureFolder } from '../../keys/folder.ts'
 import { errnoOf, errnoText, removeIfThere, TEMPORARY, writeAtomically, writeWhole } from './atomic.ts'
+import { SEEN } from './cache.ts'
 import type { TrustCache } from './cache.ts'
 import { ClientError } from './errors.ts'
 import { withLock } from './lock.ts'
@@ -26,8 +27,8 @@ export function directoryCache(folder: string): TrustCache {
         const path = join(folder, plain(name))
         if (isIrreplaceable(name)) await writeAtomically(path, bytes)
         else {
-          // ext4 writes a replaced file out before it renames; one that is gone for a moment is only fetched again.
-          if (name.endsWith('.json')) removeIfThere(path)
+          // ext4 writes a replaced file out before it renames; one that is gone for a moment is only asked for again.
+          if (name !== SEEN) removeIfThere(path)
           writeWhole(path, bytes)
         }
       }),

@@ -11,14 +11,12 @@ import type {
   Targets,
 } from '../../tuf/index.ts'
 import type { KnownRoot } from './anchor.ts'
-import { PUBLISHED, topLevelName } from './cache.ts'
+import { PUBLISHED, SEEN, topLevelName } from './cache.ts'
 import type { TrustCache } from './cache.ts'
 import { ClientError } from './errors.ts'
 import { decodeSeen, encodeSeen, isBehind, mergeSeen, nothingSeen } from './seen.ts'
 import type { Seen } from './seen.ts'
 
-/** No suffix `.json`: everything with it in the folder is TUF metadata. */
-const FILE = 'seen'
 /** Clocks are corrected by minutes now and then. A timestamp lives for a day, so five of them give nothing away. */
 const TOLERANCE_MS = 5 * 60_000
 /** The passing of time alone is written down once a minute: well within the tolerance. */
@@ -62,7 +60,7 @@ export type SeenRecord = {
 
 /** `anchor` is the fingerprint of the pin in force. */
 export async function openRecord(cache: TrustCache, anchor: string): Promise<SeenRecord> {
-  const bytes = await cache.load(FILE)
+  const bytes = await cache.load(SEEN)
   const before = bytes && decodeSeen(bytes)
   const time = before?.time ?? 0
   const links: { readonly version: number; readonly hash: string }[] = []
@@ -147,7 +145,7 @@ export async function openRecord(cache: TrustCache, anchor: string): Promise<See
  * under the same keys, also when its cached file is gone.
  */
 export async function sawDelegated(cache: TrustCache, { name, role }: Authority, { version }: Targets): Promise<void> {
-  const bytes = await cache.load(FILE)
+  const bytes = await cache.load(SEEN)
   const seen = bytes && decodeSeen(bytes)
   if (seen === undefined) return // a record is made by a refresh, and this was a look at the cache
   const keys = role.keyids.toSorted().join(',')
@@ -163,12 +161,12 @@ export async function sawDelegated(cache: TrustCache, { name, role }: Authority,
  */
 async function store(cache: TrustCache, mine: Seen, forgets = false): Promise<void> {
   await cache.lock(async () => {
-    const bytes = await cache.load(FILE)
+    const bytes = await cache.load(SEEN)
     const found = bytes && decodeSeen(bytes)
     const disk =
       found && forgets && found.under !== mine.under ? { ...nothingSeen(mine.under), time: found.time } : found
     if (disk !== undefined && disk.online !== mine.online && isBehind(mine, disk)) await dropOnline(cache)
-    await cache.store(FILE, encodeSeen(disk === undefined ? mine : mergeSeen(disk, mine)))
+    await cache.store(SEEN, encodeSeen(disk === undefined ? mine : mergeSeen(disk, mine)))
   })
 }
 
