@@ -45,7 +45,10 @@ export async function startServer(settings: Settings, around: Surroundings): Pro
   try {
     services = await openServices(settings, around, readers === undefined ? { tls } : insideDoor(settings))
     // Readers take a while to come, and what is signed does not wait for them.
-    if (services.deps.restored === undefined) services.freshness.start()
+    if (services.deps.restored === undefined) {
+      services.freshness.start()
+      void makeReady(services.deps)
+    }
     const server =
       readers === undefined
         ? await listen(settings, around, services)
@@ -211,6 +214,15 @@ async function signOverdue(freshness: Freshness, { logger, metrics }: AppDeps): 
   } catch (error) {
     metrics.signingFailed()
     logger.error(shownError(error), 'could not sign anew what is overdue')
+  }
+}
+
+/** A disk without space for it is no reason not to serve. */
+async function makeReady({ store, logger }: AppDeps): Promise<void> {
+  try {
+    await store.makeReady()
+  } catch (error) {
+    logger.warn(shownError(error), 'publishes wait for the disk longer than they need to')
   }
 }
 

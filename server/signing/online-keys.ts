@@ -148,6 +148,7 @@ export function makeOnlineKeys({ store, holders, clock, failed, shared = false }
       return gone.flat().map(({ keyid }) => keyid)
     },
     async published(repository, versions) {
+      if (!holders.outside) return // those in the database remember nothing
       for (const [role, version] of versions) {
         for (const record of await keys.list(repository, role)) {
           try {

@@ -9,6 +9,7 @@ import { MARKS_SCHEMA, MIGRATIONS } from './schema.ts'
 import { auditIn } from './sqlite-audit.ts'
 import { feedIn } from './sqlite-feed.ts'
 import { keysIn } from './sqlite-keys.ts'
+import { lengthenLog } from './sqlite-log.ts'
 import { markWriter } from './sqlite-marks.ts'
 import { metadataIn, readingIn } from './sqlite-metadata.ts'
 import { proposalsIn } from './sqlite-proposals.ts'
@@ -30,6 +31,8 @@ export type SqliteOptions = {
 
 const BUSY_TIMEOUT_MS = 5_000
 const WAL_LIMIT_BYTES = 4 * 1024 * 1024
+/** What fills it nearly: each page has a head of its own in it. */
+const WAL_FILL_BYTES = (WAL_LIMIT_BYTES / 16) * 15
 
 /** Whether a folder has a database already. */
 export function isStoreIn(dir: string): boolean {
@@ -74,6 +77,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
     keys: keysIn(sql),
     audit: auditIn(sql),
     settings: settingsIn(sql),
+    makeReady: () => lengthenLog(sql, { path: join(options.dir, DATABASE), bytes: WAL_FILL_BYTES }),
     check: async () => check(),
     close: async () => close(),
   }

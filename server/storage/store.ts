@@ -424,5 +424,7 @@ export type Store = {
   readonly settings: SettingStore
   /** Throws StorageError when it does not answer. */
   readonly check: () => Promise<void>
+  /** For who is about to publish: takes the space beforehand that publishes need, so that none waits for it. */
+  readonly makeReady: () => Promise<void>
   readonly close: () => Promise<void>
 }

@@ -1,11 +1,11 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import { hash } from '../../../keys/digest.ts'
 import { MIGRATIONS } from '../../../server/storage/schema.ts'
-import { lockData, openSqliteStore } from '../../../server/storage/sqlite.ts'
+import { examineDatabase, lockData, openSqliteReading, openSqliteStore } from '../../../server/storage/sqlite.ts'
 import type { Publication, Store } from '../../../server/storage/store.ts'
 import { instant, roleName, version } from '../../../tuf/index.ts'
 import { storeContract } from '../../contracts/metadata-store.ts'
@@ -123,6 +123,51 @@ await t.test(
     lock.release()
   },
 )
+
+await t.test(
+  'made ready, publishes write over space that the log has already, and nobody sees anything else of it',
+  async (t) => {
+    const dir = folder(t)
+    const store = await openSqliteStore({ dir, marks: join(dir, 'marks.db') })
+    t.teardown(() => store.close())
+    await store.metadata.publish([large(0, 1, 1000)])
+    const reading = openSqliteReading(dir)
+    t.teardown(() => reading.close())
+    const size = (name: string) => statSync(join(dir, name)).size
+    const before = { commits: reading.commits(), database: size('tagseal.db'), state: await store.metadata.state('r') }
+    await store.makeReady()
+    const log = size('tagseal.db-wal')
+    t.ok(log > 3_900_000 && log <= 4 * 1024 * 1024, String(log))
+    const after = { commits: reading.commits(), database: size('tagseal.db'), state: await store.metadata.state('r') }
+    t.strictSame(after, before)
+    for (let v = 1; v < 20; v++) t.strictSame(await store.metadata.publish([large(v, v + 1, 1000)]), [true])
+    t.equal(size('tagseal.db-wal'), log)
+    t.equal((await reading.metadata.current('r', roleName('targets')))?.version, 20)
+  },
+)
+
+await t.test('without the space to be made ready, a store does what it did', async (t) => {
+  const store = await openSqliteStore({ dir: folder(t), maxBytes: 1024 * 1024 })
+  t.teardown(() => store.close())
+  await t.rejects(store.makeReady(), { code: 'STORAGE_FULL' })
+  t.strictSame(await store.metadata.publish([large(0, 1, 300_000)]), [true])
+  t.equal((await store.metadata.current('r', roleName('targets')))?.version, 1)
+})
+
+await t.test('what was made ready and then killed opens as it was', async (t) => {
+  const dir = folder(t)
+  const store = await openSqliteStore({ dir })
+  await store.metadata.publish([large(0, 1, 1000)])
+  await store.makeReady()
+  await store.metadata.publish([large(1, 2, 1000)])
+  const killed = folder(t)
+  for (const name of ['tagseal.db', 'tagseal.db-wal']) copyFileSync(join(dir, name), join(killed, name))
+  await store.close()
+  const again = await openSqliteStore({ dir: killed })
+  t.equal((await again.metadata.current('r', roleName('targets')))?.version, 2)
+  await again.close()
+  t.match(examineDatabase(join(killed, 'tagseal.db')), { whole: true })
+})
 
 /** A database of the first released schema, with a repository that was published to twice. */
 function firstDatabase(dir: string): void {
