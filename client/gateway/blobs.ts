@@ -1,5 +1,6 @@
 /** Blobs to clients: from the disk, or through it from upstream, or past it where they are too large to be kept. */
 import type { ServerResponse } from 'node:http'
+import { TLSSocket } from 'node:tls'
 import { isRegistryError } from '../registry/errors.ts'
 import { errnoOf } from '../trust/atomic.ts'
 import { openFill, PIECES } from './fill.ts'
@@ -32,7 +33,7 @@ const LARGE = 1024 * 1024
 const MEDIUM = 256 * 1024
 /** What the disk still bears. */
 const SMALL = 16 * 1024
-/** So many answers have large pieces each. */
+/** So many answers have large pieces each; not over TLS, where a piece is encrypted before any of it is sent. */
 const FEW = 6
 /** What the buffers of all further answers take together, until each has the smallest; and those of all fills, likewise. */
 const MOST_BUFFERED = 16 * 1024 * 1024
@@ -46,8 +47,10 @@ export function openBlobs(store: Store, monotonic: () => number): Blobs {
   let answers = 0
 
   /** For one more answer: whoever opens a thousand connections and reads from none gets a thousand small ones. */
-  function pieceSize(): number {
-    return answers <= FEW ? LARGE : within(SMALL, MOST_BUFFERED / (2 * answers), MEDIUM)
+  function pieceSize({ socket }: ServerResponse): number {
+    return answers <= FEW && !(socket instanceof TLSSocket)
+      ? LARGE
+      : within(SMALL, MOST_BUFFERED / (2 * answers), MEDIUM)
   }
 
   /**
@@ -76,7 +79,7 @@ export function openBlobs(store: Store, monotonic: () => number): Blobs {
       writeHead(response, blob, range)
       const read = async (buffer: Buffer, at: number) => (await handle.read(buffer, 0, buffer.length, at)).bytesRead
       const [start, end] = [range?.start ?? 0, range === undefined ? size : range.end + 1]
-      await pour(response, read, { start, end, piece: pieceSize() })
+      await pour(response, read, { start, end, piece: pieceSize(response) })
       response.end()
     } finally {
       await handle.close()
@@ -111,7 +114,7 @@ export function openBlobs(store: Store, monotonic: () => number): Blobs {
     if (found !== undefined) return await kept(response, blob, found, range)
     const fill = await fillFor(place, blob)
     if (fill === undefined) return await sendPast(place, blob, response)
-    if (range === undefined && blob.size > 0) return await sendAlong(fill, blob, response, pieceSize())
+    if (range === undefined && blob.size > 0) return await sendAlong(fill, blob, response, pieceSize(response))
     await fill.finished // a part cannot be checked by itself
     const whole = await store.open(blob.digest, blob.size)
     return whole === undefined ? await sendPast(place, blob, response) : await kept(response, blob, whole, range)
