@@ -54,24 +54,51 @@ export async function readUpload(body: Readable, contentType: string, limits: Up
 
 function readBody(body: Readable, limit: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    let chunks: Uint8Array[] = []
+    let chunks = gathering()
     let size = 0
     body.on('data', (chunk: Uint8Array) => {
       const before = size
       size += chunk.length
-      if (size <= limit) chunks.push(chunk)
+      if (size <= limit) chunks.add(chunk)
       else if (before <= limit) {
-        chunks = []
+        chunks = gathering()
         // What is still on its way is read and dropped for a while: hanging up on a sender would lose it the answer.
         const hangUp = setTimeout(() => body.destroy(), LINGER_MS).unref()
         body.once('close', () => clearTimeout(hangUp))
         reject(new Problem('TOO_LARGE', { what: 'the upload', limit }))
       }
     })
-    body.on('end', () => resolve(Buffer.concat(chunks)))
+    body.on('end', () => resolve(chunks.whole()))
     body.on('error', (cause) => reject(new Problem('MALFORMED_UPLOAD', { reason: 'it broke off' }, { cause })))
     body.on('aborted', () => reject(malformed('it broke off')))
+    if (body.destroyed) reject(malformed('it broke off')) // before anybody listened, and nobody is told twice
   })
+}
+
+/** So many chunks lie around one by one. */
+const MOST_LOOSE = 4096
+
+type Gathering = { readonly add: (chunk: Uint8Array) => void; readonly whole: () => Buffer }
+
+/** Each chunk takes half a kilobyte for itself: a body that comes byte by byte would take hundreds of times its length. */
+function gathering(): Gathering {
+  let packed: Uint8Array[] = []
+  let loose: Uint8Array[] = []
+  return {
+    add(chunk) {
+      if (loose.length === MOST_LOOSE) {
+        packed.push(Buffer.concat(loose))
+        loose = []
+      }
+      loose.push(chunk)
+    },
+    whole() {
+      const all = Buffer.concat([...packed, ...loose])
+      packed = [] // the request lives on, and they with it
+      loose = []
+      return all
+    },
+  }
 }
 
 /** A copy, for a small file that is kept must not keep the large one that came along with it. */

@@ -1,9 +1,16 @@
 /** Uploads that are no uploads: bodies that lie about themselves, come in halves, never end, or hide a second request. */
 import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
+import type { Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
+import type { Test } from 'tap'
+import { readUpload } from '../../server/publish/upload.ts'
 import { openTestServer, REPO } from '../server/support/app.ts'
 import { multipart, setTag, signRoot, signTargets } from '../server/support/party.ts'
+import { heldBytes } from '../support/held-bytes.ts'
 import { everythingOf, refuseUploads } from '../support/upload-lab.ts'
 
 await refuseUploads(t, {
@@ -159,4 +166,54 @@ await t.test('over a real connection', async (t) => {
   await t.test('the same upload, whole, is taken', async (t) => {
     t.match(await say(head(`content-length: ${payload.length}`), payload), /^HTTP\/1\.1 200 /)
   })
+})
+
+const MIB = 1024 * 1024
+const LIMITS = { total: 4 * MIB, parts: 3, root: MIB, targets: 4 * MIB }
+const TYPE = 'multipart/form-data; boundary=b'
+
+/** Both ends of an upload that has begun. */
+async function begin(
+  t: Test,
+  framing: string,
+): Promise<{ readonly sender: Socket; readonly request: IncomingMessage }> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  const address = server.address()
+  const sender = connect(typeof address === 'object' && address !== null ? address.port : 0, '127.0.0.1')
+  sender.on('error', () => undefined)
+  const arrived = new Promise<IncomingMessage>((resolve) => server.once('request', resolve))
+  sender.write(`POST / HTTP/1.1\r\nhost: x\r\n${framing}\r\n\r\n`)
+  return { sender, request: await arrived }
+}
+
+await t.test(
+  'an upload in chunks of a byte takes a few times its length in memory, not hundreds of times',
+  async (t) => {
+    const { sender, request } = await begin(t, 'transfer-encoding: chunked')
+    const [bytes, before] = [300_000, heldBytes()]
+    const reading = readUpload(request, TYPE, LIMITS)
+    let came = 0
+    const { promise: all, resolve } = Promise.withResolvers<void>()
+    request.on('data', (chunk: Buffer) => {
+      came += chunk.length
+      if (came === bytes) resolve()
+    })
+    sender.write('1\r\nx\r\n'.repeat(bytes))
+    await all
+    const held = heldBytes()
+    const more = held.buffers + held.objects - before.buffers - before.objects
+    t.ok(more < 20 * MIB, `${Math.round(more / MIB)} MiB`)
+    sender.end('0\r\n\r\n')
+    await t.rejects(reading, { code: 'MALFORMED_UPLOAD' })
+  },
+)
+
+await t.test('of an upload whose sender left while it was asked who that is nothing is waited for', async (t) => {
+  const { sender, request } = await begin(t, 'content-length: 1000')
+  sender.destroy()
+  while (!request.destroyed) await delay(10)
+  const silence = delay(5_000, 'silence', { ref: false })
+  await t.rejects(Promise.race([readUpload(request, TYPE, LIMITS), silence]), { code: 'MALFORMED_UPLOAD' })
 })
