@@ -6,7 +6,7 @@ import { publishProposal } from '../ceremony/publish.ts'
 import { vouchFor } from '../ceremony/vouch.ts'
 import type { Context } from '../context.ts'
 import { keySetOf, ROOT, TARGETS } from '../../tuf/index.ts'
-import { addPin, loadPins, patternOf, pinFor } from '../trust/pins.ts'
+import { addPin, editPin, loadPins, patternOf, pinFor } from '../trust/pins.ts'
 import type { Pin } from '../trust/pins.ts'
 import { defineCommand, many } from './declare.ts'
 import { shortId } from './key-document.ts'
@@ -78,5 +78,6 @@ async function keepPin(context: Context, opened: Opened, kept: KeptServer): Prom
   }
   await (await context.repository(repository)).refresh(context.signal)
   const rule = pinFor(rules, repository)
-  if (rule.pattern.literal && rule.pin.kind === 'keys') await addPin(context.paths.trust, { ...rule, pin })
+  if (rule.pattern.literal && rule.pin.kind === 'keys')
+    await editPin(context.paths.trust, rule.pattern.text, (kept) => ({ ...kept, pin }))
 }

@@ -15,7 +15,7 @@ import type { Sighting } from '../server-api.ts'
 import { parseRepo } from '../registry/reference.ts'
 import { parsePattern } from '../trust/pattern.ts'
 import type { Pattern } from '../trust/pattern.ts'
-import { addPin } from '../trust/pins.ts'
+import { editPin } from '../trust/pins.ts'
 import { untilAborted } from '../until-aborted.ts'
 import type { Answer } from './declare.ts'
 import { any, count, defineCommand, flag, list, one, text } from './declare.ts'
@@ -403,7 +403,8 @@ async function newPin(context: Context, repository: string, { keys, threshold }:
   const rule = await context.pinOf(repository)
   const server = typedServer(context.settings, await context.serverOf(repository))
   if (rule.pattern.literal && rule.pin.kind === 'keys') {
-    await addPin(context.paths.trust, { ...rule, pin: { kind: 'keys', keyids, threshold } })
+    const pin = { kind: 'keys', keyids, threshold } as const
+    await editPin(context.paths.trust, rule.pattern.text, (kept) => ({ ...kept, pin }))
   }
   context.terminal.note('whoever pins the root keys by their ids should pin the new ones')
   return pinCommand(repository, keyids, threshold, server)

@@ -7,7 +7,7 @@ import { parseRepo } from '../registry/reference.ts'
 import { openAnyRoot } from '../trust/anchor.ts'
 import { ClientError } from '../trust/errors.ts'
 import type { Pattern } from '../trust/pattern.ts'
-import { addPin, authorityPin, loadPins, patternOf } from '../trust/pins.ts'
+import { addPin, authorityPin, editPin, loadPins, patternOf } from '../trust/pins.ts'
 import type { Pin, PinRule } from '../trust/pins.ts'
 import { count, defineCommand, flag, list, one, text } from './declare.ts'
 import { usage } from './errors.ts'
@@ -44,10 +44,9 @@ export const trustAddCommand = defineCommand({
     }
     const before = (await loadPins(context.paths.trust)).find((known) => known.pattern.text === pattern.text)
     const isWhere = isEmpty(wish) && (context.settings.server ?? context.settings.ca) !== undefined
-    const rule = isWhere && before !== undefined ? await moved(context, before) : await made(context, wish, pattern)
+    const rule = isWhere && before !== undefined ? await moved(context, before) : await added(context, wish, pattern)
     const { pin } = rule
     const replaced = before !== undefined && !isDeepStrictEqual(pinDocument(before), pinDocument(rule))
-    await addPin(context.paths.trust, rule)
     if (replaced) context.terminal.note(`replaced the pin that ${pattern.text} had before`)
     if (pin.kind === 'tofu') {
       context.terminal.warn(`whoever answers first for ${pattern.text} will be trusted from then on`)
@@ -57,10 +56,19 @@ export const trustAddCommand = defineCommand({
 })
 
 /** Of a pin that is there: it is reached elsewhere, or by another authority, and trusts whom it trusted. */
-async function moved(context: Context, { pattern, pin, server: kept }: PinRule): Promise<PinRule> {
+async function moved(context: Context, { pattern, server: kept }: PinRule): Promise<PinRule> {
   const server = context.settings.server ?? kept
   if (server === undefined) throw usage(`the pin of ${pattern.text} keeps no server`, 'name it with --server URL')
-  return { pattern, pin, ...(await serverToKeep(context, { server })) }
+  const where = await serverToKeep(context, { server })
+  const rule = await editPin(context.paths.trust, pattern.text, ({ pin }) => ({ pattern, pin, ...where }))
+  if (rule === undefined) throw new ClientError('NOT_PINNED', { repository: pattern.text })
+  return rule
+}
+
+async function added(context: Context, wish: Wish, pattern: Pattern): Promise<PinRule> {
+  const rule = await made(context, wish, pattern)
+  await addPin(context.paths.trust, rule)
+  return rule
 }
 
 async function made(context: Context, wish: Wish, pattern: Pattern): Promise<PinRule> {

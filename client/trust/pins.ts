@@ -54,6 +54,22 @@ export async function addPin(path: string, rule: PinRule): Promise<void> {
   })
 }
 
+/**
+ * Makes another rule of the one of that very pattern, as it stands by then: what another run wrote meanwhile, such as keys
+ * in the place of stolen ones, is not undone. undefined where there is none any more.
+ */
+export async function editPin(
+  path: string,
+  pattern: string,
+  edit: (rule: PinRule) => PinRule,
+): Promise<PinRule | undefined> {
+  let edited: PinRule | undefined
+  await change(path, (rules) =>
+    rules.map((rule) => (rule.pattern.text === pattern ? (edited = { ...edit(rule), pattern: rule.pattern }) : rule)),
+  )
+  return edited
+}
+
 /** Removes the rule of that very pattern; false where there is none. */
 export async function removePin(path: string, pattern: string): Promise<boolean> {
   let found = false

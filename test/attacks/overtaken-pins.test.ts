@@ -1,0 +1,49 @@
+/**
+ * Whoever stole a root key is out once a pin names others. A run that read the pin before, and says only where its server is,
+ * must not bring the stolen one back.
+ */
+import { readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import t from 'tap'
+import { withLock } from '../../client/trust/lock.ts'
+import { loadPins } from '../../client/trust/pins.ts'
+import { madeAuthority } from '../support/authority.ts'
+import { codeOf } from '../support/cli.ts'
+import { tagsealHere } from '../support/in-process.ts'
+
+const PATTERN = 'a.example/**'
+const [STOLEN, NEW] = ['ab'.repeat(32), 'cd'.repeat(32)]
+const SERVER = 'https://trust.example.com/'
+const pins = (...keys: readonly string[]) =>
+  JSON.stringify({
+    version: 1,
+    pins: keys.map((key) => ({ pattern: PATTERN, keys: [key], threshold: 1, server: SERVER })),
+  })
+
+type Meanwhile = { readonly written: string; readonly keys: readonly string[]; readonly code?: string }
+const CASES: Record<string, Meanwhile> = {
+  'was given another key meanwhile keeps that key': { written: pins(NEW), keys: [NEW] },
+  'was removed meanwhile stays removed': { written: pins(), keys: [], code: 'NOT_PINNED' },
+}
+for (const [name, { written, keys, code }] of Object.entries(CASES)) {
+  await t.test(`a pin that ${name}`, async (t) => {
+    const home = t.testdir({ 'trust.json': pins(STOLEN), 'ca.pem': await madeAuthority() })
+    const path = join(home, 'trust.json')
+    const args = ['trust', 'add', PATTERN, '--ca', join(home, 'ca.pem')]
+    const running = await withLock(join(home, '.trust.json.lock'), async () => {
+      const ran = tagsealHere(args, { env: { TAGSEAL_HOME: home, HOME: home } })
+      while (!(await readdir(home)).some((file) => file.startsWith('.trust.json.lock.'))) await delay(5)
+      await writeFile(path, written)
+      return { ran } // it goes on once this has ended
+    })
+    const { code: exit, ...ran } = await running.ran
+    t.equal(exit === 0 ? undefined : codeOf({ code: exit, ...ran }), code, ran.stderr)
+    const kept = await loadPins(path)
+    t.same(
+      kept.map(({ pin }) => (pin.kind === 'keys' ? pin.keyids : [])),
+      keys.map((key) => [key]),
+    )
+    t.ok(kept.every(({ serverCa, server }) => serverCa !== undefined && server === SERVER))
+  })
+}
