@@ -22,22 +22,30 @@ export type MetadataSource = {
  */
 export function httpSource(metadataUrl: string, options: TransferOptions): MetadataSource {
   const base = baseUrl(metadataUrl)
+  let questions = 0
   let along: Uint8Array | undefined
-  const bringing: TransferOptions = {
+  return {
+    async get(name, maxBytes, signal) {
+      const question = ++questions
+      const brought = name === TIMESTAMP ? along : undefined
+      along = undefined // it was the newest when it was asked for, and answers the next question alone
+      if (brought !== undefined && brought.length <= maxBytes) return brought
+      const bring = (timestamp: Uint8Array) => {
+        if (question === questions) along = timestamp // whoever asked since then may begin after it was the newest
+      }
+      const asking = NUMBERED_ROOT.test(name) && options.toPublish !== true ? bringing(options, bring) : options
+      return await transfer(new URL(base + name), asking, (response) => readFile(response, maxBytes, name), signal)
+    },
+  }
+}
+
+function bringing(options: TransferOptions, bring: (timestamp: Uint8Array) => void): TransferOptions {
+  return {
     ...options,
     headers: { ...options.headers, [ALONG]: TIMESTAMP },
     absent(response, page) {
       // Somebody between us may have put a page of his own in its place.
-      if (response.header(ALONG) === `${TIMESTAMP};sha256=${hash('sha256', page)}`) along = page
-    },
-  }
-  return {
-    async get(name, maxBytes, signal) {
-      const brought = name === TIMESTAMP ? along : undefined
-      along = undefined // it was the newest when it was asked for, and answers the next question alone
-      if (brought !== undefined && brought.length <= maxBytes) return brought
-      const asking = NUMBERED_ROOT.test(name) && options.toPublish !== true ? bringing : options
-      return await transfer(new URL(base + name), asking, (response) => readFile(response, maxBytes, name), signal)
+      if (response.header(ALONG) === `${TIMESTAMP};sha256=${hash('sha256', page)}`) bring(page)
     },
   }
 }

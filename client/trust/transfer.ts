@@ -21,7 +21,7 @@ export type TransferOptions = {
   readonly toPublish?: boolean | undefined
   /** Sent to the origin that was asked for, and to no other. */
   readonly headers?: Readonly<Record<string, string>> | undefined
-  /** Told what a 404 says, where that is not long. */
+  /** Told what a 404 of the origin that was asked says, where that is not long. */
   readonly absent?: ((response: HttpResponse, page: Uint8Array) => void) | undefined
 }
 
@@ -44,8 +44,9 @@ export async function transfer<T>(
   const watch = startWatch(url, options.patience ?? DEFAULT_PATIENCE, signal)
   try {
     const { response, at } = await follow(url, options, watch)
-    if (await isAbsent(response, options)) return undefined
-    refuseStatus(url, response, at.origin === url.origin ? options : {})
+    const told = at.origin === url.origin ? options : {}
+    if (await isAbsent(response, told)) return undefined
+    refuseStatus(url, response, told)
     return await use({ ...response, body: counted(response.body, watch) })
   } catch (error) {
     watch.signal.throwIfAborted() // what ended it is the reason, not how the connection took it
@@ -115,7 +116,7 @@ function redirected(from: URL, response: HttpResponse): URL {
   return to
 }
 
-async function isAbsent(response: HttpResponse, { absent }: TransferOptions): Promise<boolean> {
+async function isAbsent(response: HttpResponse, { absent }: Pick<TransferOptions, 'absent'>): Promise<boolean> {
   if (response.status !== 404 && response.status !== 403) return false
   const page = await drain(response)
   if (page !== undefined && response.status === 404) absent?.(response, page)

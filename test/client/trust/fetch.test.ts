@@ -287,3 +287,38 @@ await t.test('a timestamp that came along is good for the next question alone', 
   await t.rejects(source.get('timestamp.json', TIMESTAMP.length - 1), { code: 'TOO_LARGE' }, 'nor beyond its limit')
   t.same(asked, ['/2.root.json', '/3.snapshot.json', '/timestamp.json', '/2.root.json', '/timestamp.json'])
 })
+
+await t.test('a timestamp that comes along', async (t) => {
+  const along = (text: string) => ({
+    'x-tagseal-along': `timestamp.json;sha256=${hash('sha256', Buffer.from(text))}`,
+  })
+  await t.test('from where a question was sent on to is not taken for an answer of who was asked', async (t) => {
+    const elsewhere = await serve(t, answers(404, 'theirs', along('theirs')))
+    const url = await serve(t, (request, response) => {
+      if (request.url === '/timestamp.json') response.end('ours')
+      else response.writeHead(302, { location: `${elsewhere}${request.url}` }).end()
+    })
+    const source = sourceAt(t, url)
+    t.equal(await source.get('2.root.json', 1000), undefined)
+    t.equal(Buffer.from((await source.get('timestamp.json', 1000)) ?? []).toString(), 'ours')
+  })
+  await t.test('late is not the newest for a refresh that began after it was asked for', async (t) => {
+    const held: (() => void)[] = []
+    const { promise: asked, resolve } = Promise.withResolvers<void>()
+    const url = await serve(t, (request, response) => {
+      if (request.url === '/timestamp.json') response.end('new')
+      else if (held.length > 0) response.writeHead(404).end()
+      else {
+        held.push(() => response.writeHead(404, along('old')).end('old'))
+        resolve()
+      }
+    })
+    const source = sourceAt(t, url)
+    const early = source.get('2.root.json', 1000)
+    await asked
+    t.equal(await source.get('2.root.json', 1000), undefined)
+    held[0]?.()
+    t.equal(await early, undefined)
+    t.equal(Buffer.from((await source.get('timestamp.json', 1000)) ?? []).toString(), 'new')
+  })
+})
