@@ -5,9 +5,12 @@ export type Fill = {
   readonly size: number
   /** Resolves once more than `beyond` bytes may be given out; rejects with what went wrong. */
   readonly more: (beyond: number) => Promise<void>
-  /** What may be given out from a position on, as far as it is in memory; undefined: it is on the disk by now. */
+  /**
+   * What may be given out from a position on, as far as it is in memory; undefined: it is on the disk by now, or so many
+   * clients have stopped that no more is kept for one.
+   */
   readonly hold: (position: number) => Held | undefined
-  /** The same from the disk; gives how many bytes that were. */
+  /** A copy of the same, wherever it is; gives how many bytes that were. */
   readonly read: (buffer: Buffer, position: number) => Promise<number>
   /** Everything is on the disk and right; rejects with what went wrong. */
   readonly finished: Promise<void>
@@ -22,12 +25,14 @@ export type Held = { readonly bytes: Uint8Array; readonly release: () => void }
 /** Hands chunks on and rejects where size or hash turn out wrong, as `Registry.blob` does. */
 type Fetch = (sink: (chunk: Uint8Array) => Promise<void>) => Promise<void>
 
-type Piece = { readonly at: number; readonly buffer: Buffer; used: number; holders: number }
+type Piece = { readonly at: number; readonly buffer: Buffer; used: number; holders: number; isLeft: boolean }
 
 /** Given out at once: while the processor still has it at hand, and not one write for each packet. */
 export const SHOWN = 256 * 1024
 /** One that arrives, one on its way to the disk, and one for those who keep up. */
 export const PIECES = 3
+/** Kept for clients alone that were sent them and take no more: clients that stop each at another place would keep all. */
+const MOST_LEFT = 5
 
 /**
  * Whoever keeps up reads from memory, and whoever does not from the disk: a slow client costs neither memory nor the
@@ -40,7 +45,7 @@ export function openFill(
   fetch: Fetch,
 ): Fill {
   const pieces: Piece[] = []
-  let [arrived, shown, written, right, users] = [0, 0, 0, false, 1]
+  let [arrived, shown, written, left, right, users] = [0, 0, 0, 0, false, 1]
   let writing: Promise<void> = Promise.resolve()
   let failure: { readonly error: unknown } | undefined
   let waiting: (() => void)[] = []
@@ -69,10 +74,23 @@ export function openFill(
     if (full !== undefined) writing = write(full)
     writing.catch(() => undefined) // told to whoever waits for it next
     const oldest = pieces.length < PIECES ? undefined : pieces.shift()
+    if (oldest !== undefined && oldest.holders > 0) {
+      oldest.isLeft = true
+      left += 1
+    }
     const buffer = oldest?.holders === 0 ? oldest.buffer : Buffer.allocUnsafeSlow(Math.min(most, size))
-    const piece = { at: arrived, buffer, used: 0, holders: 0 }
+    const piece = { at: arrived, buffer, used: 0, holders: 0, isLeft: false }
     pieces.push(piece)
     return piece
+  }
+
+  const inMemory = (position: number) => pieces.find(({ at, used }) => position >= at && position < at + used)
+  const given = ({ at, used, buffer }: Piece, position: number) =>
+    buffer.subarray(position - at, Math.min(used, ready() - at))
+
+  function release(piece: Piece): void {
+    piece.holders -= 1
+    if (piece.isLeft && piece.holders === 0) left -= 1
   }
 
   async function take(chunk: Uint8Array): Promise<void> {
@@ -123,13 +141,14 @@ export function openFill(
       }
     },
     hold(position) {
-      const piece = pieces.find(({ at, used }) => position >= at && position < at + used)
-      if (piece === undefined) return undefined
+      const piece = inMemory(position)
+      if (piece === undefined || left >= MOST_LEFT) return undefined
       piece.holders += 1
-      const bytes = piece.buffer.subarray(position - piece.at, Math.min(piece.used, ready() - piece.at))
-      return { bytes, release: () => void (piece.holders -= 1) }
+      return { bytes: given(piece, position), release: () => release(piece) }
     },
     async read(buffer, position) {
+      const piece = inMemory(position)
+      if (piece !== undefined) return given(piece, position).copy(buffer)
       const most = Math.min(buffer.length, Math.min(written, ready()) - position)
       return (await incoming.handle.read(buffer, 0, most, position)).bytesRead
     },

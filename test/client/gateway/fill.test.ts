@@ -5,6 +5,7 @@ import { openFill, SHOWN } from '../../../client/gateway/fill.ts'
 import type { Fill } from '../../../client/gateway/fill.ts'
 import { openStore } from '../../../client/gateway/store.ts'
 import type { Store } from '../../../client/gateway/store.ts'
+import { heldBytes } from '../../support/held-bytes.ts'
 import { sha256 } from '../../support/images.ts'
 
 const PIECE = 3 * SHOWN
@@ -89,6 +90,24 @@ await t.test('what a client is still being sent stays what it is, however much a
   await arrive()
   t.ok(content.subarray(0, bytes.length).equals(bytes))
   release()
+  end()
+  await fill.finished
+})
+
+await t.test('clients that stop each at another place keep a few pieces in memory, not one each', async (t) => {
+  const content = randomBytes(48 * PIECE)
+  const { fill, arrive, end } = await openArriving(t, content)
+  const stopped: Buffer[] = []
+  const before = heldBytes().buffers
+  for (let at = 0; at < 47 * PIECE; at += PIECE) {
+    await arrive(at + PIECE)
+    const held = fill.hold(at)
+    if (held !== undefined) stopped.push(Buffer.from(held.bytes.buffer, held.bytes.byteOffset, held.bytes.length))
+    else t.equal(await fill.read(Buffer.alloc(1000), at), 1000, 'who comes then is given a copy')
+  }
+  const more = heldBytes().buffers - before
+  t.ok(more < 12 * PIECE, `${Math.round(more / PIECE)} pieces for ${stopped.length} of 47 clients`)
+  await arrive()
   end()
   await fill.finished
 })
