@@ -31,7 +31,9 @@ export function httpSource(metadataUrl: string, options: TransferOptions): Metad
       along = undefined // it was the newest when it was asked for, and answers the next question alone
       if (brought !== undefined && brought.length <= maxBytes) return brought
       const bring = (timestamp: Uint8Array) => {
-        if (question === questions) along = timestamp // whoever asked since then may begin after it was the newest
+        if (question !== questions) return // whoever asked since then may begin after it was the newest
+        along = timestamp
+        BROUGHT.add(timestamp)
       }
       const asking = NUMBERED_ROOT.test(name) && options.toPublish !== true ? bringing(options, bring) : options
       return await transfer(new URL(base + name), asking, (response) => readFile(response, maxBytes, name), signal)
@@ -48,6 +50,13 @@ function bringing(options: TransferOptions, bring: (timestamp: Uint8Array) => vo
       if (response.header(ALONG) === `${TIMESTAMP};sha256=${hash('sha256', page)}`) bring(page)
     },
   }
+}
+
+const BROUGHT = new WeakSet<Uint8Array>()
+
+/** Whether these bytes came along with the answer to another question. */
+export function cameAlong(bytes: Uint8Array): boolean {
+  return BROUGHT.has(bytes)
 }
 
 /** Asks for the timestamp to be sent along with the word that there is no next root. */

@@ -1,5 +1,6 @@
 import { isTrustError } from '../../tuf/index.ts'
 import type { WantedFile } from '../../tuf/index.ts'
+import { cameAlong } from './fetch.ts'
 import type { MetadataSource } from './fetch.ts'
 
 export type Sources = MetadataSource | readonly MetadataSource[]
@@ -31,20 +32,33 @@ export async function fetchNext<T>(sources: Sources, wish: Wish<T>): Promise<Acc
 }
 
 /** The first source with a file that is accepted wins: one that lies or fails costs a request and decides nothing. */
-async function fetchFirst<T>(sources: Sources, { file, accept, signal }: Wish<T>): Promise<Outcome<T>> {
+async function fetchFirst<T>(sources: Sources, wish: Wish<T>): Promise<Outcome<T>> {
   const failures: Error[] = []
   let absent = false
   for (const source of asList(sources)) {
     try {
-      const bytes = await source.get(file.name, file.maxBytes, signal)
-      if (bytes !== undefined) return { accepted: { bytes, value: accept(bytes) }, absent, failure: undefined }
+      const accepted = await fetchFrom(source, wish)
+      if (accepted !== undefined) return { accepted, absent, failure: undefined }
       absent = true
     } catch (error) {
-      signal?.throwIfAborted()
+      wish.signal?.throwIfAborted()
       failures.push(error instanceof Error ? error : new Error(String(error)))
     }
   }
   return { absent, failure: failures.find(isTrustError) ?? failures[0] }
+}
+
+async function fetchFrom<T>(source: MetadataSource, wish: Wish<T>): Promise<Accepted<T> | undefined> {
+  const { file, accept, signal } = wish
+  const bytes = await source.get(file.name, file.maxBytes, signal)
+  if (bytes === undefined) return undefined
+  try {
+    return { bytes, value: accept(bytes) }
+  } catch (error) {
+    // A cache that keeps what it must not keep may have sent it along. What is asked for by its name decides.
+    if (!isTrustError(error) || !cameAlong(bytes)) throw error
+    return await fetchFrom(source, wish)
+  }
 }
 
 function asList(sources: Sources): readonly MetadataSource[] {

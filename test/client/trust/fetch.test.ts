@@ -5,10 +5,12 @@ import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import type { Test } from 'tap'
 import { baseUrl, httpSource, metadataUrlOf } from '../../../client/trust/fetch.ts'
+import { fetchNeeded } from '../../../client/trust/mirrors.ts'
 import { DEFAULT_PATIENCE } from '../../../client/trust/transfer.ts'
 import type { TransferOptions } from '../../../client/trust/transfer.ts'
 import { openHttp } from '../../../client/http.ts'
 import { hash } from '../../../keys/digest.ts'
+import { TrustError } from '../../../tuf/index.ts'
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -320,5 +322,28 @@ await t.test('a timestamp that comes along', async (t) => {
     held[0]?.()
     t.equal(await early, undefined)
     t.equal(Buffer.from((await source.get('timestamp.json', 1000)) ?? []).toString(), 'new')
+  })
+  await t.test('from a cache that should not have kept it is asked for by its name', async (t) => {
+    const asked: string[] = []
+    const url = await serve(t, (request, response) => {
+      asked.push(request.url ?? '')
+      if (request.url === '/timestamp.json') response.end(served)
+      else response.writeHead(404, along('old')).end('old')
+    })
+    let served = 'new'
+    const source = sourceAt(t, url)
+    const file = { name: 'timestamp.json', maxBytes: 1000 }
+    const accept = (bytes: Uint8Array) => {
+      if (Buffer.from(bytes).toString() !== 'old') return 'newer'
+      throw new TrustError('ROLLBACK', { role: 'timestamp', trusted: 2, got: 1 })
+    }
+    const refresh = async () => {
+      await source.get('2.root.json', 1000)
+      return (await fetchNeeded(source, { file, accept, signal: undefined }))?.value
+    }
+    t.equal(await refresh(), 'newer')
+    served = 'old'
+    await t.rejects(refresh(), { code: 'ROLLBACK' }, 'and decides')
+    t.same(asked, ['/2.root.json', '/timestamp.json', '/2.root.json', '/timestamp.json'])
   })
 })
