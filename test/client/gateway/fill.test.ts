@@ -36,14 +36,17 @@ async function openArriving(t: Test, content: Buffer) {
 async function readAll(fill: Fill, from = 0): Promise<Buffer> {
   const parts: Buffer[] = []
   fill.enter()
-  for (let at = from; at < fill.size; at += parts.at(-1)?.length ?? 0) {
-    await fill.more(at)
-    const held = fill.hold(at)
-    const buffer = Buffer.alloc(100_000)
-    parts.push(held === undefined ? buffer.subarray(0, await fill.read(buffer, at)) : Buffer.from(held.bytes))
-    held?.release()
+  try {
+    for (let at = from; at < fill.size; at += parts.at(-1)?.length ?? 0) {
+      await fill.more(at)
+      const held = fill.hold(at)
+      const buffer = Buffer.alloc(100_000)
+      parts.push(held === undefined ? buffer.subarray(0, await fill.read(buffer, at)) : Buffer.from(held.bytes))
+      held?.release()
+    }
+  } finally {
+    fill.leave()
   }
-  fill.leave()
   return Buffer.concat(parts)
 }
 
