@@ -1,11 +1,11 @@
 import { hash } from '../../keys/digest.ts'
-import { readAuthorities } from '../../keys/native/authorities.ts'
 import { printable } from '../registry/errors.ts'
 import type { PinRule } from '../trust/pins.ts'
+import { keptAuthorities, placeOf } from '../trust/server-ca.ts'
 
 /** A pin for people, on one line. */
 export function pinText({ pattern, pin, server, serverCa }: PinRule): string {
-  const where = server === undefined ? '' : `  ${server}${serverCaText(serverCa)}`
+  const where = server === undefined ? '' : `  ${server}${serverCaText({ pattern, serverCa })}`
   switch (pin.kind) {
     case 'root':
       return `${pattern.text}  root sha256:${hash('sha256', pin.bytes)}${where}`
@@ -26,19 +26,27 @@ export function pinDocument({ pattern, pin, server, serverCa }: PinRule): object
     pattern: pattern.text,
     ...whom(pin),
     ...(server === undefined ? {} : { server }),
-    ...(serverCa === undefined ? {} : { serverCa: certificatesIn(serverCa) }),
+    ...(serverCa === undefined ? {} : { serverCa: certificatesIn({ pattern, serverCa }) }),
   }
 }
 
-function serverCaText(pem: string | undefined): string {
-  if (pem === undefined) return ''
-  const names = certificatesIn(pem).map(({ subject, sha256 }) => [subject, `sha256:${sha256}`].join(' ').trim())
+function serverCaText({
+  pattern,
+  serverCa,
+}: Pick<PinRule, 'pattern'> & { readonly serverCa: string | undefined }): string {
+  if (serverCa === undefined) return ''
+  const names = certificatesIn({ pattern, serverCa }).map(({ subject, sha256 }) =>
+    [subject, `sha256:${sha256}`].join(' ').trim(),
+  )
   return `, by ${names.join(' or ')}`
 }
 
 /** Whoever made a certificate wrote its subject: no line of it is to look like one of ours. */
-function certificatesIn(pem: string): readonly { readonly subject: string; readonly sha256: string }[] {
-  const { certificates } = readAuthorities(pem, 'certificate')
+function certificatesIn({ pattern, serverCa }: Pick<PinRule, 'pattern'> & { readonly serverCa: string }): readonly {
+  readonly subject: string
+  readonly sha256: string
+}[] {
+  const { certificates } = keptAuthorities(serverCa, placeOf(pattern))
   return certificates.map(({ subject, sha256 }) => ({ subject: printable(subject), sha256 }))
 }
 

@@ -12,7 +12,7 @@ import { baseUrl } from './fetch.ts'
 import { withLock } from './lock.ts'
 import { bySpecificity, parsePattern } from './pattern.ts'
 import type { Pattern } from './pattern.ts'
-import { isHttps, serverCaIn } from './server-ca.ts'
+import { isHttps, formOfServerCa } from './server-ca.ts'
 
 /** Whose word the first root of a repository is taken on. There is no default: an absent pin refuses. */
 export type Pin =
@@ -201,13 +201,13 @@ function decodeServer(rule: JsonObject, where: string, known: Set<string>): Pick
   return { server, serverCa: decodeServerCa(textOf(ca, `${where}.serverCa`), `${where}.serverCa`, known) }
 }
 
-/** Of a certificate that cannot be read OpenSSL says nothing: it would go by the others, or by none. */
+/** Whether each is a certificate is found out where they are used: most runs use one pin of many, or none. */
 function decodeServerCa(text: string, where: string, known: Set<string>): string {
   if (known.has(text)) return text
   const refuse = (why: string): never => {
     throw new Malformed(`${where}: ${why}`)
   }
-  if (serverCaIn(text, refuse) !== text) refuse('it is not written as "tagseal trust add" writes it')
+  if (formOfServerCa(text, refuse) !== text) refuse('it is not written as "tagseal trust add" writes it')
   known.add(text)
   return text
 }

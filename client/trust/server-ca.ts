@@ -1,6 +1,8 @@
 /** By whose certificates a trust server shows itself, where that is kept beside its address (ADR 0043). */
 import { isKeyError } from '../../keys/errors.ts'
-import { readAuthorities } from '../../keys/native/authorities.ts'
+import { formOfAuthorities, readAuthorities } from '../../keys/native/authorities.ts'
+import type { Authorities } from '../../keys/native/authorities.ts'
+import { ClientError } from './errors.ts'
 import type { Pattern } from './pattern.ts'
 
 /** For one server alone: whoever is asked for anything else is judged as if it were not there. */
@@ -18,14 +20,35 @@ export type TrustServer = { readonly server: string; readonly serverCa?: ServerC
 
 /** The certificates of a text, in the one form in which they are kept. `refuse` is told what is wrong with it. */
 export function serverCaIn(text: string, refuse: (why: string) => never): string {
+  return orRefuse(() => readAuthorities(text, 'certificate').pem, refuse)
+}
+
+/** The same where the certificates themselves were looked at before, or will be when they are used. */
+export function formOfServerCa(text: string, refuse: (why: string) => never): string {
+  return orRefuse(() => formOfAuthorities(text, 'certificate'), refuse)
+}
+
+/**
+ * What is kept, looked into: of a certificate that cannot be read OpenSSL says nothing, and would go by the others, or by
+ * none. Throws CONFIG_MALFORMED; `from` is where it is kept, for people.
+ */
+export function keptAuthorities(pem: string, from: string): Authorities {
+  return orRefuse(
+    () => readAuthorities(pem, 'certificate'),
+    (what) => {
+      throw new ClientError('CONFIG_MALFORMED', { path: 'trust.json', what: `serverCa in ${from}: ${what}` })
+    },
+  )
+}
+
+function orRefuse<T>(read: () => T, refuse: (why: string) => never): T {
   try {
-    return readAuthorities(text, 'certificate').pem
+    return read()
   } catch (error) {
     if (isKeyError(error) && error.code === 'KEY_MALFORMED') return refuse(error.detail.why)
     throw error
   }
 }
-
 /** What a pin keeps. */
 export function keptCa({
   pattern,
@@ -34,7 +57,12 @@ export function keptCa({
   readonly pattern: Pattern
   readonly serverCa?: string
 }): ServerCa | undefined {
-  return serverCa === undefined ? undefined : { pem: serverCa, from: `the pin of ${pattern.text}`, yields: true }
+  return serverCa === undefined ? undefined : { pem: serverCa, from: placeOf(pattern), yields: true }
+}
+
+/** For people: where something is kept with a pin. */
+export function placeOf({ text }: Pattern): string {
+  return `the pin of ${text}`
 }
 
 export function isHttps(server: string): boolean {

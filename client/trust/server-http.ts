@@ -1,5 +1,6 @@
 import { HttpError, isHttpError, refusesCertificate } from '../http-errors.ts'
 import type { Http } from '../http.ts'
+import { keptAuthorities } from './server-ca.ts'
 import type { ServerCa, TrustServer } from './server-ca.ts'
 
 /** To each trust server by the authorities that are kept for it; to everybody else, where a server redirects, by those of the run. */
@@ -12,7 +13,7 @@ export function openServerHttp(
     if (serverCa === undefined) return await common()
     const { origin } = new URL(server)
     const key = `${origin} ${serverCa.pem}`
-    const own = opened.get(key) ?? open(serverCa.pem)
+    const own = opened.get(key) ?? open(keptAuthorities(serverCa.pem, serverCa.from).pem)
     opened.set(key, own)
     return towards(origin, await own, serverCa, common)
   }

@@ -184,7 +184,7 @@ await t.test('an authority that is named once', { skip }, async (t) => {
         text: written(caText.replace('MII', 'MIJ')),
         code: 'CONFIG_MALFORMED',
         exit: 2,
-        says: /pins\[0\]\.serverCa: certificate 1 in it cannot be read.*\n.*hint: mend it, or move it away/,
+        says: /trust\.json: serverCa in the pin of \S+: certificate 1 in it cannot be read.*\n.*hint: mend it, or move it away/,
       },
       'another one was put behind it, cut off': {
         text: written(caText + other.caText.slice(0, 300)),
