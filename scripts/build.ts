@@ -67,15 +67,21 @@ const LAZY = {
   'node:net': net,
   'node:tty': tty,
 }
+/** What commander imports as one thing. Else all that is in it is copied into another, one by one, at every start. */
+const WHOLE: ReadonlySet<string> = new Set(['node:fs', 'node:path', 'node:process'])
 const LAZY_BUILTINS: Plugin = {
   name: 'lazy-builtins',
   setup(build) {
     build.onResolve({ filter: /^node:/ }, ({ path, importer }) => {
       const isCommander = importer.includes('/node_modules/commander/')
       if (isCommander && path === 'node:child_process') return { path: 'nothing', namespace: 'lazy' }
+      if (isCommander && WHOLE.has(path)) return { path, namespace: 'whole' }
       return Object.hasOwn(LAZY, path) ? { path, namespace: 'lazy' } : undefined
     })
     build.onLoad({ filter: /^nothing$/, namespace: 'lazy' }, () => ({ contents: 'export default {}' }))
+    build.onLoad({ filter: /^node:/, namespace: 'whole' }, ({ path }) => ({
+      contents: `export default process.getBuiltinModule('${path}')`,
+    }))
     build.onLoad({ filter: /^node:/, namespace: 'lazy' }, ({ path }) => ({ contents: forwarding(path) }))
   },
 }
