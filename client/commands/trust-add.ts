@@ -48,12 +48,21 @@ export const trustAddCommand = defineCommand({
     const { pin } = rule
     const replaced = before !== undefined && !isDeepStrictEqual(pinDocument(before), pinDocument(rule))
     if (replaced) context.terminal.note(`replaced the pin that ${pattern.text} had before`)
+    if (before !== undefined && isUncovered(before, rule)) {
+      context.terminal.warn(`the authority that was kept for ${rule.server} is not kept any more: --ca FILE keeps one`)
+    }
     if (pin.kind === 'tofu') {
       context.terminal.warn(`whoever answers first for ${pattern.text} will be trusted from then on`)
     }
     return { lines: [pinText(rule)], document: { pin: pinDocument(rule), replaced } }
   },
 })
+
+/** That server, from now on, may show itself by whatever this machine trusts. */
+function isUncovered(before: PinRule, { server, serverCa }: PinRule): boolean {
+  if (before.serverCa === undefined || before.server === undefined || serverCa !== undefined) return false
+  return server !== undefined && new URL(server).origin === new URL(before.server).origin
+}
 
 /** Of a pin that is there: it is reached elsewhere, or by another authority, and trusts whom it trusted. */
 async function moved(context: Context, { pattern, server: kept }: PinRule): Promise<PinRule> {

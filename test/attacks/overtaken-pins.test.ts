@@ -1,6 +1,6 @@
 /**
  * Whoever stole a root key is out once a pin names others. A run that read the pin before, and says only where its server is,
- * must not bring the stolen one back.
+ * must not bring the stolen one back; nor may the authority of that server go without a word.
  */
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -47,3 +47,24 @@ for (const [name, { written, keys, code }] of Object.entries(CASES)) {
     t.ok(kept.every(({ serverCa, server }) => serverCa !== undefined && server === SERVER))
   })
 }
+
+await t.test('a pin does not lose the authority of its server without a word', async (t) => {
+  const home = t.testdir({ 'trust.json': pins(STOLEN), 'ca.pem': await madeAuthority() })
+  const add = async (...args: readonly string[]) =>
+    await tagsealHere(['trust', 'add', PATTERN, ...args], { env: { TAGSEAL_HOME: home, HOME: home } })
+  const lost = /the authority that was kept for https:\/\/trust\.example\.com\/ is not kept any more/
+  const STEPS: readonly (readonly [args: readonly string[], isLost: boolean])[] = [
+    [['--ca', join(home, 'ca.pem')], false],
+    [['--server', SERVER], true],
+    [['--server', SERVER], false],
+    [['--ca', join(home, 'ca.pem')], false],
+    [['--key', NEW, '--server', SERVER], true],
+    [['--ca', join(home, 'ca.pem')], false],
+    [['--server', 'https://other.example.com'], false],
+  ]
+  for (const [args, isLost] of STEPS) {
+    const ran = await add(...args)
+    t.equal(ran.code, 0, ran.stderr)
+    t.equal(lost.test(ran.stderr), isLost, args.join(' '))
+  }
+})
