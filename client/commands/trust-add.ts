@@ -46,7 +46,7 @@ export const trustAddCommand = defineCommand({
     const isWhere = isEmpty(wish) && (context.settings.server ?? context.settings.ca) !== undefined
     const rule = isWhere && before !== undefined ? await moved(context, before) : await added(context, wish, pattern)
     const { pin } = rule
-    const replaced = before !== undefined && !isDeepStrictEqual(pinDocument(before), pinDocument(rule))
+    const replaced = before !== undefined && !isSamePin(before, rule)
     if (replaced) context.terminal.note(`replaced the pin that ${pattern.text} had before`)
     if (before !== undefined && isUncovered(before, rule)) {
       context.terminal.warn(`the authority that was kept for ${rule.server} is not kept any more: --ca FILE keeps one`)
@@ -57,6 +57,11 @@ export const trustAddCommand = defineCommand({
     return { lines: [pinText(rule)], document: { pin: pinDocument(rule), replaced } }
   },
 })
+
+/** What it kept of an authority may be damaged, and this be how that is mended: it is not looked into. */
+function isSamePin({ serverCa: caBefore, ...before }: PinRule, { serverCa: ca, ...rule }: PinRule): boolean {
+  return caBefore === ca && isDeepStrictEqual(pinDocument(before), pinDocument(rule))
+}
 
 /** That server, from now on, may show itself by whatever this machine trusts. */
 function isUncovered(before: PinRule, { server, serverCa }: PinRule): boolean {

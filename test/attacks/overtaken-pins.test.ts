@@ -2,7 +2,7 @@
  * Whoever stole a root key is out once a pin names others. A run that read the pin before, and says only where its server is,
  * must not bring the stolen one back; nor may the authority of that server go without a word.
  */
-import { readdir, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
@@ -67,4 +67,19 @@ await t.test('a pin does not lose the authority of its server without a word', a
     t.equal(ran.code, 0, ran.stderr)
     t.equal(lost.test(ran.stderr), isLost, args.join(' '))
   }
+})
+
+await t.test('a pin whose authority was damaged is mended by another one, and says so', async (t) => {
+  const authority = await madeAuthority()
+  const home = t.testdir({ 'trust.json': pins(STOLEN), 'ca.pem': authority })
+  const path = join(home, 'trust.json')
+  const add = async () =>
+    await tagsealHere(['trust', 'add', PATTERN, '--ca', join(home, 'ca.pem')], {
+      env: { TAGSEAL_HOME: home, HOME: home },
+    })
+  t.equal((await add()).code, 0)
+  await writeFile(path, (await readFile(path, 'utf8')).replace('MII', 'MIJ'))
+  const ran = await add()
+  t.match(ran, { code: 0, stderr: /replaced the pin/ }, ran.stderr)
+  t.equal((await loadPins(path))[0]?.serverCa, authority)
 })
