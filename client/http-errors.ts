@@ -54,11 +54,15 @@ export function unreached({ url, reason, by }: HttpFailures['NETWORK']): string 
 export function reachHint({ url, reason, by }: HttpFailures['NETWORK']): string {
   if (reason.includes('NOT_YET_VALID'))
     return "is this machine's clock right? if it is, the server's is not, or its certificate is for later"
-  if (reason.includes('EXPIRED')) return "is this machine's clock right? if it is, its certificate is to be renewed"
+  if (reason.includes('EXPIRED'))
+    return "is this machine's clock right? if it is, its certificate or that of an authority above it has expired, and is to be renewed"
   if (reason === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'its certificate is for another name: is the URL right?'
+  if (reason === 'UNABLE_TO_GET_ISSUER_CERT')
+    return 'the file of the authority must hold the root of the chain, and the server must send the certificates between'
   if (refusesCertificate(reason) && by !== undefined)
     return `ask whoever runs that server whether it has another authority now; if so, ${by} is to name that one: "ca: FILE" in a rule, tagseal trust add PATTERN --ca FILE for a pin`
-  if (refusesCertificate(reason)) return 'give the certificate of the authority that signed it: --ca FILE or TAGSEAL_CA'
+  if (refusesCertificate(reason))
+    return 'give the certificate of the authority that signed it: --ca FILE or TAGSEAL_CA; tagseal trust add PATTERN --ca FILE keeps it with a pin, "ca: FILE" with the server of a rule'
   const mayMeanTls = url.startsWith('http:') && MET_TLS.test(reason)
   return mayMeanTls
     ? `it may speak TLS: ${originOf(url).replace(/^http:/, 'https:')}; ${runningHint(url)}`

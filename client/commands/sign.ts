@@ -47,7 +47,7 @@ export const signCommand = defineCommand({
   async run(context, input) {
     const images = await imagesOf(input.many('IMAGE'), input.text('digest'), input.text('metadata-file'))
     for (const image of images.filter(isUnsaid))
-      context.terminal.note(`${image.text} names no tag: ${image.name}:latest is signed`)
+      context.terminal.note(`${image.text} names no tag: ${image.name}:latest is to be signed`)
     const role = input.text('role')
     const options = { keys: input.list('key'), role: role === undefined ? undefined : givenRole(role) }
     const { signed, waiting } = await signAll(context, byRepository(images), options)

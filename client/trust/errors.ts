@@ -89,7 +89,8 @@ const HINT: Hints = {
     'restore --resume"; then its owner publishes it again: tagseal sign REPO:TAG, on a machine that saw it',
   NOT_PINNED: (d) =>
     'compare the name with "tagseal trust list" (one without a registry is completed to docker.io/library/NAME), or run ' +
-    `the line that "tagseal init" printed for its owner: tagseal trust add ${d.repository} --key ID --server URL`,
+    `the line that "tagseal init" printed for its owner: tagseal trust add ${d.repository} --key ID --server URL, with ` +
+    '--ca FILE where an authority of its own vouches for that server',
   PIN_NOT_MET: (d) => `compare "tagseal trust list" with the key ids that the owner of ${d.repository} published`,
   CONFIG_MALFORMED: (d) =>
     d.path.endsWith('.json')

@@ -131,7 +131,13 @@ const ERRORS: Record<string, { error: unknown; code: string; exit: number; hint?
     error: new ClientError('NETWORK', { url: 'https://x/v2/a', reason: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' }),
     code: 'NETWORK',
     exit: 3,
-    hint: /--ca FILE/,
+    hint: /--ca FILE or TAGSEAL_CA; tagseal trust add PATTERN --ca FILE keeps it with a pin, "ca: FILE" with the server of a rule/,
+  },
+  'a server whose chain does not reach a root': {
+    error: new ClientError('NETWORK', { url: 'https://x/v2/a', reason: 'UNABLE_TO_GET_ISSUER_CERT' }),
+    code: 'NETWORK',
+    exit: 3,
+    hint: /must hold the root of the chain, and the server must send the certificates between/,
   },
   'a server whose certificate signed itself, when publishing': {
     error: new HttpError('NETWORK', { url: 'https://x/v2/a', reason: 'DEPTH_ZERO_SELF_SIGNED_CERT' }),
@@ -143,7 +149,7 @@ const ERRORS: Record<string, { error: unknown; code: string; exit: number; hint?
     error: new ClientError('NETWORK', { url: 'https://x/v2/a', reason: 'CERT_HAS_EXPIRED' }),
     code: 'NETWORK',
     exit: 3,
-    hint: /clock/,
+    hint: /clock.*its certificate or that of an authority above it has expired/,
   },
   'a server whose certificate is not valid yet, which no renewal mends': {
     error: new ClientError('NETWORK', { url: 'https://x/v2/a', reason: 'CERT_NOT_YET_VALID' }),

@@ -48,13 +48,13 @@ await t.test('a repository alone is signed as its latest, and that is said', { s
   const owner = await town?.person()
   if (owner === undefined) return
   const { name } = await repositoryOf(t, owner, 'two/app')
-  for (const args of [
-    ['sign', name],
-    ['history', name],
-  ]) {
-    const ran = await owner.run(args)
+  for (const [command, says] of [
+    ['sign', 'to be signed'],
+    ['history', 'shown'],
+  ] as const) {
+    const ran = await owner.run([command, name])
     t.equal(ran.code, 0, ran.stderr)
-    t.match(ran.stderr, `names no tag: ${name}:latest`)
+    t.match(ran.stderr, `names no tag: ${name}:latest is ${says}`)
   }
   const spelled = await owner.run(['sign', `${name}:latest`])
   t.notMatch(spelled.stderr, /names no tag/)
