@@ -114,7 +114,9 @@ function makeAgent(protocol: string, { ca, lookup, maxSockets = 16 }: HttpOption
   const kept = { keepAlive: true, maxSockets, scheduling: 'lifo' } as const
   const common: AgentOptions = lookup === undefined ? kept : { ...kept, lookup }
   if (protocol === 'http:') return new (plain().Agent)(common)
-  return new (secure().Agent)(ca === undefined ? common : { ...common, ca })
+  // Said, for Node goes by NODE_TLS_REJECT_UNAUTHORIZED else: who sets it for another program must not open this one.
+  const judged = { ...common, rejectUnauthorized: true }
+  return new (secure().Agent)(ca === undefined ? judged : { ...judged, ca })
 }
 
 function refusePlainHttp(url: URL, { plainHttp }: HttpOptions): void {

@@ -53,6 +53,24 @@ await t.test('an authority that is kept for one server', { skip }, async (t) => 
     t.not(own.asked.length, 0)
   })
 
+  await t.test('is asked also where NODE_TLS_REJECT_UNAUTHORIZED says that nobody is', async (t) => {
+    const impostor = await show(t, await makeCertificate(join(folder, 'unasked')))
+    await pin('f.example/**', impostor.url, '--ca', certificate.cert)
+    await pin(`${impostor.host}/**`, own.url, '--ca', certificate.cert)
+    process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0'
+    t.teardown(() => void delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'])
+    for (const args of [
+      ['verify', 'f.example/app:1'],
+      ['verify', 'f.example/app:1', '--ca', certificate.cert],
+      ['status', 'f.example/app'],
+      ['sign', `${impostor.host}/app:1`],
+    ]) {
+      const ran = await tagseal(...args)
+      t.equal(ran.code, 3, args.join(' '))
+      t.match(codeOf(ran), /^(?:NETWORK|CERTIFICATE_REFUSED)$/)
+    }
+    t.same(impostor.asked, [], 'and nothing, no token either, is sent')
+  })
   await t.test('vouches for no server of another pin', async (t) => {
     const other = await show(t, certificate)
     await pin('b.example/**', other.url)
