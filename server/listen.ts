@@ -28,7 +28,11 @@ export async function listen(settings: Settings, { logger }: Surroundings, servi
   if (bound === null || typeof bound === 'string') throw new TypeError('not bound to a port')
   return {
     url: urlOf(settings, bound),
-    reloadTls: () => reloadTls(settings, logger, (tls) => useTls(app.server, tls)),
+    reloadTls: () =>
+      reloadTls(settings, logger, (tls) => {
+        useTls(app.server, tls)
+        services.shows(tls)
+      }),
     close: () => drain(services.close),
   }
 }

@@ -12,6 +12,8 @@ export type Metrics = {
   readonly signingFailed: () => void
   /** A look at all repositories came to its end, and that many could not be signed anew. */
   readonly looked: (failing: number) => void
+  /** The certificate that is shown ends then, in seconds since 1970. */
+  readonly certificate: (end: number) => void
 }
 
 export type MetricsOptions = {
@@ -63,6 +65,11 @@ export function makeMetrics({ clock, summary, expiries }: MetricsOptions): Metri
     help: 'When the last look at all repositories came to its end, in seconds since 1970; 0 before the first.',
     registers,
   })
+  const certificate = new Gauge({
+    name: 'tagseal_certificate_end_timestamp_seconds',
+    help: 'When the TLS certificate expires, in seconds since 1970; 0 where there is none.',
+    registers,
+  })
   const measure = storageGauges(registry, clock, summary)
   const measureExpiries = expiryGauges(registry, clock, expiries)
   const children = new Map<string, (times: number) => void>()
@@ -85,6 +92,7 @@ export function makeMetrics({ clock, summary, expiries }: MetricsOptions): Metri
     conflict: () => conflicts.inc(),
     signed: (count) => signed.inc(count),
     signingFailed: () => failed.inc(),
+    certificate: (end) => certificate.set(end),
     looked(repositories) {
       failing.set(repositories)
       looked.set(clock() / 1000)

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { Freshness } from './freshness/freshness.ts'
 import type { AppDeps } from './routes/deps.ts'
+import type { TlsFiles } from './tls.ts'
 
 /** What enters from outside: everything that is not a setting. */
 export type Surroundings = {
@@ -19,6 +20,8 @@ export type Services = {
   readonly app: FastifyInstance
   readonly deps: AppDeps
   readonly freshness: Freshness
+  /** Told of the certificate that is shown from now on. */
+  readonly shows: (tls: TlsFiles) => void
   /** From now on this server is not ready for new requests. */
   readonly drain: () => void
   readonly close: () => Promise<void>

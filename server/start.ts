@@ -33,7 +33,7 @@ import { makeOnlineKeys } from './signing/online-keys.ts'
 import { sealedKeys } from './signing/sealed-keys.ts'
 import { lockData, openSqliteStore } from './storage/sqlite.ts'
 import type { Store } from './storage/store.ts'
-import { readTls } from './tls.ts'
+import { endOf, readTls, warnOfEnd } from './tls.ts'
 
 /** From settings to a server that answers: resolves when it is ready. Throws ConfigError, StorageError, KeyError. */
 export async function startServer(settings: Settings, around: Surroundings): Promise<Listening> {
@@ -44,6 +44,7 @@ export async function startServer(settings: Settings, around: Surroundings): Pro
   let services: Services | undefined
   try {
     services = await openServices(settings, around, readers === undefined ? { tls } : insideDoor(settings))
+    if (tls !== undefined) services.shows(tls)
     // Readers take a while to come, and what is signed does not wait for them.
     if (services.deps.restored === undefined) {
       services.freshness.start()
@@ -181,6 +182,10 @@ async function assemble(
     deps,
     freshness,
     drain,
+    shows(tls) {
+      metrics.certificate(endOf(tls))
+      warnOfEnd(tls, clock(), logger)
+    },
     async close() {
       clearInterval(flushing)
       await app.close()

@@ -3,6 +3,7 @@ import type { Server } from 'node:http'
 import { Server as TlsServer, createSecureContext } from 'node:tls'
 import type { SecureContextOptions } from 'node:tls'
 import type { Logger } from 'pino'
+import { lifeOf } from '../keys/native/certificates.ts'
 import { ConfigError } from './config-error.ts'
 import { shownError } from './log.ts'
 import { inWords } from './system-words.ts'
@@ -37,6 +38,25 @@ export function readTlsFile(path: string): string {
     const why = cause instanceof Error && 'code' in cause ? inWords(String(cause.code)) : String(cause)
     throw new ConfigError('TLS_UNUSABLE', { path, why }, { cause })
   }
+}
+
+/** Counted from when it was made: with less of its life left, a certificate is to be renewed. */
+const RENEWAL = 1 / 5
+
+/** Nobody is told by a handshake that another one will fail next week. */
+export function warnOfEnd({ cert }: TlsFiles, now: number, logger: Logger): void {
+  const { from, to } = lifeOf(cert)
+  if (now >= to) return logger.error(`the certificate expired at ${iso(to)}: no client connects`)
+  if (now >= to - (to - from) * RENEWAL) logger.warn(`the certificate expires at ${iso(to)}`)
+}
+
+/** In seconds since 1970. */
+export function endOf({ cert }: TlsFiles): number {
+  return lifeOf(cert).to / 1000
+}
+
+function iso(milliseconds: number): string {
+  return new Date(milliseconds).toISOString()
 }
 
 /** For the handshakes to come. */

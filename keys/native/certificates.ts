@@ -16,6 +16,12 @@ export type CertificateBundle = {
 /** A public key in the two forms that tokens name keys by. */
 export type CertifiedKey = { readonly spki: Uint8Array; readonly jwk: webcrypto.JsonWebKey }
 
+/** Of the first certificate in a text of PEM, in milliseconds since 1970. Throws what OpenSSL says of anything else. */
+export function lifeOf(pem: string): { readonly from: number; readonly to: number } {
+  const { validFrom, validTo } = new X509Certificate(pem)
+  return { from: Date.parse(validFrom), to: Date.parse(validTo) }
+}
+
 const MAX_CHAIN = 5
 
 /** Throws KEY_MALFORMED for anything but certificates in PEM. */

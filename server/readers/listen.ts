@@ -55,7 +55,11 @@ export async function listenBehind(parts: Parts): Promise<Listening> {
   logger.info(`listening on ${url}`)
   return {
     url,
-    reloadTls: () => reloadTls(settings, logger, readers.use),
+    reloadTls: () =>
+      reloadTls(settings, logger, (tls) => {
+        readers.use(tls)
+        services.shows(tls)
+      }),
     async close() {
       services.drain()
       await readers.stop(settings.drainTimeout + PARTING_SECONDS)
