@@ -8,7 +8,13 @@ export type CommandFailures = {
   /** Something is there that would be overwritten. */
   readonly FILE_EXISTS: { readonly path: string }
   readonly FILE_MALFORMED: { readonly path: string; readonly why: string }
-  readonly REPOSITORY_EXISTS: { readonly repository: string; readonly version: number }
+  /** `isPinned`: on this machine. `server`: what is typed behind `--server`. */
+  readonly REPOSITORY_EXISTS: {
+    readonly repository: string
+    readonly version: number
+    readonly isPinned: boolean
+    readonly server: string
+  }
   /** `expected` is what the caller named, `signed` what the signatures say. */
   readonly DIGEST_DIFFERS: { readonly image: string; readonly expected: string; readonly signed: string }
   /** Roles whose keys are not here go on signing a tag that should be revoked. */
@@ -79,7 +85,9 @@ const HINT: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string } =
       ? `write "server: https://trust.example.com" into the rule at ${rule}`
       : 'give --server URL or TAGSEAL_SERVER, or keep it with the pin: tagseal trust add PATTERN --server URL',
   REPOSITORY_EXISTS: (d) =>
-    `to use it from here: tagseal trust add ${d.repository} --key ID, with the root key id its owner printed`,
+    d.isPinned
+      ? `this machine pins it already: tagseal status ${d.repository} shows how it stands, tagseal sign ${d.repository}:TAG signs`
+      : `to use it from here: tagseal trust add ${d.repository} --key ID --server ${d.server}, with the root key id its owner printed`,
   DIGEST_DIFFERS: () => 'do not use the digest that was given, unless you know why it differs',
   STILL_SIGNED: (d) => `have whoever holds those keys run: tagseal revoke ${d.image}`,
   ROOT_LOST: () => 'run the commands above in their order; what every pin names decides from then on',

@@ -24,7 +24,7 @@ import { givenCertificate, givenKey } from './given-keys.ts'
 import { shortId } from './key-document.ts'
 import { serverToKeep } from './kept-server.ts'
 import type { KeptServer } from './kept-server.ts'
-import { pinCommand, typedServer } from './pin-command.ts'
+import { pinCommand, sayWhatTravels, typedServer } from './pin-command.ts'
 
 export const initCommand = defineCommand({
   operands: { REPO: one('the image repository, without a tag') },
@@ -69,7 +69,8 @@ export const initCommand = defineCommand({
     const kept = await serverToKeep(context, await context.serverOf(repository))
     const exists = await refuseExisting(context, repository)
     const keys = await findOrMakeKeys(context, wishes, exists)
-    const root = exists === undefined ? await foundOrSay(context, wishes, keys) : ownRoot(wishes, keys, exists)
+    const root =
+      exists === undefined ? await foundOrSay(context, wishes, keys) : await ownRoot(context, wishes, keys, exists)
     return await trustOwn(context, wishes, { ...keys, root }, kept)
   },
 })
@@ -107,12 +108,20 @@ async function refuseExisting(context: Context, repository: string): Promise<Uin
   const root = await source.get('root.json', DEFAULT_LIMITS.root, context.signal)
   if (root === undefined) return undefined
   const rules = await loadPins(context.paths.trust)
-  if (rules.some(({ pattern }) => pattern.text === repository)) throw existing(repository, root)
+  if (rules.some(({ pattern }) => pattern.text === repository)) throw await existing(context, repository, root)
   return root
 }
 
-function existing(repository: string, root: Uint8Array): CommandError {
-  return new CommandError('REPOSITORY_EXISTS', { repository, version: readRoot(root).version })
+async function existing(context: Context, repository: string, root: Uint8Array): Promise<CommandError> {
+  return await existingAt(context, repository, readRoot(root).version)
+}
+
+/** A pin that is good is not to be replaced because somebody ran this twice. */
+async function existingAt(context: Context, repository: string, version: number): Promise<CommandError> {
+  const rules = await loadPins(context.paths.trust)
+  const isPinned = rules.some(({ pattern }) => pattern.matches(repository))
+  const server = typedServer(context.settings, await context.serverOf(repository))
+  return new CommandError('REPOSITORY_EXISTS', { repository, version, isPinned, server })
 }
 
 function readRoot(bytes: Uint8Array): Root {
@@ -124,14 +133,18 @@ function readRoot(bytes: Uint8Array): Root {
  * Our keys as the root lists them that an earlier run of ours published. Nobody has checked that root yet: whatever it
  * says, the keys are ours, and nothing is trusted that they have not signed.
  */
-function ownRoot({ repository, codec }: Wishes, { root: keys }: Keys, bytes: Uint8Array): readonly PublicKey[] {
+async function ownRoot(
+  context: Context,
+  { repository, codec }: Wishes,
+  { root: keys }: Keys,
+  bytes: Uint8Array,
+): Promise<readonly PublicKey[]> {
   const root = readRoot(bytes)
   const listed = new Map(keySetOf(root, ROOT).keys.map((key) => [nativeSuite.open(key)?.identity, key]))
-  return keys.map((key) => {
-    const found = listed.get(nativeSuite.open(publicKeyOf(key, codec, nativeSuite))?.identity)
-    if (found === undefined) throw existing(repository, bytes)
-    return found
-  })
+  const found = keys.map((key) => listed.get(nativeSuite.open(publicKeyOf(key, codec, nativeSuite))?.identity))
+  const own = found.filter((key) => key !== undefined)
+  if (own.length < found.length) throw await existing(context, repository, bytes)
+  return own
 }
 
 /** Keys come before anything is published: what was signed with a key that is lost would be lost with it. */
@@ -144,7 +157,7 @@ async function findOrMakeKeys(context: Context, wishes: Wishes, exists: Uint8Arr
   const findOrMake = async (role: string): Promise<KeyInfo> => {
     const name = keyNameFor(role, repository)
     const known = here.find((key) => key.name === name)
-    if (known === undefined && exists !== undefined) throw existing(repository, exists)
+    if (known === undefined && exists !== undefined) throw await existing(context, repository, exists)
     if (known !== undefined) return known
     const key = await keystore.generate({ algorithm, name, encrypted: wishes.encrypted })
     made.push(key)
@@ -225,7 +238,7 @@ async function found(context: Context, wishes: Wishes, { root, targets }: Keys):
     const edits = foundingEdits(plan, codec, nativeSuite, context.clock())
     const outcome = await api.upload(await sign(codec, keyring, edits))
     if (outcome.kind === 'conflict') {
-      throw new CommandError('REPOSITORY_EXISTS', { repository, version: outcome.current ?? 1 })
+      throw await existingAt(context, repository, outcome.current ?? 1)
     }
     return plan.root
   } finally {
@@ -247,6 +260,7 @@ async function trustOwn(
   await trusted.refresh(context.signal)
   await addPin(context.paths.trust, { pattern: patternOf(repository), pin, ...kept })
   const command = pinCommand(repository, keyids, threshold, typedServer(context.settings, place))
+  sayWhatTravels(context, place)
   context.terminal.note(`${repository} is ready; whoever pulls from it pins it once with`)
   return {
     lines: [command],

@@ -1,6 +1,6 @@
 /** A trust server behind an authority of its own, which is named once: where its address is. */
 import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import t from 'tap'
 import { monotonicNow } from '../../client/monotonic.ts'
 import { run } from '../../client/run.ts'
@@ -35,7 +35,14 @@ await t.test('an authority that is named once', { skip }, async (t) => {
   const made = await owner.run('init', repository, '--server', url, '--ca', cert, '--no-passphrase')
   t.equal(made.code, 0, made.stderr)
   const [pin, typed] = made.stdout.trimEnd().split(' --ca ')
-  t.equal(typed, `'${cert.replace("'", `'\\''`)}'`, 'whoever pins it is told of it, as a shell takes it')
+  t.equal(typed, basename(cert), 'whoever pins it is told of it, by its name alone: it lies beside the command there')
+  t.match(made.stderr, `${basename(cert)} has to travel with the line below`)
+  const again = await owner.run('init', repository, '--no-passphrase')
+  t.same([again.code, codeOf(again)], [1, 'REPOSITORY_EXISTS'])
+  t.match(again.stderr, /hint: this machine pins it already: tagseal status \S+ .*, tagseal sign/)
+  const elsewhere = await (await person()).run('init', repository, '--server', url, '--ca', cert, '--no-passphrase')
+  t.match(elsewhere.stderr, `trust add ${repository} --key ID --server ${url}`)
+  t.match(elsewhere.stderr, / --ca server\.crt, with the root key id its owner printed/)
   const trusting = [...(pin ?? '').split(' ').slice(1), '--ca', cert]
 
   await t.test('serves the owner in every command', async (t) => {
@@ -73,7 +80,11 @@ await t.test('an authority that is named once', { skip }, async (t) => {
     t.equal(added.code, 0, added.stderr)
     const next = `${town.registry.host}/team/next`
     const ran = await below.run('init', next, '--no-passphrase')
-    t.match(ran, { code: 0, stdout: / --ca FILE\n$/ }, ran.stderr)
+    t.match(
+      ran,
+      { code: 0, stdout: / --ca FILE\n$/, stderr: /has to travel with the line below, in a file/ },
+      ran.stderr,
+    )
     t.equal((await below.run('list', next)).code, 0, 'whose own pin keeps it as well')
   })
 
