@@ -49,7 +49,7 @@ export type CommandFailures = {
   }
   readonly INTERRUPTED: Record<string, never>
   readonly INTERNAL: { readonly why: string }
-  readonly IO: { readonly what: string; readonly why: string }
+  readonly IO: { readonly what: string; readonly why: string; readonly next?: string }
 }
 export type CommandCode = keyof CommandFailures
 
@@ -102,7 +102,7 @@ const HINT: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string } =
   ROTATION_RUNNING: () => 'wait until that run has ended, and see what it did before you run it again',
   CLOCKS_DIFFER: (d) => `set the clock that is wrong, or name the moment itself: --since ${d.since}`,
   INTERRUPTED: () => 'run it again: nothing is half done',
-  IO: (d) => `check ${d.what}, and who may use it`,
+  IO: (d) => d.next ?? `check ${d.what}, and who may use it`,
 }
 
 /** What is refused is refused again, until somebody does something about it. */

@@ -94,14 +94,15 @@ async function listen(server: Server, path: string): Promise<void> {
   await chmod(path, OWNER_ONLY)
 }
 
-/** Where verifiers would take no answer from anyway. */
+/** Where verifiers would take no answer from anyway. Taking rights away from a folder such as /tmp breaks the machine. */
 async function refuseFolder(folder: string): Promise<void> {
   const found = await stat(folder).catch(() => undefined)
   if (found?.isDirectory() !== true) throw new CommandError('IO', { what: folder, why: 'there is no such folder' })
   if (!isOpenToOthers(found)) return
   throw new CommandError('IO', {
     what: folder,
-    why: `others may write to it, and no verifier asks there; chmod go-w ${folder}`,
+    why: 'others may write to it, and no verifier asks there',
+    next: 'name a socket in a folder of its own, which only its user may write to, as /run/tagseal/agent.sock',
   })
 }
 

@@ -99,7 +99,7 @@ await t.test('no agent starts where verifiers would not ask it, or where there i
     const name = mode.toString(8)
     await mkdir(join(folder, name))
     await chmod(join(folder, name), mode)
-    await t.rejects(open(name), { code: 'IO', message: /others may write to it/ })
+    await t.rejects(open(name), { code: 'IO', message: /others may write to it/, hint: /folder of its own/ })
     t.same(await readdir(join(folder, name)), [], 'and nothing is there then')
   }
 })
