@@ -196,7 +196,7 @@ function termsOf(rule: PolicyRule & { readonly kind: 'signed' }): string {
   const keys = pin.kind === 'keys' ? `${pin.threshold} of ${pin.keyids.length} pinned keys` : `a pinned ${pin.kind}`
   return [
     `trusts ${keys} at ${server ?? 'the server of this run'}`,
-    ...(serverCa === undefined ? [] : [`which the authority in ${serverCa.from} vouches for`]),
+    ...(serverCa === undefined ? [] : [`whose certificate the authority in ${serverCa.from} has to vouch for`]),
     roles === undefined ? 'every role counts' : `${[...roles].join(', ')} count`,
     ...(require.length === 0 ? [] : [`${require.join(', ')} must have signed as well`]),
     ...(threshold === 1 ? [] : [`by roles that need ${threshold} keys`]),

@@ -69,7 +69,7 @@ await t.test('a rule that names the authority of its server', { skip }, async (t
     const test = async (...args: readonly string[]) =>
       await tagsealHere(['policy', 'test', '--policy', policy, ...args], { env: env('e') })
     t.match(await test(name), { code: 0, stdout: image.digest })
-    const said = `which the authority in the rule of ${town.registry.host}/** vouches for`
+    const said = `whose certificate the authority in the rule of ${town.registry.host}/** has to vouch for`
     t.match((await test(name, '--rules')).stdout, said)
   })
   await t.test('serves a verifier of containerd, alone and by an agent', async (t) => {
