@@ -87,8 +87,10 @@ async function bridgeKeyAnswer(context: Context, given: readonly string[]): Prom
 
 function readTls(cert: string | undefined, key: string | undefined, clientCa: string | undefined) {
   if (cert !== undefined && key !== undefined) return { cert, key, clientCa }
-  if (cert !== undefined || key !== undefined) throw usage('--tls-cert and --tls-key go together')
-  if (clientCa !== undefined) throw usage('--client-ca goes with --tls-cert and --tls-key')
+  if (cert !== undefined) throw usage('a certificate is of no use without its key', 'give --tls-key FILE as well')
+  if (key !== undefined) throw usage('a key is of no use without its certificate', 'give --tls-cert FILE as well')
+  if (clientCa !== undefined)
+    throw usage('--client-ca goes with --tls-cert and --tls-key', 'give --tls-cert FILE and --tls-key FILE as well')
   return undefined
 }
 

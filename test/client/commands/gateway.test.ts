@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { codeOf, tagseal } from '../../support/cli.ts'
 import { startGateway } from '../../support/gateway.ts'
+import { tagsealHere } from '../../support/in-process.ts'
 
 const POLICY = 'version: 1\nrules: [{ pattern: a.io/x, unsigned: true }]\n'
 const folder = t.testdir({
@@ -48,6 +49,18 @@ for (const [name, { args, code, exit }] of Object.entries(REFUSED)) {
     const ran = await tagseal(['gateway', ...args], { env: { TAGSEAL_HOME: join(folder, 'home'), HOME: folder } })
     t.same([ran.code, codeOf(ran)], [exit, code], ran.stderr)
     t.notMatch(ran.stderr, /\n\s+at |EEXIST|ENOTDIR/)
+  })
+}
+
+const ALONE: Record<string, readonly string[]> = {
+  'give --tls-key FILE as well': ['--tls-cert', file('key.pem')],
+  'give --tls-cert FILE as well': ['--tls-key', file('key.pem')],
+  'give --tls-cert FILE and --tls-key FILE as well': ['--client-ca', file('key.pem')],
+}
+for (const [hint, args] of Object.entries(ALONE)) {
+  await t.test(`${args[0]} alone: ${hint}`, async (t) => {
+    const ran = await tagsealHere(['gateway', ...policy, ...args], { env: { TAGSEAL_HOME: join(folder, 'home') } })
+    t.match(ran.stderr, new RegExp(`hint: ${hint}\\n`))
   })
 }
 
