@@ -40,7 +40,7 @@ export type Verdicts = {
   readonly standing: (repository: string) => Promise<Standing | undefined>
   /** Whether a digest is admissible that a tag meant once, and that no tag means now. */
   readonly wasSigned: (repository: string, digest: string) => Promise<boolean>
-  /** From now on this policy counts. What stays as it was in it stays warm. */
+  /** From now on this policy counts. What stays as it was in it stays warm; everything else is forgotten. */
   readonly adopt: (policy: Policy) => void
   readonly close: () => void
 }
@@ -107,6 +107,16 @@ export function openVerdicts(options: VerdictOptions): Verdicts {
     )
   }
 
+  /** Nobody may ever ask for it again, and what its rule trusted would be refreshed by that for ever. */
+  function stands(rule: SignedRule, name: string): boolean {
+    try {
+      const now = signedRule(policy, name)
+      return now !== undefined && isSameRule(rule, now)
+    } catch {
+      return false // refused now: whoever asks is told why
+    }
+  }
+
   /** A state for one more question, which took part in no answer that has become too old meanwhile. */
   async function ask<T>(
     name: string,
@@ -145,6 +155,7 @@ export function openVerdicts(options: VerdictOptions): Verdicts {
     },
     adopt(next) {
       policy = next
+      for (const [name, one] of kept) if (!stands(one.rule, name)) drop(name, one)
     },
     close() {
       for (const [name, one] of kept) drop(name, one)

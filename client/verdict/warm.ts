@@ -38,6 +38,7 @@ export type Warm = {
   readonly isGood: (standing: Standing) => boolean
   /** Milliseconds since 1970 until which that is so. */
   readonly goodUntil: (standing: Standing) => number
+  /** Ends what is refreshed by itself; whoever asked before is answered still. */
   readonly close: () => void
 }
 
@@ -56,6 +57,7 @@ export function openWarm(options: WarmOptions): Warm {
   let failure: { readonly error: unknown; readonly at: number } | undefined
   let asked = monotonic()
   let timer: NodeJS.Timeout | undefined
+  let isClosed = false
 
   /** Neither setting a clock back nor stopping this process makes a state younger. */
   function isGood({ began, view }: Standing): boolean {
@@ -89,7 +91,7 @@ export function openWarm(options: WarmOptions): Warm {
   }
 
   function schedule(): void {
-    if (!background || signal.aborted) return
+    if (!background || isClosed || signal.aborted) return
     clearTimeout(timer)
     timer = setTimeout(ahead, pause()).unref()
   }
@@ -102,7 +104,9 @@ export function openWarm(options: WarmOptions): Warm {
 
   function ahead(): void {
     if (monotonic() - asked > COLD_MS) return
-    fly().catch((error: unknown) => options.failed?.(error))
+    fly().catch((error: unknown) => {
+      if (!isClosed) options.failed?.(error)
+    })
   }
 
   function peek(): Standing | undefined {
@@ -120,6 +124,9 @@ export function openWarm(options: WarmOptions): Warm {
     },
     isGood,
     goodUntil: (known) => Math.min(expiryOf(known.view), known.began.wall + maxAge),
-    close: () => clearTimeout(timer),
+    close() {
+      isClosed = true // a refresh that is under way arms the timer no more
+      clearTimeout(timer)
+    },
   }
 }

@@ -2,7 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { TARGETS } from '../../../tuf/index.ts'
 import { DAY, Simulator, targetOf } from '../../support/simulator.ts'
+import type { Policy } from '../../../client/verdict/rule.ts'
+import { VerdictError } from '../../../client/verdict/errors.ts'
 import { NAME, openVerdictLab, policyOf } from '../../support/verdict-lab.ts'
+import type { VerdictLab } from '../../support/verdict-lab.ts'
 
 const MINUTE = 60_000
 const asked = { name: NAME, tag: '1.0' }
@@ -129,6 +132,49 @@ await t.test('a policy that changes', async (t) => {
   t.match(await lab.verdicts.judge(asked), { kind: 'unsigned', rule: { pattern: '**' } })
   lab.verdicts.adopt({ ruleFor: () => ({ kind: 'refuse', pattern: '**', where: 'test' }) })
   await t.rejects(lab.verdicts.judge(asked), { code: 'REFUSED_BY_RULE' })
+})
+
+const REPLACED: Record<string, (lab: VerdictLab) => Policy> = {
+  'another authority': ({ rule }) => policyOf(rule({ serverCa: { pem: 'other', from: 'the rule', yields: false } })),
+  'another file of a token': ({ rule }) => policyOf(rule({ tokenFile: '/other' })),
+  'another pin': ({ rule }) => policyOf(rule({ pin: { kind: 'root', bytes: new Simulator().anchor() } })),
+  'another server': ({ rule }) => policyOf(rule({ server: 'https://other.example.com' })),
+  'nothing to sign': () => ({ ruleFor: () => ({ kind: 'unsigned', pattern: '**', where: 'test' }) }),
+  'a refusal': () => ({ ruleFor: () => ({ kind: 'refuse', pattern: '**', where: 'test' }) }),
+  'no rule': () => ({
+    ruleFor(repository) {
+      throw new VerdictError('NO_RULE', { repository, policy: 'test' })
+    },
+  }),
+}
+for (const [name, next] of Object.entries(REPLACED)) {
+  await t.test(`a repository whose rule became ${name} is refreshed by the old one no more`, async (t) => {
+    const lab = openVerdictLab({ simulator: signed(), background: true, rule: { maxAge: 400 } })
+    t.teardown(lab.close)
+    await lab.verdicts.judge(asked)
+    lab.verdicts.adopt(next(lab))
+    const before = lab.requests()
+    lab.down = true
+    await delay(300)
+    t.same([lab.requests(), lab.failures], [before, []])
+  })
+}
+
+await t.test('a rule that is replaced during a refresh is heard of no more when that fails', async (t) => {
+  const lab = openVerdictLab({ simulator: signed(), background: true, rule: { maxAge: 400 } })
+  t.teardown(lab.close)
+  await lab.verdicts.judge(asked)
+  const { promise, resolve } = Promise.withResolvers<void>()
+  lab.silence = promise
+  await delay(250) // the next refresh is under way
+  lab.verdicts.adopt(policyOf(lab.rule({ tokenFile: '/other' })))
+  lab.down = true
+  resolve()
+  await delay(50)
+  lab.down = false
+  const before = lab.requests()
+  await delay(1100) // it would be tried again by now
+  t.same([lab.requests(), lab.failures], [before, []])
 })
 
 await t.test('a warm verdict takes well under a millisecond', async (t) => {
