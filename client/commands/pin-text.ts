@@ -35,8 +35,8 @@ function serverCaText({
   serverCa,
 }: Pick<PinRule, 'pattern'> & { readonly serverCa: string | undefined }): string {
   if (serverCa === undefined) return ''
-  const names = certificatesIn({ pattern, serverCa }).map(({ subject, sha256 }) =>
-    [subject, `sha256:${sha256}`].join(' ').trim(),
+  const names = certificatesIn({ pattern, serverCa }).map(({ subject, sha256, notAfter }) =>
+    `${subject} sha256:${sha256} until ${notAfter.slice(0, 10)}`.trim(),
   )
   return `, by ${names.join(' or ')}`
 }
@@ -45,9 +45,14 @@ function serverCaText({
 function certificatesIn({ pattern, serverCa }: Pick<PinRule, 'pattern'> & { readonly serverCa: string }): readonly {
   readonly subject: string
   readonly sha256: string
+  readonly notAfter: string
 }[] {
   const { certificates } = keptAuthorities(serverCa, placeOf(pattern))
-  return certificates.map(({ subject, sha256 }) => ({ subject: printable(subject), sha256 }))
+  return certificates.map(({ subject, sha256, notAfter }) => ({
+    subject: printable(subject),
+    sha256,
+    notAfter: new Date(notAfter).toISOString(),
+  }))
 }
 
 function whom(pin: PinRule['pin']): object {

@@ -3,14 +3,17 @@ import { nativeSuite } from '../../keys/native/suite.ts'
 import { DEFAULT_LIMITS, instant, isTrustError, keyId } from '../../tuf/index.ts'
 import type { Context } from '../context.ts'
 import { readUserFile } from '../files.ts'
+import { nearest } from '../nearest.ts'
 import { parseRepo } from '../registry/reference.ts'
 import { openAnyRoot } from '../trust/anchor.ts'
 import { ClientError } from '../trust/errors.ts'
 import type { Pattern } from '../trust/pattern.ts'
 import { addPin, authorityPin, editPin, loadPins, patternOf } from '../trust/pins.ts'
 import type { Pin, PinRule } from '../trust/pins.ts'
+import { isHttps } from '../trust/server-ca.ts'
 import { count, defineCommand, flag, list, one, text } from './declare.ts'
 import { usage } from './errors.ts'
+import type { CommandError } from './errors.ts'
 import { serverToKeep } from './kept-server.ts'
 import { pinDocument, pinText } from './pin-text.ts'
 
@@ -42,14 +45,17 @@ export const trustAddCommand = defineCommand({
       authority: input.text('root-ca'),
       tofu: input.flag('tofu'),
     }
-    const before = (await loadPins(context.paths.trust)).find((known) => known.pattern.text === pattern.text)
+    const known = await loadPins(context.paths.trust)
+    const before = known.find(({ pattern: { text } }) => text === pattern.text)
     const isWhere = isEmpty(wish) && (context.settings.server ?? context.settings.ca) !== undefined
+    if (isWhere && before === undefined) throw noSuchPin(pattern, known)
     const rule = isWhere && before !== undefined ? await moved(context, before) : await added(context, wish, pattern)
     const { pin } = rule
     const replaced = before !== undefined && !isSamePin(before, rule)
     if (replaced) context.terminal.note(`replaced the pin that ${pattern.text} had before`)
-    if (before !== undefined && isUncovered(before, rule)) {
-      context.terminal.warn(`the authority that was kept for ${rule.server} is not kept any more: --ca FILE keeps one`)
+    const why = before === undefined ? undefined : whyUncovered(before, rule)
+    if (why !== undefined) {
+      context.terminal.warn(`the authority that was kept for ${before?.server} is not kept any more: ${why}`)
     }
     if (pin.kind === 'tofu') {
       context.terminal.warn(`whoever answers first for ${pattern.text} will be trusted from then on`)
@@ -63,18 +69,39 @@ function isSamePin({ serverCa: caBefore, ...before }: PinRule, { serverCa: ca, .
   return caBefore === ca && isDeepStrictEqual(pinDocument(before), pinDocument(rule))
 }
 
-/** That server, from now on, may show itself by whatever this machine trusts. */
-function isUncovered(before: PinRule, { server, serverCa }: PinRule): boolean {
-  if (before.serverCa === undefined || before.server === undefined || serverCa !== undefined) return false
-  return server !== undefined && new URL(server).origin === new URL(before.server).origin
+/** Whoever has that address, from now on, may show itself by whatever this machine trusts, or by nothing. */
+function whyUncovered(before: PinRule, { server, serverCa }: PinRule): string | undefined {
+  if (before.serverCa === undefined || server === undefined || serverCa !== undefined) return undefined
+  if (!isHttps(server)) return `${server} shows no certificate`
+  return isSameServer(before.server, server) ? '--ca FILE keeps one' : undefined
 }
 
-/** Of a pin that is there: it is reached elsewhere, or by another authority, and trusts whom it trusted. */
+function isSameServer(one: string | undefined, other: string | undefined): boolean {
+  return one !== undefined && other !== undefined && new URL(one).origin === new URL(other).origin
+}
+
+function noSuchPin({ text }: Pattern, known: readonly PinRule[]): CommandError {
+  const meant = nearest(
+    text,
+    known.map(({ pattern }) => pattern.text),
+  )
+  return usage(
+    `there is no pin for ${text} of which the server could be changed`,
+    `${meant === undefined ? '' : `was ${meant} meant? `}a new pin says whom to trust as well: --root, --key, --root-ca or --tofu`,
+  )
+}
+
+/** Of a pin that is there: it is reached elsewhere, or by another authority, and trusts whom it trusted. An authority stays with its server. */
 async function moved(context: Context, { pattern, server: kept }: PinRule): Promise<PinRule> {
   const server = context.settings.server ?? kept
   if (server === undefined) throw usage(`the pin of ${pattern.text} keeps no server`, 'name it with --server URL')
   const where = await serverToKeep(context, { server })
-  const rule = await editPin(context.paths.trust, pattern.text, ({ pin }) => ({ pattern, pin, ...where }))
+  const rule = await editPin(context.paths.trust, pattern.text, (now) => ({
+    pattern,
+    pin: now.pin,
+    ...(isSameServer(now.server, where.server) && now.serverCa !== undefined && { serverCa: now.serverCa }),
+    ...where,
+  }))
   if (rule === undefined) throw new ClientError('NOT_PINNED', { repository: pattern.text })
   return rule
 }

@@ -20,7 +20,12 @@ export type TrustServer = { readonly server: string; readonly serverCa?: ServerC
 
 /** The certificates of a text, in the one form in which they are kept. `refuse` is told what is wrong with it. */
 export function serverCaIn(text: string, refuse: (why: string) => never): string {
-  return orRefuse(() => readAuthorities(text, 'certificate').pem, refuse)
+  return authoritiesIn(text, refuse).pem
+}
+
+/** The same with what stands in them. */
+export function authoritiesIn(text: string, refuse: (why: string) => never): Authorities {
+  return orRefuse(() => readAuthorities(text, 'certificate'), refuse)
 }
 
 /** The same where the certificates themselves were looked at before, or will be when they are used. */

@@ -12,6 +12,10 @@ export type Authorities = {
     readonly subject: string
     /** Of its DER. */
     readonly sha256: string
+    /** Milliseconds since 1970. */
+    readonly notAfter: number
+    /** Whether it may vouch for others, or is its own authority. */
+    readonly isAuthority: boolean
   }[]
 }
 
@@ -26,10 +30,18 @@ export function readAuthorities(text: string, what: string): Authorities {
   const ders = certificatesOf(text, what)
   return {
     pem: pemOf(ders),
-    certificates: ders.map((der, i) => ({
-      subject: subjectOf(der, { what, why: `certificate ${i + 1} in it cannot be read` }),
-      sha256: hash('sha256', der),
-    })),
+    certificates: ders.map((der, i) => {
+      const x509 = open(der)
+      // Bytes behind a certificate would say what it is trusted for, in a form of OpenSSL's own.
+      if (x509?.raw.equals(der) !== true)
+        throw new KeyError('KEY_MALFORMED', { what, why: `certificate ${i + 1} in it cannot be read` })
+      return {
+        subject: x509.subject?.split('\n').join(', ') ?? '',
+        sha256: hash('sha256', der),
+        notAfter: Date.parse(x509.validTo),
+        isAuthority: x509.ca || x509.checkIssued(x509),
+      }
+    }),
   }
 }
 
@@ -51,13 +63,6 @@ function certificatesOf(text: string, what: string): readonly Uint8Array[] {
 
 function pemOf(ders: readonly Uint8Array[]): string {
   return ders.map((der) => writePem('CERTIFICATE', der)).join('')
-}
-
-/** Bytes behind a certificate would say what it is trusted for, in a form of OpenSSL's own. */
-function subjectOf(der: Uint8Array, failure: { readonly what: string; readonly why: string }): string {
-  const x509 = open(der)
-  if (x509?.raw.equals(der) !== true) throw new KeyError('KEY_MALFORMED', failure)
-  return x509.subject?.split('\n').join(', ') ?? ''
 }
 
 function open(der: Uint8Array): X509Certificate | undefined {

@@ -55,17 +55,20 @@ await t.test('a pin does not lose the authority of its server without a word', a
   const lost = /the authority that was kept for https:\/\/trust\.example\.com\/ is not kept any more/
   const STEPS: readonly (readonly [args: readonly string[], isLost: boolean])[] = [
     [['--ca', join(home, 'ca.pem')], false],
-    [['--server', SERVER], true],
     [['--server', SERVER], false],
-    [['--ca', join(home, 'ca.pem')], false],
+    [['--server', SERVER.slice(0, -1)], false],
     [['--key', NEW, '--server', SERVER], true],
     [['--ca', join(home, 'ca.pem')], false],
+    [['--server', 'http://127.0.0.1:4480'], true],
+    [['--server', SERVER, '--ca', join(home, 'ca.pem')], false],
     [['--server', 'https://other.example.com'], false],
   ]
+  const isKept = async () => (await loadPins(join(home, 'trust.json')))[0]?.serverCa !== undefined
   for (const [args, isLost] of STEPS) {
     const ran = await add(...args)
     t.equal(ran.code, 0, ran.stderr)
     t.equal(lost.test(ran.stderr), isLost, args.join(' '))
+    if (args[0] === '--server' && args[1]?.startsWith('https://trust.') === true) t.ok(await isKept(), 'it stays')
   }
 })
 

@@ -1,10 +1,12 @@
 /** A trust server behind an authority of its own, which is named once: where its address is. */
+import { X509Certificate } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import t from 'tap'
 import { monotonicNow } from '../../client/monotonic.ts'
 import { run } from '../../client/run.ts'
 import { hash } from '../../keys/digest.ts'
+import { madeAuthority } from '../support/authority.ts'
 import { certify } from '../support/chain.ts'
 import { codeOf, documentOf } from '../support/cli.ts'
 import { buildImage } from '../support/images.ts'
@@ -94,10 +96,11 @@ await t.test('an authority that is named once', { skip }, async (t) => {
   t.equal((await consumer.run(...words)).code, 0)
   await t.test('is shown with its pin', async (t) => {
     const sha256 = hash('sha256', Buffer.from(caText.replaceAll(/-----[^-]+-----|\s/g, ''), 'base64'))
+    const until = new Date(new X509Certificate(caText).validTo).toISOString()
     const { stdout } = await consumer.run('trust', 'list')
-    t.match(stdout, `${url}/, by CN=tagseal test sha256:${sha256}\n`)
+    t.match(stdout, `${url}/, by CN=tagseal test sha256:${sha256} until ${until.slice(0, 10)}\n`)
     t.match(documentOf(await consumer.run('trust', 'list', '--json')), {
-      pins: [{ server: `${url}/`, serverCa: [{ subject: 'CN=tagseal test', sha256 }] }],
+      pins: [{ server: `${url}/`, serverCa: [{ subject: 'CN=tagseal test', sha256, notAfter: until }] }],
     })
     t.match(documentOf(await consumer.run(...words, '--json')), { replaced: false })
     t.match(documentOf(await consumer.run(...words.slice(0, -1), other.cert, '--json')), { replaced: true })
@@ -245,6 +248,33 @@ await t.test('an authority that is named once', { skip }, async (t) => {
     }
     t.equal(await readFile(join(consumer.home, 'trust.json'), 'utf8'), before)
     t.notMatch((await owner.run('key', 'list')).stdout, 'with-key')
+  })
+
+  await t.test('is warned of where it will not do', async (t) => {
+    const authority = certify(folder, { constraints: 'CA:TRUE' })
+    const leaf = certify(folder, { issuer: authority })
+    const over = join(folder, 'over.pem')
+    await writeFile(over, await madeAuthority(Date.now() - 1000))
+    const CASES: Record<string, readonly [file: string, says: RegExp | undefined]> = {
+      'it expired': [over, /warning: CN=trust in \S+over\.pem expired at 20\d\d-\S+Z\n/],
+      'it is the certificate of a server': [leaf.files.cert, /CN=c\d+ in \S+ is no authority's: only the certificate/],
+      'it is an authority': [authority.files.cert, undefined],
+      'it is a server that vouches for itself': [certify(folder).files.cert, undefined],
+    }
+    for (const [name, [file, says]] of Object.entries(CASES)) {
+      const nobody = await person()
+      const ran = await nobody.run('trust', 'add', 'a.io/**', '--tofu', '--server', url, '--ca', file)
+      t.equal(ran.code, 0, ran.stderr)
+      if (says === undefined) t.notMatch(ran.stderr, /expired|no authority/, name)
+      else t.match(ran.stderr, says, name)
+    }
+  })
+
+  await t.test('goes with a pin that is there, by its name', async (t) => {
+    const ran = await consumer.run('trust', 'add', `${repository}x`, '--ca', cert)
+    t.same([ran.code, codeOf(ran)], [2, 'USAGE'])
+    t.match(ran.stderr, `there is no pin for ${repository}x`)
+    t.match(ran.stderr, `hint: was ${repository} meant?`)
   })
 
   await t.test('goes with a server, and one that shows a certificate', async (t) => {
