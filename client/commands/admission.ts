@@ -101,16 +101,19 @@ async function printManifests(context: Context, file: string | undefined, wish: 
     if (!/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(name)) throw usage(`${name} is no name of a namespace`)
   const { manifestsFor, printYaml } = await import('../admission/manifests.ts')
   const policy = await demandPolicy(context, file)
-  warnOfAuthority(context, policy)
+  refuseAuthority(context, policy)
   const manifests = await manifestsFor({ image, caBundle: await readAuthorities(bundle), namespace, exempt, policy })
   return { lines: printYaml(manifests).split('\n'), document: manifests }
 }
 
-/** What this run reaches its trust servers by stays here. */
-function warnOfAuthority({ settings: { ca }, terminal }: Context, { written }: FilePolicy): void {
+/** What this run reaches its trust servers by stays here, and without it nothing could start in the cluster. */
+function refuseAuthority({ settings: { ca } }: Context, { written }: FilePolicy): void {
   if (ca === undefined) return
   const without = written.filter((rule) => rule.kind === 'signed' && rule.ca === undefined)
   if (without.length === 0) return
   const places = without.map(({ where }) => where).join(', ')
-  terminal.warn(`${ca} is not in the cluster: where the rule at ${places} needs it, write ca: ${basename(ca)} there`)
+  throw usage(
+    `${places}: ${ca} is not in the cluster, and no authority is named there`,
+    `put it beside the policy and write ca: ${basename(ca)} there; where no rule needs it, give neither --ca nor TAGSEAL_CA`,
+  )
 }
