@@ -15,6 +15,8 @@ export type Settings = {
   readonly registryCa: string | undefined
   /** `true`: to this machine only; a list: to these hosts as well. */
   readonly plainHttp: boolean | readonly string[]
+  /** What the command line alone says: what the environment says is about this machine, and no other one. */
+  readonly given: { readonly home: string | undefined; readonly ca: string | undefined }
   readonly json: boolean
   readonly quiet: boolean
   readonly verbose: boolean

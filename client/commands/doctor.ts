@@ -142,6 +142,7 @@ function isRegistry(text: string): boolean {
 /** Called from wherever containerd runs, on the machine below `root`: of this one nothing counts there but its own paths. */
 function verifierFor({ settings }: Context, input: Said, root: string): readonly string[] {
   const isHere = root === '/'
+  const { home, ca } = isHere ? settings : settings.given
   const there = (option: string, path: string) => {
     if (isHere) return resolve(path)
     if (isAbsolute(path)) return path
@@ -155,8 +156,8 @@ function verifierFor({ settings }: Context, input: Said, root: string): readonly
     program === undefined ? [process.execPath, resolve(process.argv[1] ?? 'tagseal')] : [there('--program', program)]
   return [
     ...own,
-    ...(settings.home === undefined ? [] : ['--home', there('--home', settings.home)]),
-    ...(settings.ca === undefined ? [] : ['--ca', there('--ca', settings.ca)]),
+    ...(home === undefined ? [] : ['--home', there('--home', home)]),
+    ...(ca === undefined ? [] : ['--ca', there('--ca', ca)]),
     'verifier',
     '--policy',
     there('--policy', policy),

@@ -34,6 +34,7 @@ export function settingsFrom(input: AnyInput, env: Environment): Settings {
     pkcs11Module: env['TAGSEAL_PKCS11_MODULE'] || undefined,
     registryCa: input.text('registry-ca'),
     plainHttp: plainHttpOf(input.list('plain-http')),
+    given: { home: input.text('home'), ca: input.text('ca') },
     json: input.flag('json'),
     quiet: input.flag('quiet'),
     verbose: input.flag('verbose'),

@@ -51,6 +51,7 @@ export function personIn(outer: Context, { folder, url, clock }: Place, name: st
     pkcs11Module: undefined,
     registryCa: undefined,
     plainHttp: false,
+    given: { home: undefined, ca: undefined },
     json: true,
     quiet: true,
     verbose: false,

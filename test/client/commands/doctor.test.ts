@@ -111,6 +111,25 @@ await t.test('the verifier of containerd 2 is a program that can be run', async 
   )
 })
 
+await t.test(
+  'the verifier of another machine gets what was given for it, and nothing of this environment',
+  async (t) => {
+    const root = await rootWith(t)
+    const env = { TAGSEAL_HOME: '/here/home', TAGSEAL_CA: '/here/ca.pem' }
+    const args = ['doctor', '--root', root, '--write', 'verifier', '--policy', '/p', '--program', '/usr/bin/tagseal']
+    const written = async (...more: readonly string[]) => await runInside([...args, ...more], { env })
+    t.match((await written()).stdout, "exec '/usr/bin/tagseal' 'verifier' '--policy' '/p' \"$@\"")
+    const { stdout } = await written('--home', '/here/home', '--ca', '/etc/ca.pem')
+    t.match(stdout, "exec '/usr/bin/tagseal' '--home' '/here/home' '--ca' '/etc/ca.pem' 'verifier' '--policy' '/p' ")
+  },
+)
+
+await t.test('the verifier of this machine is written with what its environment says', async (t) => {
+  const args = ['doctor', '--write', 'verifier', '--policy', '/p']
+  const { stdout } = await runInside(args, { env: { TAGSEAL_HOME: '/here/home', TAGSEAL_CA: '/here/ca.pem' } })
+  t.match(stdout, "'--home' '/here/home' '--ca' '/here/ca.pem' 'verifier' '--policy' '/p' ")
+})
+
 await t.test('the verifier of this machine is named in full, from wherever it is written', async (t) => {
   const args = ['--write', 'verifier', '--policy', 'policy.yaml', '--agent', 'run/agent.sock']
   const { stdout, stderr } = await runInside(['doctor', ...args])
