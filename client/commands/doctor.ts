@@ -190,11 +190,10 @@ function answerOf({ engines, trials }: Diagnosis, exit: 0 | 1 | 3): Answer {
             ]),
           ],
     ),
-    ...trials.map(({ by, outcome, words }) =>
-      outcome === 'refused'
-        ? `canary: ${by}: refused, as it has to be: ${words}`
-        : `canary: ${by}: ${outcome}: ${words}`,
-    ),
+    ...trials.flatMap(({ by, outcome, words, hint }) => [
+      `canary: ${by}: ${outcome === 'refused' ? 'refused, as it has to be' : outcome}: ${words}`,
+      ...(hint === undefined ? [] : [`  hint: ${hint}`]),
+    ]),
   ]
   const enforced = exit === 0 ? true : exit === 1 ? false : null
   return { lines, document: { enforced, engines, trials }, exit }

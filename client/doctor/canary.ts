@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import type { Context } from '../context.ts'
 import { failureOf } from '../exit.ts'
+import { isHttpError, refusesCertificate } from '../http-errors.ts'
 import { printable } from '../registry/errors.ts'
 import { ACCEPT } from '../registry/media-types.ts'
 import type { ImageReference } from '../registry/reference.ts'
@@ -14,6 +15,8 @@ export type Trial = {
   readonly by: string
   readonly outcome: 'refused' | 'admitted' | 'unknown' | 'not tried'
   readonly words: string
+  /** What to do about what kept it from being found out, where something is known. */
+  readonly hint?: string | undefined
 }
 
 const MOST_BODY = 64 * 1024
@@ -47,8 +50,15 @@ export async function tryGateway(context: Context, gateway: Gateway, canary: Ima
     if (response.status === 403 && isOurs) return { by, outcome: 'refused', words: words.replace(/; [^;]*$/, '') }
     return { by, outcome: 'unknown', words }
   } catch (error) {
-    return { by, outcome: 'unknown', words: printable(failureOf(error).message, MOST_WORDS) }
+    return { by, outcome: 'unknown', words: printable(failureOf(error).message, MOST_WORDS), hint: hintOn(error) }
   }
+}
+
+/** Where nothing usable answers, what is known to do is about trust servers. */
+function hintOn(error: unknown): string | undefined {
+  if (!isHttpError(error) || error.code === 'PLAIN_HTTP_REFUSED') return failureOf(error).hint
+  if (error.code === 'NETWORK' && refusesCertificate(error.detail.reason)) return error.hint
+  return 'is it running, and is that its address? --gateway URL names another'
 }
 
 async function readCapped(body: AsyncIterable<Uint8Array>): Promise<string> {

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
@@ -11,7 +12,9 @@ import type { Test } from 'tap'
 import { NAME, openGatewayLab } from '../../support/gateway-lab.ts'
 import { buildImage } from '../../support/images.ts'
 import { runInside } from '../../support/run-inside.ts'
+import { makeCertificate, whyNoOpenssl } from '../../support/tls.ts'
 
+const skip = (await whyNoOpenssl()) ?? false
 const GATEWAY = 'https://gateway.example.com'
 
 async function rootWith(t: Test, files: Readonly<Record<string, string>> = {}): Promise<string> {
@@ -311,6 +314,25 @@ await t.test('the canary', async (t) => {
     t.teardown(() => only.close())
     const url = `http://127.0.0.1:${(only.address() as AddressInfo).port}`
     t.match(await asked(`${NAME}:1.0`, url), { exit: 1, stdout: /: admitted: / })
+  })
+  await t.test('behind a certificate of an own authority is asked for with that authority', { skip }, async (t) => {
+    const { cert, key, ca } = await makeCertificate(t.testdir())
+    const secure = createTlsServer({ cert: await readFile(cert), key: await readFile(key) }, (_request, response) =>
+      response.end('{}'),
+    )
+    secure.listen(0, '127.0.0.1')
+    await once(secure, 'listening')
+    t.teardown(() => secure.close())
+    const url = `https://127.0.0.1:${(secure.address() as AddressInfo).port}`
+    const unknown = await asked(`${NAME}:1.0`, url)
+    t.equal(unknown.exit, 3)
+    t.match(unknown.stdout, /: unknown: .* showed a certificate .*\n {2}hint: .*--ca FILE/)
+    const canary = ['--canary', `${NAME}:1.0`, '--ca', ca]
+    t.match(await runInside(['doctor', '--root', root, '--gateway', url, ...canary]), { stdout: /: admitted: / })
+  })
+  await t.test('of a gateway that does not answer is unknown, and nobody is sent to a trust server', async (t) => {
+    const { stdout } = await asked(`${NAME}:1.0`, 'http://127.0.0.1:9')
+    t.match(stdout, /: unknown: .*\n {2}hint: .*--gateway URL/)
   })
   await t.test('by a registry that is no gateway of ours proves nothing', async (t) => {
     const other = createServer((_request, response) => response.writeHead(403).end('{"errors":[{"message":"no"}]}'))
