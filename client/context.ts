@@ -5,7 +5,8 @@ import type { SigningKeystore } from '../keys/signers/keystore.ts'
 import { CommandError } from './commands/errors.ts'
 import { withoutOurs } from './settings.ts'
 import type { Environment, Settings } from './settings.ts'
-import { readAuthorities, readUserFile } from './files.ts'
+import { authoritiesOf, MAX_CERTIFICATES, readAuthorities, readUserFile } from './files.ts'
+import type { NamedFile } from './files.ts'
 import { pathsFor } from './paths.ts'
 import type { Paths } from './paths.ts'
 import { plainHostsOf } from './plain-hosts.ts'
@@ -37,6 +38,8 @@ export type Context = {
   /** Services read again what they run by when they get SIGHUP; whoever does not listen is ended by it. */
   readonly onHangup: (listen: () => void) => void
   readonly stdin: () => AsyncIterable<Uint8Array>
+  /** The file of authorities that this run names (`--ca`), read once: it may be a pipe. Throws FILE_UNREADABLE. */
+  readonly authorities: () => Promise<NamedFile | undefined>
   /** By the authorities of this run. */
   readonly http: () => Promise<Http>
   /** The trust server of a repository: named for this run, or kept with the pin. Throws NO_SERVER. */
@@ -103,8 +106,16 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     closing.push(opened.close)
     return opened
   }
+  const authorities = once(async () =>
+    settings.ca === undefined
+      ? undefined
+      : { path: settings.ca, bytes: await readUserFile(settings.ca, MAX_CERTIFICATES) },
+  )
   const http = once(async () => {
-    return await openHttpBy(settings.ca === undefined ? undefined : await readAuthorities(settings.ca))
+    const given = await authorities()
+    if (given === undefined) return await openHttpBy(undefined)
+    const { byGivenCa } = await import('./trust/given-ca.ts')
+    return byGivenCa(await openHttpBy(authoritiesOf(given)), given.path)
   })
   const serverHttp = once(async () => {
     const { openServerHttp } = await import('./trust/server-http.ts')
@@ -284,6 +295,7 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
     signal,
     onHangup,
     stdin,
+    authorities,
     http,
     serverOf,
     httpTo,

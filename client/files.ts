@@ -56,9 +56,29 @@ export const MAX_CERTIFICATES = 4 * 1024 * 1024
 
 /** Of a file without a certificate OpenSSL says nothing, and of an empty one Node makes its own authorities. */
 export async function readAuthorities(path: string): Promise<string> {
-  const text = Buffer.from(await readUserFile(path, MAX_CERTIFICATES)).toString('utf8')
+  return authoritiesOf({ path, bytes: await readUserFile(path, MAX_CERTIFICATES) })
+}
+
+/** What was read of a file that somebody named. */
+export type NamedFile = { readonly path: string; readonly bytes: Uint8Array }
+
+export function authoritiesOf(file: NamedFile): string {
+  refuseDer(file)
+  const text = Buffer.from(file.bytes).toString('utf8')
   if (/^-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/m.test(text)) return text
-  throw new CommandError('FILE_MALFORMED', { path, why: 'there is no certificate in it, in PEM' })
+  throw new CommandError('FILE_MALFORMED', { path: file.path, why: 'there is no certificate in it, in PEM' })
+}
+
+/** A certificate as other programs may write it: a sequence, with its length in two bytes. Throws FILE_MALFORMED. */
+export function refuseDer({ path, bytes }: NamedFile): void {
+  if (bytes[0] !== 0x30 || bytes[1] !== 0x82) return
+  const next = `make PEM of it, and name that: openssl x509 -inform DER -in ${shellWord(path)} -out ${shellWord(`${path}.pem`)}`
+  throw new CommandError('FILE_MALFORMED', { path, why: 'it is DER, and PEM is meant', next })
+}
+
+/** As a shell takes it for one word, whatever is in it. */
+export function shellWord(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`
 }
 
 const REASONS: ReadonlyMap<string, string> = new Map([

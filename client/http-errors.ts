@@ -1,7 +1,10 @@
 /** What can go wrong on the wire, before any protocol above it has a say. */
 export type HttpFailures = {
-  /** `by`: whose authorities its certificate was judged by, where they are kept for this one server. */
-  readonly NETWORK: { readonly url: string; readonly reason: string; readonly by?: string }
+  /**
+   * Whose authorities its certificate was judged by. `by`: where they are kept for this one server; `given`: the file that
+   * this run named.
+   */
+  readonly NETWORK: { readonly url: string; readonly reason: string; readonly by?: string; readonly given?: string }
   readonly TIMEOUT: { readonly url: string; readonly milliseconds: number }
   /** `limit` in bytes. */
   readonly TOO_LARGE: { readonly what: string; readonly limit: number }
@@ -44,14 +47,15 @@ const WORDS: ReadonlyMap<string, string> = new Map([
   ['ETIMEDOUT', 'nothing answered'],
 ])
 
-export function unreached({ url, reason, by }: HttpFailures['NETWORK']): string {
+export function unreached({ url, reason, by: kept, given }: HttpFailures['NETWORK']): string {
   if (!refusesCertificate(reason)) return `${url} could not be reached: ${WORDS.get(reason) ?? 'it failed'} (${reason})`
+  const by = kept ?? given
   const untrusting = by === undefined ? 'this machine does not trust' : `the authority in ${by} does not vouch for`
   return `${originOf(url)} showed a certificate that ${untrusting} (${reason})`
 }
 
 /** What to do next. A certificate is refused for its date or its name as well, and no `--ca` helps against that. */
-export function reachHint({ url, reason, by }: HttpFailures['NETWORK']): string {
+export function reachHint({ url, reason, by, given }: HttpFailures['NETWORK']): string {
   if (reason.includes('NOT_YET_VALID'))
     return "is this machine's clock right? if it is, the server's is not, or its certificate is for later"
   if (reason.includes('EXPIRED'))
@@ -61,6 +65,8 @@ export function reachHint({ url, reason, by }: HttpFailures['NETWORK']): string 
     return 'the file of the authority must hold the root of the chain, and the server must send the certificates between'
   if (refusesCertificate(reason) && by !== undefined)
     return `ask whoever runs that server whether it has another authority now; if so, ${by} is to name that one: "ca: FILE" in a rule, tagseal trust add PATTERN --ca FILE for a pin`
+  if (refusesCertificate(reason) && given !== undefined)
+    return `${given} was given, and holds no authority of that server, or the server does not send the certificates between: name another with --ca FILE or TAGSEAL_CA`
   if (refusesCertificate(reason))
     return 'give the certificate of the authority that signed it: --ca FILE or TAGSEAL_CA; tagseal trust add PATTERN --ca FILE keeps it with a pin, "ca: FILE" with the server of a rule'
   const mayMeanTls = url.startsWith('http:') && MET_TLS.test(reason)

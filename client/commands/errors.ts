@@ -7,7 +7,7 @@ export type CommandFailures = {
   readonly FILE_UNREADABLE: { readonly path: string; readonly why: string }
   /** Something is there that would be overwritten. */
   readonly FILE_EXISTS: { readonly path: string }
-  readonly FILE_MALFORMED: { readonly path: string; readonly why: string }
+  readonly FILE_MALFORMED: { readonly path: string; readonly why: string; readonly next?: string }
   /** `isPinned`: on this machine. `server`: what is typed behind `--server`. */
   readonly REPOSITORY_EXISTS: {
     readonly repository: string
@@ -98,7 +98,7 @@ const HINT: { readonly [C in CommandCode]: (d: CommandFailures[C]) => string } =
   ENGINE_MISSING: () => 'install one, or have skopeo write a folder: --engine skopeo --output DIR',
   ENGINE_FAILED: () => 'the image passed; see that the engine works by itself, or name another with --engine',
   INTERNAL: () => 'this is a bug in tagseal; run it again with --verbose and report what it prints',
-  FILE_MALFORMED: (d) => `mend ${d.path}, or name another file`,
+  FILE_MALFORMED: (d) => d.next ?? `mend ${d.path}, or name another file`,
   ROTATION_RUNNING: () => 'wait until that run has ended, and see what it did before you run it again',
   CLOCKS_DIFFER: (d) => `set the clock that is wrong, or name the moment itself: --since ${d.since}`,
   INTERRUPTED: () => 'run it again: nothing is half done',

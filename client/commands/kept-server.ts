@@ -1,5 +1,6 @@
 import type { Context } from '../context.ts'
-import { MAX_CERTIFICATES, readUserFile } from '../files.ts'
+import { refuseDer } from '../files.ts'
+import type { NamedFile } from '../files.ts'
 import { MAX_AUTHORITIES } from '../../keys/native/authorities.ts'
 import type { Authorities } from '../../keys/native/authorities.ts'
 import { printable } from '../registry/errors.ts'
@@ -13,13 +14,14 @@ export type KeptServer = Pick<PinRule, 'server' | 'serverCa'>
 
 /** What a pin keeps of its server: with the authorities that this run names, or that another pin keeps for it. Throws FILE_MALFORMED. */
 export async function serverToKeep(
-  context: Pick<Context, 'settings' | 'terminal' | 'clock'>,
+  context: Pick<Context, 'settings' | 'terminal' | 'clock' | 'authorities'>,
   { server, serverCa }: TrustServer,
 ): Promise<KeptServer> {
   const { settings, terminal } = context
   const kept = { server: baseUrl(server) }
   if (isHttps(server)) {
-    const pem = settings.ca === undefined ? serverCa?.pem : await readServerCa(settings.ca, context)
+    const given = await context.authorities()
+    const pem = given === undefined ? serverCa?.pem : readServerCa(given, context)
     return pem === undefined ? kept : { ...kept, serverCa: pem }
   }
   if (settings.ca !== undefined) terminal.warn(`${settings.ca} is not kept: ${server} shows no certificate`)
@@ -27,13 +29,16 @@ export async function serverToKeep(
 }
 
 /** What `trust add` and `init` keep is read whole before, and nothing of it is passed over. */
-async function readServerCa(path: string, context: Pick<Context, 'terminal' | 'clock'>): Promise<string> {
-  const refuse = (why: string): never => {
-    throw new CommandError('FILE_MALFORMED', { path, why })
+function readServerCa({ path, bytes }: NamedFile, context: Pick<Context, 'terminal' | 'clock'>): string {
+  const refuse = (why: string, next?: string): never => {
+    throw new CommandError('FILE_MALFORMED', { path, why, ...(next !== undefined && { next }) })
   }
-  const bytes = await readUserFile(path, MAX_CERTIFICATES)
+  refuseDer({ path, bytes })
   if (bytes.length > MAX_AUTHORITIES) {
-    refuse(`it is larger than ${MAX_AUTHORITIES} bytes, and a pin keeps the authority of one server`)
+    refuse(
+      `it is larger than ${MAX_AUTHORITIES} bytes, and a pin keeps the authority of one server`,
+      'give the certificate of the authority of this server alone, not the list of all that a machine trusts',
+    )
   }
   const authorities = authoritiesIn(Buffer.from(bytes).toString('latin1'), refuse)
   warnOfUseless(path, authorities, context)

@@ -1,5 +1,6 @@
 import { basename } from 'node:path'
 import type { Context } from '../context.ts'
+import { shellWord } from '../files.ts'
 import type { Settings } from '../settings.ts'
 import { isHttps } from '../trust/server-ca.ts'
 import type { TrustServer } from '../trust/server-ca.ts'
@@ -14,7 +15,7 @@ export function pinCommand(repository: string, keyids: readonly string[], thresh
 /** What is typed behind `--server`: with the authority's file, where this machine needs one to reach that server. */
 export function typedServer(settings: Pick<Settings, 'ca'>, place: TrustServer): string {
   const file = fileOfAuthority(settings, place)
-  return file === undefined ? place.server : `${place.server} --ca ${quoted(file)}`
+  return file === undefined ? place.server : `${place.server} --ca ${shellWord(file)}`
 }
 
 /** The file has to travel with the command, and a command that is carried to another machine cannot say so itself. */
@@ -38,8 +39,4 @@ function fileOfAuthority({ ca }: Pick<Settings, 'ca'>, { server, serverCa }: Tru
   if (!isHttps(server)) return undefined
   if (ca !== undefined) return /^\/(?:dev|proc)\//.test(ca) ? NO_FILE : basename(ca)
   return serverCa === undefined ? undefined : NO_FILE
-}
-
-function quoted(path: string): string {
-  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`
 }

@@ -216,6 +216,8 @@ function refusal(error: CommanderError, argv: readonly string[]): CommandError<'
   const [, why = error.message, , guess] =
     /^(?:error: )?([^\n]*?)\.?(\n\(Did you mean (.*?)\?\))?$/s.exec(error.message) ?? []
   const plain = why.replace(/ It was given twice$/, ' (it was given twice)').replace(/ It is empty$/, ' (it is empty)')
+  if (/^option '--(?:registry-)?ca <.*\(it was given twice\)$/s.test(plain))
+    return usage(plain, 'put both certificates into one file')
   return usage(plain, guess === undefined ? help : `did you mean ${guess}?`)
 }
 

@@ -1,9 +1,9 @@
+import type { HttpFailures } from '../http-errors.ts'
 import { reachHint, runningHint, tokenHint, unreached } from '../http-errors.ts'
 
 /** What can keep a client from an answer, beside metadata that must not be trusted (`TrustError`). */
 export type ClientFailures = {
-  /** `by`: whose authorities its certificate was judged by, where they are kept for this one server. */
-  readonly NETWORK: { readonly url: string; readonly reason: string; readonly by?: string }
+  readonly NETWORK: HttpFailures['NETWORK']
   readonly TIMEOUT: { readonly url: string; readonly milliseconds: number }
   readonly PLAIN_HTTP_REFUSED: { readonly host: string }
   readonly REDIRECT_REFUSED: { readonly url: string; readonly why: string }

@@ -20,10 +20,13 @@ import { Problem, STATUS } from '../../server/problem.ts'
 import { REFUSAL_STATUS } from '../../server/signer/refusal.ts'
 import { TrustError } from '../../tuf/errors.ts'
 
-/** Facts that fit every code: what is no list of signatures and no command to type is a list of one text. */
+/**
+ * Facts that fit every code: what is no list of signatures and no command to type is a list of one text. A next step that
+ * only some have is left out: the others have to have one as well.
+ */
 const ANYTHING = new Proxy(
   { mend: 'chmod 400 /k', roles: [{ role: 'r', need: 1, have: 0, missing: ['k'] }] } as never,
-  { get: (known, fact) => Reflect.get(known, fact) ?? textAndList('x') },
+  { get: (known, fact) => (fact === 'next' ? undefined : (Reflect.get(known, fact) ?? textAndList('x'))) },
 )
 function textAndList(text: string): unknown {
   return Object.assign(Object(text) as object, { map: () => [text], join: () => text })

@@ -9,6 +9,7 @@ import type { Test } from 'tap'
 import { run } from '../../client/run.ts'
 import type { Surroundings } from '../../client/run.ts'
 import { REPOSITORY_FIELD } from '../../tuf/model/repository.ts'
+import { madeAuthority } from '../support/authority.ts'
 import { codeOf } from '../support/cli.ts'
 import { Simulator, targetOf } from '../support/simulator.ts'
 
@@ -91,6 +92,41 @@ await t.test('a file without certificates is no file of authorities', async (t) 
     await writeFile(file, content)
     const argv = ['history', IMAGE, '--server', 'https://127.0.0.1:1', '--home', home, '--ca', file]
     t.match(await ran(argv), { exit: 2, code: 'FILE_MALFORMED' })
+  }
+})
+
+await t.test('what is wrong with a file of authorities is followed by what mends it', async (t) => {
+  const home = await folder(t)
+  const pem = await madeAuthority()
+  const at = (name: string) => join(home, name)
+  await writeFile(at('ca.der'), Buffer.from(pem.replaceAll(/-----[^-]+-----|\s/g, ''), 'base64'))
+  await writeFile(at('all.pem'), pem.repeat(200))
+  const CASES: Record<string, { args: readonly string[]; code: string; hint: RegExp }> = {
+    'DER, that a run names': {
+      args: ['history', IMAGE, '--ca', at('ca.der')],
+      code: 'FILE_MALFORMED',
+      hint: /hint: .*openssl x509 -inform DER -in \S+ca\.der -out \S+ca\.der\.pem/,
+    },
+    'DER, that a pin is to keep': {
+      args: ['trust', 'add', 'a.io/**', '--tofu', '--ca', at('ca.der')],
+      code: 'FILE_MALFORMED',
+      hint: /hint: .*openssl x509 -inform DER/,
+    },
+    "the world's list": {
+      args: ['trust', 'add', 'a.io/**', '--tofu', '--ca', at('all.pem')],
+      code: 'FILE_MALFORMED',
+      hint: /hint: give the certificate of the authority of this server alone/,
+    },
+    'two files': {
+      args: ['history', IMAGE, '--ca', at('a.pem'), '--ca', at('b.pem')],
+      code: 'USAGE',
+      hint: /hint: put both certificates into one file/,
+    },
+  }
+  for (const [name, { args, code, hint }] of Object.entries(CASES)) {
+    const answer = await ran([...args, '--server', 'https://127.0.0.1:1', '--home', home])
+    t.match(answer, { exit: 2, code }, name)
+    t.match(answer.stderr, hint, name)
   }
 })
 

@@ -1,4 +1,5 @@
 /** A trust server behind an authority of its own, which is named once: where its address is. */
+import { execFileSync } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
@@ -169,8 +170,14 @@ await t.test('an authority that is named once', { skip }, async (t) => {
 
   await t.test('gives way to what a run names itself, and goes with no other address', async (t) => {
     const RUNS: Record<string, { args?: readonly string[]; env?: Record<string, string>; says: RegExp }> = {
-      'another authority, by an option': { args: ['--ca', other.cert], says: /hint: give the certificate.*--ca FILE/ },
-      'another authority, by a variable': { env: { TAGSEAL_CA: other.cert }, says: /hint: give the certificate/ },
+      'another authority, by an option': {
+        args: ['--ca', other.cert],
+        says: /the authority in \S.* does not vouch for[^]*hint: \S.* was given, and holds no authority of that server.*--ca FILE/,
+      },
+      'another authority, by a variable': {
+        env: { TAGSEAL_CA: other.cert },
+        says: /hint: .*other.server\.crt was given/,
+      },
       'another name of its machine': {
         args: ['--server', url.replace('127.0.0.1', 'localhost')],
         says: /hint: give the certificate/,
@@ -248,6 +255,16 @@ await t.test('an authority that is named once', { skip }, async (t) => {
     }
     t.equal(await readFile(join(consumer.home, 'trust.json'), 'utf8'), before)
     t.notMatch((await owner.run('key', 'list')).stdout, 'with-key')
+  })
+
+  await t.test('may come through a pipe', async (t) => {
+    const pipe = join(folder, 'pipe')
+    execFileSync('sh', ['-c', 'mkfifo "$0"', pipe])
+    const writing = writeFile(pipe, caText)
+    const founding = ['init', `${town.registry.host}/team/piped`, '--server', url, '--ca', pipe, '--no-passphrase']
+    const ran = await owner.run(...founding)
+    t.equal(ran.code, 0, ran.stderr)
+    await writing
   })
 
   await t.test('is warned of where it will not do', async (t) => {
