@@ -34,7 +34,7 @@ export const trustAddCommand = defineCommand({
   ],
   notes: [
     'With --server, the server is kept with the pin, and with --ca the certificates of its authority, for it alone: no other command needs either.',
-    'A pin of the same pattern is replaced; the most specific wins. With --server or --ca alone, whom it trusts stays.',
+    'A pin of the same pattern is replaced; the most specific wins. With --server or --ca alone, whom it trusts stays, and so does the authority of the same server.',
   ].join('\n'),
   async run(context, input) {
     const pattern = normalPattern(input.one('PATTERN'))
