@@ -7,6 +7,7 @@ import { parseImage } from '../registry/reference.ts'
 import { count, defineCommand, flag, list, text } from './declare.ts'
 import type { Answer } from './declare.ts'
 import { usage } from './errors.ts'
+import { demandGivenFiles } from './given-files.ts'
 import { readAddress } from './listen-address.ts'
 import { demandPolicy, POLICY_OPTION } from './policy-option.ts'
 import { readSize } from './size.ts'
@@ -56,6 +57,7 @@ export const admissionCommand = defineCommand({
     const [cert, key] = [input.text('tls-cert'), input.text('tls-key')]
     if (cert === undefined || key === undefined)
       throw usage('API servers speak TLS only', 'give --tls-cert FILE and --tls-key FILE')
+    await demandGivenFiles(context)
     const load = async () => await demandPolicy(context, file)
     const [{ serveAdmission }, { MOST_BYTES }] = await Promise.all([
       import('../admission/serve.ts'),

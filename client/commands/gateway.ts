@@ -6,6 +6,7 @@ import { plainHostsOf } from '../plain-hosts.ts'
 import { defineCommand, flag, list, text } from './declare.ts'
 import type { Answer } from './declare.ts'
 import { usage } from './errors.ts'
+import { demandGivenFiles, demandRegistryCa } from './given-files.ts'
 import { readAddress } from './listen-address.ts'
 import { demandPolicy, POLICY_OPTION } from './policy-option.ts'
 import { readSize } from './size.ts'
@@ -42,6 +43,8 @@ export const gatewayCommand = defineCommand({
     const { host, port } = readAddress(input.text('listen') ?? '127.0.0.1:5080')
     const tls = readTls(input.text('tls-cert'), input.text('tls-key'), input.text('client-ca'))
     if (tls === undefined) refusePlain(context, host, port)
+    await demandGivenFiles(context)
+    await demandRegistryCa(context)
     const load = async () => await demandPolicy(context, file)
     const { serveGateway } = await import('../gateway/serve.ts')
     await withBridgeKeys(context, input.list('bridge-key'), async (bridge) => {

@@ -11,6 +11,7 @@ import { VerdictError } from '../verdict/errors.ts'
 import { openAdmitting } from '../verifier/decide.ts'
 import { any, defineCommand, flag, text } from './declare.ts'
 import type { Answer } from './declare.ts'
+import { demandGivenFiles } from './given-files.ts'
 import { demandPolicy, POLICY_OPTION } from './policy-option.ts'
 
 export const policyTestCommand = defineCommand({
@@ -27,6 +28,7 @@ export const policyTestCommand = defineCommand({
   notes:
     'Exits with 1 where an image would be refused. Judged as the gateway and the verifier judge, and with --namespace as the webhook; of REPO:TAG@DIGEST it says what the others make, where that differs. No registry is asked, so that of what lies below a signed index nothing is known.',
   async run(context, input) {
+    await demandGivenFiles(context)
     const written = await demandPolicy(context, input.text('policy'))
     const namespace = input.text('namespace')
     const policy = namespace === undefined ? written : written.inNamespace(namespace)

@@ -1,4 +1,5 @@
 import { count, defineCommand, text } from './declare.ts'
+import { demandGivenFiles } from './given-files.ts'
 import { demandPolicy, POLICY_OPTION } from './policy-option.ts'
 
 /** containerd waits for ten, where nothing else is configured; the answer has to be out before. */
@@ -26,6 +27,7 @@ export const verifierCommand = defineCommand({
     const policy = input.text('policy')
     const serve = input.text('serve')
     if (serve !== undefined) {
+      await demandGivenFiles(context)
       const { serveAgent } = await import('../verifier/serve.ts')
       const load = async () => await demandPolicy(context, policy)
       await serveAgent(context, { path: serve, policy: await load(), reload: load })
