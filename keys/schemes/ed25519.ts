@@ -62,7 +62,19 @@ export function ed25519Spki(point: Uint8Array): Uint8Array {
   return concat(SPKI_PREFIX, point)
 }
 
+/** Points that are a key. To find that out takes a while, and one run meets the same few at every step. */
+const POINTS = new Set<string>()
+const MOST_POINTS = 1024
+
 function refusePoint(key: Uint8Array): void {
+  const name = toHex(key)
+  if (POINTS.has(name)) return
+  refuseNoPoint(key)
+  if (POINTS.size === MOST_POINTS) POINTS.clear()
+  POINTS.add(name)
+}
+
+function refuseNoPoint(key: Uint8Array): void {
   if (key.length !== KEY_LENGTH) throw malformed(`it has ${key.length} bytes, not ${KEY_LENGTH}`)
   const y = yOf(key)
   if (y >= P) throw malformed('its point is not canonical') // 5.1.3 step 1
