@@ -1,9 +1,12 @@
+import { readFileSync } from 'node:fs'
+import { createServer as createTlsServer } from 'node:https'
 import { createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import t from 'tap'
 import { isHttpError } from '../../client/http-errors.ts'
 import { openHttp } from '../../client/http.ts'
 import type { HttpResponse } from '../../client/http.ts'
+import { makeCertificate, whyNoOpenssl } from '../support/tls.ts'
 
 const ANSWERS: Record<string, string> = {
   'one that leaves HTTP': 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n',
@@ -128,5 +131,42 @@ for (const [name, { head, body, reads, gives }] of Object.entries(BODIES)) {
     const end = new AbortController()
     const response = await http.send({ url, idleTimeout: 500, signal: end.signal })
     t.equal(asked === undefined ? undefined : await reads(response, asked, end), gives)
+  })
+}
+
+const NAMES: Record<string, { names: string; host: string; asks: unknown; gives: unknown }> = {
+  'a name, which is asked for': { names: 'DNS:localhost', host: 'localhost', asks: 'localhost', gives: 200 },
+  'an address, which is not': { names: 'IP:127.0.0.1', host: '127.0.0.1', asks: false, gives: 200 },
+  'another name': {
+    names: 'DNS:example.com',
+    host: 'localhost',
+    asks: 'localhost',
+    gives: 'NETWORK ERR_TLS_CERT_ALTNAME_INVALID',
+  },
+  'a name where an address is asked': {
+    names: 'DNS:localhost',
+    host: '127.0.0.1',
+    asks: false,
+    gives: 'NETWORK ERR_TLS_CERT_ALTNAME_INVALID',
+  },
+}
+for (const [name, { names, host, asks, gives }] of Object.entries(NAMES)) {
+  await t.test(`a certificate is for ${name}`, { skip: (await whyNoOpenssl()) ?? false }, async (t) => {
+    const { cert, key, caText: ca } = await makeCertificate(t.testdir(), names)
+    const asked: unknown[] = []
+    const server = createTlsServer({ cert: readFileSync(cert), key: readFileSync(key) }, (_, response) =>
+      response.end(),
+    )
+    server.on('secureConnection', ({ servername }) => asked.push(servername))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const http = openHttp({ ca })
+    t.teardown(() => {
+      http.close()
+      server.close()
+    })
+    const url = new URL(`https://${host}:${(server.address() as AddressInfo).port}/`)
+    const status = async () => (await http.send({ url })).status
+    t.equal(await codeOf(status()), gives)
+    if (gives === 200) t.same(asked, [asks])
   })
 }
