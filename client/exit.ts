@@ -1,7 +1,7 @@
 /**
  * Exit codes, from the codes of every layer: 0 trusted or done, 1 refused, 2 wrongly called, 3 could not find out.
  *
- * Only types are imported, so that a command does not load the layers it never uses.
+ * Of the layers only types are imported, so that a command does not load those that it never uses.
  */
 import type { KeyCode, KeyFailures } from '../keys/errors.ts'
 import type { TrustCode } from '../tuf/errors.ts'
@@ -17,6 +17,7 @@ import type { RegistryCode } from './registry/errors.ts'
 import type { ClientCode } from './trust/errors.ts'
 import type { VerifierCode } from './verifier/errors.ts'
 import type { VerdictCode } from './verdict/errors.ts'
+import { shellWord } from './shell-word.ts'
 
 export type ExitCode = 0 | 1 | 2 | 3
 
@@ -386,7 +387,7 @@ function keyHint(error: Error, code: string): string | undefined {
   if (code === 'KEY_PERMISSIONS' && isPermissions(detail)) return detail.mend
   if (code === 'PASSPHRASE_WRONG' && isForeign(detail))
     return 'nothing was changed; try again, or name the file that holds it: --old-passphrase-file FILE'
-  if (code === 'KEY_NOT_FOUND' && isElsewhere(detail)) return `tagseal key list ${quoted(detail.among)}`
+  if (code === 'KEY_NOT_FOUND' && isElsewhere(detail)) return `tagseal key list ${shellWord(detail.among)}`
   return new Map<string, string>(Object.entries(hints)).get(code)
 }
 
@@ -400,11 +401,6 @@ function isForeign(detail: unknown): boolean {
 
 function isElsewhere(detail: unknown): detail is { readonly among: string } {
   return typeof detail === 'object' && detail !== null && 'among' in detail && typeof detail.among === 'string'
-}
-
-/** As a shell takes it: what separates the parts of a PKCS#11 URI ends a command. */
-function quoted(reference: string): string {
-  return /^[\w:./-]+$/.test(reference) ? reference : `'${reference.replaceAll("'", `'\\''`)}'`
 }
 
 /** A disk or a pipe that failed: nobody's bug. */

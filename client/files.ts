@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { CommandError } from './commands/errors.ts'
+import { shellWord } from './shell-word.ts'
 
 /** A file that was named on the command line, whole. Throws FILE_UNREADABLE, also for one larger than it can be. */
 export async function readUserFile(path: string, most: number): Promise<Uint8Array> {
@@ -74,11 +75,6 @@ export function refuseDer({ path, bytes }: NamedFile): void {
   if (bytes[0] !== 0x30 || bytes[1] !== 0x82) return
   const next = `make PEM of it, and name that: openssl x509 -inform DER -in ${shellWord(path)} -out ${shellWord(`${path}.pem`)}`
   throw new CommandError('FILE_MALFORMED', { path, why: 'it is DER, and PEM is meant', next })
-}
-
-/** As a shell takes it for one word, whatever is in it. */
-export function shellWord(path: string): string {
-  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`
 }
 
 const REASONS: ReadonlyMap<string, string> = new Map([

@@ -1,7 +1,7 @@
 import { basename } from 'node:path'
 import type { Context } from '../context.ts'
-import { shellWord } from '../files.ts'
 import type { Settings } from '../settings.ts'
+import { shellWord } from '../shell-word.ts'
 import { isHttps } from '../trust/server-ca.ts'
 import type { TrustServer } from '../trust/server-ca.ts'
 

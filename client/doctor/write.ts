@@ -1,5 +1,6 @@
 /** The configuration of each engine by which nothing gets past the gateway. */
 import { usage } from '../commands/errors.ts'
+import { inQuotes } from '../shell-word.ts'
 import { changeOf } from './changes.ts'
 import type { Change } from './changes.ts'
 import { CERTS, certsFolders, configFile, criParts, isCriOff, readConfig, VERIFIERS } from './containerd.ts'
@@ -167,7 +168,7 @@ function withConfigPath(file: string, before: string | undefined): string {
 }
 
 function planVerifier(machine: Machine, { verifier }: Wish): Planned {
-  const words = verifier.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ')
+  const words = verifier.map(inQuotes).join(' ')
   const text = `#!/bin/sh
 # Written by "${BY} verifier". containerd 2 calls it before it pulls an image.
 exec ${words} "$@" 2>&1
