@@ -114,8 +114,8 @@ export function openContext(settings: Settings, parts: ContextParts): Context {
   const http = once(async () => {
     const given = await authorities()
     if (given === undefined) return await openHttpBy(undefined)
-    const { byGivenCa } = await import('./trust/given-ca.ts')
-    return byGivenCa(await openHttpBy(authoritiesOf(given)), given.path)
+    const { judgedBy } = await import('./trust/judged-http.ts')
+    return judgedBy({ given: given.path }, await openHttpBy(authoritiesOf(given)))
   })
   const serverHttp = once(async () => {
     const { openServerHttp } = await import('./trust/server-http.ts')

@@ -10,7 +10,7 @@ import { ClientError } from '../trust/errors.ts'
 import type { Pattern } from '../trust/pattern.ts'
 import { addPin, authorityPin, editPin, loadPins, patternOf } from '../trust/pins.ts'
 import type { Pin, PinRule } from '../trust/pins.ts'
-import { isHttps } from '../trust/server-ca.ts'
+import { isHttps, isSameServer } from '../trust/server-ca.ts'
 import { count, defineCommand, flag, list, one, text } from './declare.ts'
 import { usage } from './errors.ts'
 import type { CommandError } from './errors.ts'
@@ -74,10 +74,6 @@ function whyUncovered(before: PinRule, { server, serverCa }: PinRule): string | 
   if (before.serverCa === undefined || server === undefined || serverCa !== undefined) return undefined
   if (!isHttps(server)) return `${server} shows no certificate`
   return isSameServer(before.server, server) ? '--ca FILE keeps one' : undefined
-}
-
-function isSameServer(one: string | undefined, other: string | undefined): boolean {
-  return one !== undefined && other !== undefined && new URL(one).origin === new URL(other).origin
 }
 
 function noSuchPin({ text }: Pattern, known: readonly PinRule[]): CommandError {

@@ -54,6 +54,7 @@ function orRefuse<T>(read: () => T, refuse: (why: string) => never): T {
     throw error
   }
 }
+
 /** What a pin keeps. */
 export function keptCa({
   pattern,
@@ -74,6 +75,12 @@ export function isHttps(server: string): boolean {
   return URL.parse(server)?.protocol === 'https:'
 }
 
+/** Whether two addresses are of one server, whatever they are to it; what is no URL is of none. */
+export function isSameServer(one: string | undefined, other: string | undefined): boolean {
+  const origin = one === undefined ? undefined : URL.parse(one)?.origin
+  return origin !== undefined && other !== undefined && origin === URL.parse(other)?.origin
+}
+
 /** What a run names itself. */
 type Named = { readonly server: string | undefined; readonly ca: string | undefined }
 type Kept = { readonly server?: string | undefined; readonly serverCa?: ServerCa | undefined }
@@ -82,7 +89,6 @@ type Kept = { readonly server?: string | undefined; readonly serverCa?: ServerCa
 export function serverFor(named: Named, { server: kept, serverCa }: Kept): TrustServer | undefined {
   const server = named.server ?? kept
   if (server === undefined) return undefined
-  const isOwn = kept !== undefined && URL.parse(server)?.origin === new URL(kept).origin
-  const counts = serverCa !== undefined && isOwn && !(serverCa.yields && named.ca !== undefined)
+  const counts = serverCa !== undefined && isSameServer(kept, server) && !(serverCa.yields && named.ca !== undefined)
   return counts ? { server, serverCa } : { server }
 }

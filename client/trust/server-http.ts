@@ -1,7 +1,7 @@
-import { HttpError, isHttpError, refusesCertificate } from '../http-errors.ts'
 import type { Http } from '../http.ts'
+import { judgedBy } from './judged-http.ts'
 import { keptAuthorities } from './server-ca.ts'
-import type { ServerCa, TrustServer } from './server-ca.ts'
+import type { TrustServer } from './server-ca.ts'
 
 /** To each trust server by the authorities that are kept for it; to everybody else, where a server redirects, by those of the run. */
 export function openServerHttp(
@@ -15,26 +15,13 @@ export function openServerHttp(
     const key = `${origin} ${serverCa.pem}`
     const own = opened.get(key) ?? open(keptAuthorities(serverCa.pem, serverCa.from).pem)
     opened.set(key, own)
-    return towards(origin, await own, serverCa, common)
+    return towards(origin, judgedBy({ by: serverCa.from }, await own), common)
   }
 }
 
-function towards(origin: string, own: Http, { from }: ServerCa, others: () => Promise<Http>): Http {
+function towards(origin: string, own: Http, others: () => Promise<Http>): Http {
   return {
-    async send(request) {
-      if (request.url.origin !== origin) return await (await others()).send(request)
-      try {
-        return await own.send(request)
-      } catch (error) {
-        throw judgedBy(from, error)
-      }
-    },
+    send: async (request) => await (request.url.origin === origin ? own : await others()).send(request),
     close: own.close,
   }
-}
-
-/** Nobody should look for what refused a certificate in what this machine trusts. */
-function judgedBy(from: string, error: unknown): unknown {
-  if (!isHttpError(error) || error.code !== 'NETWORK' || !refusesCertificate(error.detail.reason)) return error
-  return new HttpError('NETWORK', { ...error.detail, by: from }, { cause: error.cause })
 }
