@@ -1,4 +1,5 @@
 import type { Kek } from '../keys/kek.ts'
+import { lifeOf } from '../keys/native/certificates.ts'
 import { ROOT, openRoot } from '../tuf/index.ts'
 import type { Limits, WalkingRoot } from '../tuf/index.ts'
 import { buildApp } from './app.ts'
@@ -33,7 +34,7 @@ import { makeOnlineKeys } from './signing/online-keys.ts'
 import { sealedKeys } from './signing/sealed-keys.ts'
 import { lockData, openSqliteStore } from './storage/sqlite.ts'
 import type { Store } from './storage/store.ts'
-import { endOf, readTls, warnOfEnd } from './tls.ts'
+import { readTls, warnOfEnd } from './tls.ts'
 
 /** From settings to a server that answers: resolves when it is ready. Throws ConfigError, StorageError, KeyError. */
 export async function startServer(settings: Settings, around: Surroundings): Promise<Listening> {
@@ -182,9 +183,10 @@ async function assemble(
     deps,
     freshness,
     drain,
-    shows(tls) {
-      metrics.certificate(endOf(tls))
-      warnOfEnd(tls, clock(), logger)
+    shows({ cert }) {
+      const life = lifeOf(cert)
+      metrics.certificate(life.to / 1000)
+      warnOfEnd(life, clock(), logger)
     },
     async close() {
       clearInterval(flushing)

@@ -3,7 +3,7 @@ import type { Server } from 'node:http'
 import { Server as TlsServer, createSecureContext } from 'node:tls'
 import type { SecureContextOptions } from 'node:tls'
 import type { Logger } from 'pino'
-import { lifeOf } from '../keys/native/certificates.ts'
+import type { lifeOf } from '../keys/native/certificates.ts'
 import { ConfigError } from './config-error.ts'
 import { shownError } from './log.ts'
 import { inWords } from './system-words.ts'
@@ -44,19 +44,10 @@ export function readTlsFile(path: string): string {
 const RENEWAL = 1 / 5
 
 /** Nobody is told by a handshake that another one will fail next week. */
-export function warnOfEnd({ cert }: TlsFiles, now: number, logger: Logger): void {
-  const { from, to } = lifeOf(cert)
-  if (now >= to) return logger.error(`the certificate expired at ${iso(to)}: no client connects`)
-  if (now >= to - (to - from) * RENEWAL) logger.warn(`the certificate expires at ${iso(to)}`)
-}
-
-/** In seconds since 1970. */
-export function endOf({ cert }: TlsFiles): number {
-  return lifeOf(cert).to / 1000
-}
-
-function iso(milliseconds: number): string {
-  return new Date(milliseconds).toISOString()
+export function warnOfEnd({ from, to }: ReturnType<typeof lifeOf>, now: number, logger: Logger): void {
+  const end = new Date(to).toISOString()
+  if (now >= to) return logger.error(`the certificate expired at ${end}: no client connects`)
+  if (now >= to - (to - from) * RENEWAL) logger.warn(`the certificate expires at ${end}`)
 }
 
 /** For the handshakes to come. */

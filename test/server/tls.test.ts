@@ -12,7 +12,8 @@ const DAY = 86_400_000
 await t.test('a certificate that ends', { skip }, async (t) => {
   const made = await makeCertificate(t.testdir()) // of two days
   const tls = { cert: readFileSync(made.cert, 'utf8'), key: readFileSync(made.key, 'utf8') }
-  const { from, to } = lifeOf(tls.cert)
+  const life = lifeOf(tls.cert)
+  const { from, to } = life
   t.equal(to - from, 2 * DAY)
 
   const WHEN: Record<string, readonly [number, RegExp | undefined]> = {
@@ -23,7 +24,7 @@ await t.test('a certificate that ends', { skip }, async (t) => {
   for (const [name, [now, said]] of Object.entries(WHEN)) {
     await t.test(name, async (t) => {
       const lines: string[] = []
-      warnOfEnd(tls, now, pino({}, { write: (line: string) => void lines.push(line) }))
+      warnOfEnd(life, now, pino({}, { write: (line: string) => void lines.push(line) }))
       if (said === undefined) t.same(lines, [])
       else t.match(lines.join(''), said)
     })
