@@ -79,8 +79,7 @@ export function getMetadata(app: FastifyInstance, deps: MetadataDeps): void {
     if (served === undefined) {
       const timestamp = isAlong(request.headers, file) ? await lookAlong(deps, repository) : undefined
       if (timestamp === undefined) throw new Problem('METADATA_NOT_FOUND', { repository, file })
-      noteSighting(deps, { repository, file: TIMESTAMP, served: timestamp, who })
-      const { status, headers, body } = absentWith(deps, timestamp)
+      const { status, headers, body } = absentWith(deps, { repository, served: timestamp, who })
       return reply.code(status).headers(headers).send(body)
     }
     if (!toPublish) noteSighting(deps, { repository, file, served, who })
@@ -110,8 +109,7 @@ export function metadataAhead(deps: Omit<MetadataDeps, 'requireReader'>): Ahead 
         if (served === undefined) {
           const timestamp = isAlong(headers, file) ? findAlong(find, wanted) : undefined
           if (timestamp === undefined) return undefined
-          noteSighting(deps, { repository, file: TIMESTAMP, served: timestamp, who })
-          return asText(absentWith(deps, timestamp), timestamp)
+          return asText(absentWith(deps, { repository, served: timestamp, who }), timestamp)
         }
         const small = smallOf(served, headers)
         if (small instanceof Promise) return undefined
@@ -150,10 +148,12 @@ function findAlong(
 }
 
 /** No cache may keep it: of a root that is there in a moment, together with a timestamp that is old by then. */
-function absentWith({ settings }: Pick<MetadataDeps, 'settings'>, { bytes, etag }: Served): Ready {
+function absentWith(deps: Pick<MetadataDeps, 'settings' | 'sightings'>, timestamp: Omit<Sight, 'file'>): Ready {
+  noteSighting(deps, { ...timestamp, file: TIMESTAMP })
+  const { bytes, etag } = timestamp.served
   const headers = {
     'cache-control': 'no-store',
-    vary: settings.private ? `${ALONG}, authorization` : ALONG,
+    vary: deps.settings.private ? `${ALONG}, authorization` : ALONG,
     // With its hash: somebody between us may put a page of his own in its place.
     [ALONG]: `${TIMESTAMP};sha256=${etag.slice(1, -1)}`,
     'content-type': 'application/json',
